@@ -1,0 +1,1 @@
+"""Documented NT names and values: types, codes and structure layouts, no behavior."""

@@ -1,0 +1,152 @@
+"""Sizes, offsets and address ranges of one machine: x64 or x86.
+
+Source:
+    [header] wdm.h (WDK, mingw-w64) and public symbol layouts; spec/lookaside.md section 1,
+    spec/pool.md section 3. The address ranges are this simulator's choice: system space,
+    wide apart, so that an address tells what it belongs to.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+import attrs
+
+PAGE_SIZE: Final = 4096
+PAGE_SHIFT: Final = 12
+PAGE_MASK: Final = PAGE_SIZE - 1
+
+
+@attrs.frozen
+class PoolHeaderLayout:
+    """POOL_HEADER: the 32-bit Ulong1, then the tag.
+
+    Ulong1 holds PreviousSize from bit 0, BlockSize from bit 16 and PoolType above it; only
+    the widths differ between the machines.
+    """
+
+    size: int
+    """Bytes of a header."""
+    unit: int
+    """Bytes of one unit of PreviousSize and BlockSize, also the alignment of a block."""
+    unit_shift: int
+    size_mask: int
+    """Mask of PreviousSize, and of BlockSize once shifted down."""
+    type_shift: int
+    """Lowest bit of PoolType in Ulong1."""
+
+    @property
+    def units_per_page(self) -> int:
+        """Number of units in a page; one more than BlockSize can express."""
+        return PAGE_SIZE >> self.unit_shift
+
+    @property
+    def largest_request(self) -> int:
+        """Bytes of the largest request served by a block with a header."""
+        return (self.units_per_page - 1) * self.unit - self.size
+
+
+@attrs.frozen
+class Architecture:
+    """One machine: pointer size, structures and where the simulator puts things."""
+
+    name: str
+    pointer_size: int
+    pool_header: PoolHeaderLayout
+    lookaside_list: Struct
+    """LOOKASIDE_LIST_EX without the SLIST_HEADER, which comes first."""
+    slist_header_size: int
+    lookaside_alignment: int
+    list_entry_offset: int
+    """Offset of LOOKASIDE_LIST_EX.ListEntry."""
+    maximum_alignment: int
+    """MEMORY_ALLOCATION_ALIGNMENT: every pool block is at least this aligned."""
+    address_bits: int
+    pool_region_shift: int
+    """Address bits below the number of the pool region."""
+    nonpaged_pool_start: int
+    nonpaged_nx_pool_start: int
+    paged_pool_start: int
+    lookaside_heads_start: int
+    image_data_start: int
+    """Where lists lie that were given no address of their own."""
+    code_start: int
+    """Where routines lie, so that a list can point at them."""
+
+    @property
+    def lookaside_size(self) -> int:
+        """Bytes of a LOOKASIDE_LIST_EX."""
+        return self.slist_header_size + self.lookaside_list.size
+
+    @property
+    def minimum_entry_size(self) -> int:
+        """LOOKASIDE_MINIMUM_BLOCK_SIZE: room for the free list's link."""
+        return self.pointer_size
+
+    @property
+    def pool_region_size(self) -> int:
+        """Bytes of address space each pool has."""
+        return 1 << self.pool_region_shift
+
+
+# After the list head: Depth, MaximumDepth, TotalAllocates, AllocateMisses, TotalFrees,
+# FreeMisses, Type, Tag, Size, AllocateEx, FreeEx, ListEntry (two links),
+# LastTotalAllocates, LastAllocateMisses, Future[2].
+_X64 = Architecture(
+    name="x64",
+    pointer_size=8,
+    pool_header=PoolHeaderLayout(size=16, unit=16, unit_shift=4, size_mask=0xFF, type_shift=24),
+    lookaside_list=Struct("<HHIIIIIIIQQQQIIII"),
+    slist_header_size=16,
+    lookaside_alignment=16,
+    list_entry_offset=0x40,
+    maximum_alignment=16,
+    address_bits=64,
+    pool_region_shift=40,
+    nonpaged_pool_start=0xFFFF_C900_0000_0000,
+    nonpaged_nx_pool_start=0xFFFF_D200_0000_0000,
+    paged_pool_start=0xFFFF_9E00_0000_0000,
+    lookaside_heads_start=0xFFFF_F806_6C4F_2A40,
+    image_data_start=0xFFFF_F80A_1D25_3000,
+    code_start=0xFFFF_F80A_1D24_1000,
+)
+
+_X86 = Architecture(
+    name="x86",
+    pointer_size=4,
+    pool_header=PoolHeaderLayout(size=8, unit=8, unit_shift=3, size_mask=0x1FF, type_shift=25),
+    lookaside_list=Struct("<HHIIIIIIIIIIIIIII"),
+    slist_header_size=8,
+    lookaside_alignment=8,
+    list_entry_offset=0x30,
+    maximum_alignment=8,
+    address_bits=32,
+    pool_region_shift=28,
+    nonpaged_pool_start=0x9000_0000,
+    nonpaged_nx_pool_start=0xA000_0000,
+    paged_pool_start=0xB000_0000,
+    lookaside_heads_start=0x8297_2A40,
+    image_data_start=0x8C25_3000,
+    code_start=0x8C24_1000,
+)
+
+_BY_NAME = {arch.name: arch for arch in (_X64, _X86)}
+
+
+def architecture(name: str) -> Architecture:
+    """Look a machine up.
+
+    Args:
+        name: ``"x64"`` or ``"x86"``.
+
+    Returns:
+        Its layout.
+
+    Raises:
+        ValueError: no such machine.
+    """
+    try:
+        return _BY_NAME[name]
+    except (KeyError, TypeError):
+        raise ValueError(f"arch={name!r}: give 'x64' or 'x86'") from None

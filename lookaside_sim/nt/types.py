@@ -1,0 +1,190 @@
+"""Pool types, statuses, IRQLs and pool tags, spelled and valued as NT documents them."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Final, TypeAlias
+
+ULONG_MASK: Final = 0xFFFF_FFFF
+USHORT_MASK: Final = 0xFFFF
+
+EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL: Final = 1
+EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE: Final = 2
+EX_MAXIMUM_LOOKASIDE_DEPTH_BASE: Final = 256
+EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT: Final = 1024
+
+PROTECTED_POOL: Final = 0x8000_0000
+"""Top bit of a tag: such a block can only be freed with the tag it was allocated with."""
+
+
+class PoolType(IntFlag):
+    """POOL_TYPE and the modifier bits that may be OR-ed into it.
+
+    Source:
+        [doc] POOL_TYPE enumeration and ExAllocatePoolWithTag (wdm.h).
+    """
+
+    NonPagedPool = 0
+    NonPagedPoolExecute = 0
+    NonPagedPoolBase = 0
+    PagedPool = 1
+    NonPagedPoolMustSucceed = 2
+    NonPagedPoolBaseMustSucceed = 2
+    DontUseThisType = 3
+    NonPagedPoolCacheAligned = 4
+    NonPagedPoolBaseCacheAligned = 4
+    PagedPoolCacheAligned = 5
+    NonPagedPoolCacheAlignedMustS = 6
+    NonPagedPoolBaseCacheAlignedMustS = 6
+    MaxPoolType = 7
+    POOL_QUOTA_FAIL_INSTEAD_OF_RAISE = 8
+    POOL_RAISE_IF_ALLOCATION_FAILURE = 16
+    NonPagedPoolSession = 32
+    PagedPoolSession = 33
+    NonPagedPoolMustSucceedSession = 34
+    DontUseThisTypeSession = 35
+    NonPagedPoolCacheAlignedSession = 36
+    PagedPoolCacheAlignedSession = 37
+    NonPagedPoolCacheAlignedMustSSession = 38
+    POOL_COLD_ALLOCATION = 256
+    NonPagedPoolNx = 512
+    POOL_NX_ALLOCATION = 512
+    NonPagedPoolNxCacheAligned = 516
+    NonPagedPoolSessionNx = 544
+    POOL_ZERO_ALLOCATION = 1024
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether blocks of this type may be paged out (bit 0)."""
+        return bool(self.value & 1)
+
+
+class NtStatus(IntEnum):
+    """The NTSTATUS values this package returns or raises.
+
+    Source:
+        [doc] NTSTATUS values, and the Return value sections of the routines.
+    """
+
+    STATUS_SUCCESS = 0x0000_0000
+    STATUS_INVALID_PARAMETER = 0xC000_000D
+    STATUS_QUOTA_EXCEEDED = 0xC000_0044
+    STATUS_INSUFFICIENT_RESOURCES = 0xC000_009A
+    STATUS_INVALID_PARAMETER_4 = 0xC000_00F2
+    STATUS_INVALID_PARAMETER_5 = 0xC000_00F3
+    STATUS_INVALID_PARAMETER_8 = 0xC000_00F6
+    STATUS_PAGEFILE_QUOTA_EXCEEDED = 0xC000_012C
+    STATUS_ALREADY_INITIALIZED = 0xC000_0510
+
+    @property
+    def is_success(self) -> bool:
+        """NT_SUCCESS: the sign bit of the status is clear."""
+        return self.value < 0x8000_0000
+
+
+class Irql(IntEnum):
+    """Interrupt request levels that have a name on x64.
+
+    Source:
+        [header] wdm.h. Device levels 3 to 12 have no name of their own.
+    """
+
+    PASSIVE_LEVEL = 0
+    APC_LEVEL = 1
+    DISPATCH_LEVEL = 2
+    CLOCK_LEVEL = 13
+    IPI_LEVEL = 14
+    HIGH_LEVEL = 15
+
+
+class PoolTag(int):
+    """A pool tag: the ULONG that NT stores, with its four characters in memory order.
+
+    A C literal is packed with its last character in the lowest byte, so ``'LLst'`` lies
+    in memory, and is shown by every tool, as ``tsLL``.
+
+    Args:
+        value: a PoolTag, an int of 32 bits (the C value), 4 bytes in memory order, or 1 to 4
+            printable characters in memory order (shorter text is padded with blanks, as the
+            debugger shows it).
+
+    Raises:
+        TypeError: the value is of another type.
+        ValueError: the int does not fit 32 bits, the bytes are not 4, or the text is not 1 to 4
+            characters of 0x20 to 0x7E.
+
+    Source:
+        [doc] ExAllocatePoolWithTag, Tag parameter; spec section "Common rules".
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: TagLike) -> PoolTag:  # noqa: D102 - the class says it
+        if isinstance(value, bool):
+            raise TypeError(f"pool tag {value!r}: give a PoolTag, an int, 4 bytes or a text")
+        if isinstance(value, int):
+            if not 0 <= value <= ULONG_MASK:
+                raise ValueError(f"pool tag {value:#x} does not fit in 32 bits")
+            return super().__new__(cls, value)
+        if isinstance(value, (bytes, bytearray)):
+            if len(value) != 4:
+                raise ValueError(
+                    f"pool tag {bytes(value)!r} has {len(value)} bytes: give 4, in memory order"
+                )
+            return super().__new__(cls, int.from_bytes(value, "little"))
+        if isinstance(value, str):
+            return super().__new__(cls, int.from_bytes(_tag_text(value).ljust(4), "little"))
+        raise TypeError(f"pool tag {value!r}: give a PoolTag, an int, 4 bytes or a text")
+
+    @classmethod
+    def from_literal(cls, literal: str) -> PoolTag:
+        """Build a tag from the characters between the quotes of a C literal.
+
+        Args:
+            literal: 1 to 4 printable characters, as C source writes them: ``"LLst"``.
+
+        Returns:
+            The tag whose ULONG the compiler would produce; a shorter literal leaves the
+            high bytes zero.
+
+        Raises:
+            ValueError: not 1 to 4 characters of 0x20 to 0x7E.
+        """
+        return cls(int.from_bytes(_tag_text(literal), "big"))
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the PROTECTED_POOL bit is set."""
+        return bool(self & PROTECTED_POOL)
+
+    @property
+    def unprotected(self) -> PoolTag:
+        """The tag without PROTECTED_POOL, as it is accounted and shown."""
+        return PoolTag(int(self) & ~PROTECTED_POOL)
+
+    def __str__(self) -> str:
+        """The four characters in memory order, PROTECTED_POOL masked off, others as dots."""
+        raw = (int(self) & ~PROTECTED_POOL).to_bytes(4, "little")
+        return "".join(chr(c) if 0x20 <= c <= 0x7E else "." for c in raw)
+
+    def __repr__(self) -> str:
+        return f"PoolTag({int(self).to_bytes(4, 'little')!r})"
+
+    def __format__(self, spec: str) -> str:
+        # Text formats show the characters; number formats (x, d, ...) the ULONG.
+        if not spec or spec[-1] == "s":
+            return format(str(self), spec)
+        return format(int(self), spec)
+
+
+TagLike: TypeAlias = PoolTag | int | bytes | str
+
+
+def _tag_text(text: str) -> bytes:
+    if not 1 <= len(text) <= 4 or not all(" " <= c <= "~" for c in text):
+        raise ValueError(f"pool tag {text!r}: give 1 to 4 characters of 0x20 to 0x7E")
+    return text.encode("ascii")
+
+
+NONE_TAG: Final = PoolTag(b"None")
+"""What ExAllocatePool, which takes no tag, allocates with."""

@@ -1,0 +1,198 @@
+"""The walk over every page of a pool manager, verifying every invariant. For tests.
+
+The equations:
+
+* in each page of blocks the sizes of the headers add up to the page, each PreviousSize is the
+  size of the block before, and no two free blocks lie side by side;
+* the free blocks of two units or more are exactly the entries of the free lists, each on the
+  list of its size, linked both ways;
+* a unit is marked as a live block's exactly where a header in use says so;
+* pages in use are exactly the mapped ones, within the limit;
+* each tag's bytes are the sum over its blocks in use.
+
+A corrupted header breaks some of them, so a test that corrupts one expects the error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+
+from lookaside_sim.errors import InvariantError
+from lookaside_sim.memory.arena import BIG, BLOCKS, EXPOSED, HEADS, NO_BLOCK, RESERVED, UNMAPPED
+from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
+from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
+
+if TYPE_CHECKING:
+    from lookaside_sim.memory import Memory
+    from lookaside_sim.pool.descriptor import PoolDescriptor
+    from lookaside_sim.pool.manager import PoolManager
+
+
+@attrs.frozen
+class PoolBlock:
+    """One header found by walking a page.
+
+    Attributes:
+        header: its address.
+        units: BlockSize.
+        previous_units: PreviousSize.
+        block_type: the PoolType byte; 0 for a free block.
+        tag: PoolTag, as it lies there.
+    """
+
+    header: int
+    units: int
+    previous_units: int
+    block_type: int
+    tag: PoolTag
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the block is free."""
+        return self.block_type == 0
+
+
+def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[PoolBlock]:
+    """Walk the headers of one page of blocks.
+
+    Args:
+        memory: the address space.
+        pool: the pool.
+        page: number of the page in the pool's arena.
+
+    Yields:
+        Each header, front to back.
+
+    Raises:
+        InvariantError: the sizes do not lead to the end of the page.
+    """
+    layout = memory.arch.pool_header
+    base = pool.base + (page << PAGE_SHIFT)
+    offset = 0
+    first = memory.big_pages.get(base >> PAGE_SHIFT)
+    if first is not None:
+        # The end of a big allocation's last page: what is in front of it has no header.
+        start = first << PAGE_SHIFT
+        used = start + memory.big_blocks[start] - base
+        offset = -(-used // layout.unit) * layout.unit
+    while offset < PAGE_SIZE:
+        at = (page << PAGE_SHIFT) + offset
+        ulong1 = pool.arena.ulongs[at >> 2]
+        block = PoolBlock(
+            header=base + offset,
+            units=ulong1 >> 16 & layout.size_mask,
+            previous_units=ulong1 & layout.size_mask,
+            block_type=ulong1 >> layout.type_shift,
+            tag=PoolTag(pool.arena.ulongs[(at >> 2) + 1]),
+        )
+        offset += block.units * layout.unit
+        if not block.units or offset > PAGE_SIZE:
+            raise InvariantError(
+                f"the header at {block.header:#x} has BlockSize {block.units}, which does not"
+                f" fit its page"
+            )
+        yield block
+
+
+def check_pools(manager: PoolManager, memory: Memory) -> None:
+    """Verify every invariant of the pools.
+
+    Args:
+        manager: the pool manager.
+        memory: its address space.
+
+    Raises:
+        InvariantError: the first one that does not hold.
+    """
+    charged: Counter[tuple[bool, int]] = Counter()
+    for pool in manager.descriptors:
+        _check_pool(manager, memory, pool, charged)
+    for big in manager.big_blocks.values():
+        pool = _require(manager.descriptor_at(big.address), big.address)
+        charged[pool.paged, big.tag & ~PROTECTED_POOL] += big.size
+    for tag, usage in manager.rows().items():
+        for paged, size in ((False, usage.nonpaged_bytes), (True, usage.paged_bytes)):
+            found = charged.pop((paged, int(tag)), 0)
+            if found != size:
+                _fail(f"tag {tag!s} is charged {size} bytes and holds {found}")
+    if charged:
+        _fail(f"blocks of tags without a row: {dict(charged)}")
+    for entry in memory.links:
+        block = manager.find(entry)
+        if block is None or block.address != entry:
+            _fail(f"the word at {entry:#x} is cached, and no live block starts there")
+
+
+def _check_pool(
+    manager: PoolManager,
+    memory: Memory,
+    pool: PoolDescriptor,
+    charged: Counter[tuple[bool, int]],
+) -> None:
+    layout = memory.arch.pool_header
+    arena = pool.arena
+    free: dict[int, int] = {}
+    mapped = 0
+    for page, state in enumerate(arena.states):
+        mapped += state not in (UNMAPPED, HEADS)
+        marks = arena.marks[page * layout.units_per_page : (page + 1) * layout.units_per_page]
+        live = set()
+        if state in (BLOCKS, EXPOSED):
+            before: PoolBlock | None = None
+            for block in blocks_of_page(memory, pool, page):
+                expected = before.units if before else 0
+                if block.previous_units != expected:
+                    _fail(
+                        f"the header at {block.header:#x} has PreviousSize"
+                        f" {block.previous_units}, and {expected} units lie before it"
+                    )
+                if block.is_free:
+                    if before is not None and before.is_free:
+                        _fail(f"the free block at {block.header:#x} follows a free block")
+                    if block.units > 1:
+                        free[block.header + layout.size] = block.units
+                elif block.units > 1:  # one unit is the Frag in front of a handed back tail
+                    live.add((block.header - pool.base) // layout.unit + 1)
+                    tag = int(block.tag) & ~PROTECTED_POOL
+                    charged[pool.paged, tag] += block.units * layout.unit
+                before = block
+        elif state not in (UNMAPPED, HEADS, RESERVED, BIG):
+            _fail(f"page {page} of {pool.name} is in no known state, {state}")
+        first = page * layout.units_per_page
+        marked = {first + unit for unit, mark in enumerate(marks) if mark != NO_BLOCK}
+        if marked != live:
+            _fail(f"page {page} of {pool.name}: live blocks at {live}, marked {marked}")
+    if mapped != pool.runs.in_use or mapped > pool.runs.limit:
+        _fail(
+            f"{pool.name} has {mapped} pages mapped, {pool.runs.in_use} in use, and may have"
+            f" {pool.runs.limit}"
+        )
+    for index in range(len(pool.head_addresses)):
+        entries = list(pool.entries(index))
+        if bool(entries) != bool(pool.listed[index]):
+            _fail(f"list {index} of {pool.name}: {len(entries)} entries, wrong hint")
+        before_entry = pool.head_addresses[index]
+        for entry in [*entries, pool.head_addresses[index]]:
+            blink = memory.read_pointer(entry + memory.arch.pointer_size)
+            if blink != before_entry:
+                _fail(f"the entry {entry:#x} points back at {blink:#x}, not {before_entry:#x}")
+            before_entry = entry
+        for entry in entries:
+            if free.pop(entry, 0) != index + 1:
+                _fail(f"{entry:#x} is on list {index} of {pool.name}, and no such free block")
+    if free:
+        _fail(f"free blocks of {pool.name} on no list: {[hex(entry) for entry in free]}")
+
+
+def _require(pool: PoolDescriptor | None, address: int) -> PoolDescriptor:
+    if pool is None:
+        _fail(f"{address:#x} is in the big page table and in no pool")
+    return pool
+
+
+def _fail(problem: str) -> NoReturn:
+    raise InvariantError(problem)

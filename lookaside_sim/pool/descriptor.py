@@ -1,0 +1,264 @@
+"""One pool: its pages and its free lists.
+
+Glossary, used throughout the pool manager:
+
+* a *unit* is the granularity of block sizes: 16 bytes on x64, 8 on x86;
+* a *block* is a header and a body; its address, for a caller, is that of the body;
+* an *entry* of a free list is the LIST_ENTRY in the body of a free block, so its address
+  is also the body's;
+* list ``i`` holds free blocks of ``i + 1`` units.
+
+Source:
+    spec/pool.md section 3 (ListHeads; a free block of k units is on ListHeads[k-1]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, NoReturn, TypeAlias
+
+from lookaside_sim.memory import Memory
+from lookaside_sim.memory.arena import HEADS
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
+from lookaside_sim.pool.accounting import Side
+from lookaside_sim.pool.pages import PageRuns
+
+StopFunction = Callable[[BugCheckCode, tuple[int, int, int, int], str], NoReturn]
+
+HotTuple: TypeAlias = tuple[
+    int, memoryview, memoryview, bytearray, bytearray, dict[int, Side], bytearray, list[int]
+]
+
+_FREE_LINK_DAMAGED: Final = 3  # BAD_POOL_HEADER, parameter 1
+_SPARE_PAGES: Final = 64
+"""Pages of address space that every pool has beyond its limit, so that freed runs of pages
+can wait for their size to be asked for again."""
+
+
+class PoolDescriptor:
+    """A pool: NonPaged, NonPagedNx or Paged.
+
+    The heads of the free lists fill the first page of the pool's arena, and a head is linked
+    like any entry, so no list operation has a special case. Positions in the arena are *at*,
+    bytes from its base.
+
+    Args:
+        name: as tools print it.
+        memory: the address space.
+        base: address of the pool.
+        limit: pages it may use.
+        sides: the side of the tag table that its blocks are charged to.
+        paged: whether its blocks may be paged out.
+        stop: stops the machine.
+
+    Attributes:
+        arena: its memory.
+        runs: which pages of the arena are handed out.
+        head_addresses: address of each list's head.
+        listed: byte ``i`` is 1 when list ``i`` holds an entry, so that the first list with
+            one is found without walking them all.
+        hot: what the pool manager's hot paths need of the pool and its arena, to be unpacked
+            at once; made anew when the arena grows.
+    """
+
+    __slots__ = (
+        "_align_mask",
+        "_memory",
+        "_pointer_shift",
+        "_stop",
+        "arena",
+        "base",
+        "head_addresses",
+        "hot",
+        "listed",
+        "name",
+        "paged",
+        "runs",
+        "sides",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        memory: Memory,
+        base: int,
+        limit: int,
+        sides: dict[int, Side],
+        paged: bool,
+        stop: StopFunction,
+    ) -> None:
+        arch = memory.arch
+        self.name = name
+        self.base = base
+        self.sides = sides
+        self.paged = paged
+        self._memory = memory
+        self._stop = stop
+        self._pointer_shift = 3 if arch.pointer_size == 8 else 2
+        self._align_mask = arch.pointer_size - 1
+        window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)
+        self.arena = memory.add_arena(base, window)
+        self.runs = PageRuns(first=1, window=window - 1, limit=limit)
+        lists = arch.pool_header.units_per_page
+        self.listed = bytearray(lists)
+        self.head_addresses = [
+            base + (index << (self._pointer_shift + 1)) for index in range(lists)
+        ]
+        self.arena.set_states(0, 1, HEADS)
+        for index, head in enumerate(self.head_addresses):
+            self.arena.words[2 * index] = self.arena.words[2 * index + 1] = head
+        self._set_hot()
+        memory.watch_page(base >> PAGE_SHIFT, self._heads_were_written)
+
+    def reach(self, pages: int) -> None:
+        """Back at least so many pages of the arena."""
+        if self.arena.reach(pages):
+            self._set_hot()
+
+    def _set_hot(self) -> None:
+        arena = self.arena
+        self.hot: HotTuple = (
+            self.base,
+            arena.words,
+            arena.ulongs,
+            arena.states,
+            arena.marks,
+            self.sides,
+            self.listed,
+            self.head_addresses,
+        )
+
+    def insert_head(self, entry: int, units: int) -> None:
+        """Link a free block in front of its list."""
+        words = self.arena.words
+        head = self.head_addresses[units - 1]
+        flink = words[2 * units - 2]
+        at = (entry - self.base) >> self._pointer_shift
+        words[at] = flink
+        words[at + 1] = head
+        words[2 * units - 2] = entry
+        if flink == head:
+            words[2 * units - 1] = entry
+            self.listed[units - 1] = 1
+        else:
+            self.link(flink, 1, entry)
+
+    def insert_tail(self, entry: int, units: int) -> None:
+        """Link a free block behind its list."""
+        words = self.arena.words
+        head = self.head_addresses[units - 1]
+        blink = words[2 * units - 1]
+        at = (entry - self.base) >> self._pointer_shift
+        words[at] = head
+        words[at + 1] = blink
+        words[2 * units - 1] = entry
+        if blink == head:
+            words[2 * units - 2] = entry
+            self.listed[units - 1] = 1
+        else:
+            self.link(blink, 0, entry)
+
+    def unlink(self, entry: int, at: int = 0) -> None:
+        """Take a free block off its list, checking that both neighbors point back at it.
+
+        Args:
+            entry: its list entry.
+            at: index of the entry's Flink among the arena's words, where it is known.
+
+        Raises:
+            BugCheck: BAD_POOL_HEADER (3) when one does not; DRIVER_CORRUPTED_EXPOOL or
+                PAGE_FAULT_IN_NONPAGED_AREA when a link leads to unmapped memory.
+        """
+        words = self.arena.words
+        shift = self._pointer_shift
+        if not at:
+            at = (entry - self.base) >> shift
+        flink = words[at]
+        blink = words[at + 1]
+        next_at = flink - self.base
+        previous_at = blink - self.base
+        both = next_at | previous_at
+        # A link out of the arena, on either side, finds no word that points back.
+        if both >= 0 and not both & self._align_mask:
+            next_at = (next_at >> shift) + 1
+            previous_at >>= shift
+            try:
+                if words[next_at] == entry == words[previous_at]:
+                    words[next_at] = blink
+                    words[previous_at] = flink
+                    if flink == blink:  # both are the head: the list is empty now
+                        self.listed[previous_at >> 1] = 0
+                    return
+            except IndexError:
+                pass
+        self.stop_damaged(entry)
+
+    def entries(self, index: int) -> Iterator[int]:
+        """The entries of list ``index`` as forward links give them, for tools and checks."""
+        head = self.head_addresses[index]
+        entry = self.arena.words[2 * index]
+        while entry != head:
+            yield entry
+            entry = self.arena.words[(entry - self.base) >> self._pointer_shift]
+
+    def link(self, entry: int, which: int, target: int) -> None:
+        """Write Flink (0) or Blink (1) of an entry found by following a link."""
+        at = ((entry - self.base) >> self._pointer_shift) + which
+        if not 0 <= at < len(self.arena.words):
+            self._fault(entry, write=True)
+        self.arena.words[at] = target
+
+    def stop_damaged(self, entry: int) -> NoReturn:
+        """Stop for an entry whose links are unsound.
+
+        Works out what following them runs into, reading as the processor would.
+
+        Raises:
+            BugCheck: as `unlink` describes.
+        """
+        size = self._memory.arch.pointer_size
+        flink = self._follow(entry)
+        back_from_next = self._follow(flink + size)
+        blink = self._follow(entry + size)
+        back_from_previous = self._follow(blink)
+        self._stop(
+            BugCheckCode.BAD_POOL_HEADER,
+            (_FREE_LINK_DAMAGED, entry, back_from_next, back_from_previous),
+            f"a free list link of the {self.name} block at {entry:#x} is damaged: its"
+            f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}",
+        )
+
+    def _follow(self, address: int) -> int:
+        size = self._memory.arch.pointer_size
+        address &= (1 << self._memory.arch.address_bits) - 1
+        for byte in (address, address + size - 1):
+            if self._memory.is_unmapped(byte, 1):
+                self._fault(byte, write=False)
+        return self._memory.read_pointer(address)
+
+    def _fault(self, address: int, *, write: bool) -> NoReturn:
+        # The nonpaged pool's lock is a spin lock, so the walk runs at DISPATCH_LEVEL, where
+        # a fault has a stop code of its own; the paged pool's lock is a mutex.
+        if self.paged:
+            self._stop(
+                BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
+                (address, 2 if write else 0, 0, 0),
+                f"a free list link of {self.name} leads to {address:#x}, which is not mapped",
+            )
+        self._stop(
+            BugCheckCode.DRIVER_CORRUPTED_EXPOOL,
+            (address, 2, int(write), 0),
+            f"a free list link of {self.name} leads to {address:#x}, which is not mapped",
+        )
+
+    def _heads_were_written(self) -> None:
+        # Somebody wrote over list heads.
+        for index, head in enumerate(self.head_addresses):
+            self.listed[index] = self.arena.words[2 * index] != head
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Bytes of the pages taken from the system."""
+        return self.runs.in_use * PAGE_SIZE

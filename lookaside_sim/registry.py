@@ -1,0 +1,147 @@
+"""The two system-wide lists of active lookaside lists, nonpaged and paged.
+
+They are doubly linked through the ListEntry fields in simulated memory, so what corrupts
+those fields corrupts the lists, and what the kernel then finds is what NT would find.
+
+Source:
+    spec/lookaside.md sections 3 (insertion), 5 (removal) and 6 (the walk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.nt.bugchecks import FAST_FAIL_CORRUPT_LIST_ENTRY, BugCheckCode
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+
+
+class ListHead:
+    """A LIST_ENTRY in the kernel's data: empty when it points at itself.
+
+    Args:
+        address: where it lies.
+        pointer_size: bytes of a pointer.
+    """
+
+    __slots__ = ("_pointer_size", "address", "blink", "flink")
+
+    def __init__(self, address: int, pointer_size: int) -> None:
+        self.address = self.flink = self.blink = address
+        self._pointer_size = pointer_size
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of a LIST_ENTRY."""
+        return 2 * self._pointer_size
+
+    def store_image(self) -> bytes:
+        """Flink, then Blink."""
+        size = self._pointer_size
+        return self.flink.to_bytes(size, "little") + self.blink.to_bytes(size, "little")
+
+    def load_image(self, image: bytes) -> None:
+        """Take both links over."""
+        size = self._pointer_size
+        self.flink = int.from_bytes(image[:size], "little")
+        self.blink = int.from_bytes(image[size:], "little")
+
+
+class Registry:
+    """The heads, and which `LookasideList` object stands for which ListEntry.
+
+    Args:
+        kernel: the owner.
+
+    Attributes:
+        nonpaged: head of the nonpaged lists.
+        paged: head of the paged lists.
+    """
+
+    __slots__ = ("_by_entry", "_kernel", "_offset", "nonpaged", "paged")
+
+    def __init__(self, kernel: Kernel) -> None:
+        arch = kernel.arch
+        self._kernel = kernel
+        self._offset = arch.list_entry_offset
+        self._by_entry: dict[int, LookasideList] = {}
+        self.nonpaged = ListHead(arch.lookaside_heads_start, arch.pointer_size)
+        self.paged = ListHead(arch.lookaside_heads_start + 0x40, arch.pointer_size)
+        kernel.memory.attach(self.nonpaged)
+        kernel.memory.attach(self.paged)
+
+    def insert(self, lookaside: LookasideList, *, paged: bool) -> None:
+        """InsertTailList: append a list, checking the old end points back at the head."""
+        memory = self._kernel.memory
+        size = self._kernel.arch.pointer_size
+        head = self.paged if paged else self.nonpaged
+        entry = lookaside.address + self._offset
+        last = head.blink
+        back = memory.read_pointer(last)
+        if back != head.address:
+            self._fail(head.address, f"the last entry, {last:#x}, points on to {back:#x}")
+        memory.write_pointer(entry, head.address)
+        memory.write_pointer(entry + size, last)
+        memory.write_pointer(last, entry)
+        head.blink = entry
+        self._by_entry[entry] = lookaside
+
+    def remove(self, lookaside: LookasideList) -> None:
+        """RemoveEntryList: unlink a list, checking that both neighbors point at it."""
+        memory = self._kernel.memory
+        size = self._kernel.arch.pointer_size
+        entry = lookaside.address + self._offset
+        flink = memory.read_pointer(entry)
+        blink = memory.read_pointer(entry + size)
+        for neighbor, back in (
+            (flink, memory.read_pointer(flink + size)),
+            (blink, memory.read_pointer(blink)),
+        ):
+            if back != entry:
+                self._fail(
+                    entry,
+                    f"its neighbor {neighbor:#x} points at {back:#x}; was the lookaside list"
+                    f" at {lookaside.address:#x} deleted before, or never initialized?",
+                )
+        memory.write_pointer(blink, flink)
+        memory.write_pointer(flink + size, blink)
+        self._by_entry.pop(entry, None)
+
+    def walk(self, head: ListHead) -> Iterator[LookasideList]:
+        """The lists as the forward links give them, each looked up before it is yielded.
+
+        Raises:
+            BugCheck: PAGE_FAULT_IN_NONPAGED_AREA where a link leads to unmapped memory.
+            LookasideSimError: the links form a ring that does not come back to the head. On
+                NT the walking thread would never end.
+        """
+        known = self._by_entry
+        read_pointer = self._kernel.memory.read_pointer
+        steps = 0
+        seen: set[int] = set()
+        entry = head.flink
+        while entry != head.address:
+            steps += 1
+            if steps > len(known):
+                if entry in seen:
+                    raise LookasideSimError(
+                        f"the system-wide list at {head.address:#x} runs in a ring through"
+                        f" {entry:#x}: a lookaside list was initialized twice"
+                    )
+                seen.add(entry)
+            lookaside = known.get(entry)
+            if lookaside is None:
+                lookaside = LookasideList.over_memory(self._kernel, entry - self._offset)
+            yield lookaside
+            entry = lookaside.next_entry or read_pointer(entry)
+
+    def _fail(self, entry: int, why: str) -> NoReturn:
+        self._kernel.stop(
+            BugCheckCode.KERNEL_SECURITY_CHECK_FAILURE,
+            (FAST_FAIL_CORRUPT_LIST_ENTRY, 0, 0, 0),
+            f"the LIST_ENTRY at {entry:#x} is corrupt: {why}",
+        )

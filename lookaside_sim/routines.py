@@ -1,0 +1,81 @@
+"""Addresses of routines, so that a list's AllocateEx and FreeEx fields can point at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from lookaside_sim.memory.address_space import EXECUTE
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine
+
+_SPACING: Final = 0x40  # bytes between the made-up code addresses
+
+
+class Routines:
+    """The routines of one kernel, each at an address of its own.
+
+    Args:
+        kernel: the owner.
+
+    Attributes:
+        default_allocate: address of ExAllocatePoolWithTag, a new list's default.
+        default_free: address of ExFreePool, likewise.
+    """
+
+    __slots__ = ("_address_of", "_at", "_kernel", "_next", "default_allocate", "default_free")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._next = kernel.arch.code_start
+        self._at: dict[int, Callable[..., Any]] = {}
+        self._address_of: dict[int, int] = {}
+        self.default_allocate = self._place(self._call_pool_allocate)
+        self.default_free = self._place(self._call_pool_free)
+
+    def allocate_address(self, routine: AllocateRoutine | None) -> int:
+        """The address to store in AllocateEx for a routine, None for the default."""
+        return self.default_allocate if routine is None else self._find_or_place(routine)
+
+    def free_address(self, routine: FreeRoutine | None) -> int:
+        """The address to store in FreeEx for a routine, None for the default."""
+        return self.default_free if routine is None else self._find_or_place(routine)
+
+    def allocate_routine(self, address: int) -> AllocateRoutine:
+        """The routine that a call through AllocateEx reaches; faults where there is none."""
+        return cast("AllocateRoutine", self._call_target(address))
+
+    def free_routine(self, address: int) -> FreeRoutine:
+        """The routine that a call through FreeEx reaches; faults where there is none."""
+        return cast("FreeRoutine", self._call_target(address))
+
+    def _call_target(self, address: int) -> Callable[..., Any]:
+        routine = self._at.get(address)
+        if routine is None:
+            self._kernel.page_fault(address, EXECUTE)
+        return routine
+
+    def _find_or_place(self, routine: Callable[..., Any]) -> int:
+        # By identity: the table keeps the routine alive, so its id stays its own.
+        address = self._address_of.get(id(routine))
+        return self._place(routine) if address is None else address
+
+    def _place(self, routine: Callable[..., Any]) -> int:
+        address = self._next
+        self._next += _SPACING
+        self._at[address] = routine
+        self._address_of[id(routine)] = address
+        return address
+
+    # Reached only through a field that was overwritten with the other default's address, or
+    # by a routine that chains to the default by address.
+
+    def _call_pool_allocate(
+        self, pool_type: int, size: int, tag: int, _lookaside: object = None
+    ) -> int:
+        return self._kernel.pool.allocate_block(int(pool_type), size, tag)
+
+    def _call_pool_free(self, entry: int, *_ignored: object) -> None:
+        self._kernel.pool.free_block(int(entry))
