@@ -45,7 +45,7 @@ from lookaside_sim.nt.types import (
     PoolType,
     TagLike,
 )
-from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH, next_depth
+from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
@@ -590,12 +590,12 @@ class LookasideList:
     @property
     def last_total_allocates(self) -> int:
         """LastTotalAllocates: TotalAllocates at the last depth scan."""
-        return self._current()._last_total_allocates
+        return self._current()._last_total_allocates & ULONG_MASK
 
     @property
     def last_allocate_misses(self) -> int:
         """LastAllocateMisses: AllocateMisses at the last depth scan."""
-        return self._current()._last_allocate_misses
+        return self._current()._last_allocate_misses & ULONG_MASK
 
     @property
     def depth(self) -> int:
@@ -680,13 +680,14 @@ class LookasideList:
             self._free_ex,
             self._flink,
             self._blink,
-            self._last_total_allocates,
-            self._last_allocate_misses,
+            self._last_total_allocates & ULONG_MASK,
+            self._last_allocate_misses & ULONG_MASK,
             *self._future,
         )
 
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
+        self._kernel.registry.forget_walks()
         self._reset(image)
 
     def _reset(self, image: bytes) -> None:
@@ -845,22 +846,29 @@ class LookasideList:
         """
         if self._embedded:
             self._load()
-        allocates = self._total_allocates - self._last_total_allocates & ULONG_MASK
-        misses = self._allocate_misses - self._last_allocate_misses & ULONG_MASK
+        total = self._total_allocates
+        misses = self._allocate_misses
+        new_allocates = total - self._last_total_allocates
+        new_misses = misses - self._last_allocate_misses
         # An untouched list at the minimum is a fixed point of the rule.
-        if allocates or misses or self._depth != minimum_depth:
-            self._last_total_allocates = self._total_allocates & ULONG_MASK
-            self._last_allocate_misses = self._allocate_misses & ULONG_MASK
+        if new_allocates or new_misses or self._depth != minimum_depth:
+            self._last_total_allocates = total
+            self._last_allocate_misses = misses
             self._depth = next_depth(
-                self._depth, self._maximum_depth, allocates, misses, minimum_depth=minimum_depth
+                self._depth,
+                self._maximum_depth,
+                new_allocates & ULONG_MASK,
+                new_misses & ULONG_MASK,
+                SCAN_PERIOD,
+                minimum_depth,
             )
         if self._embedded:
             self._store()
 
     @property
-    def next_entry(self) -> int:
-        """ListEntry.Flink where the object knows it; 0 where memory must be asked."""
-        return 0 if self._embedded else self._flink
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+        return None if self._embedded else self._flink
 
     def reset_counters(self) -> None:
         """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""

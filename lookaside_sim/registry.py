@@ -9,7 +9,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from lookaside_sim.errors import LookasideSimError
@@ -26,13 +26,15 @@ class ListHead:
     Args:
         address: where it lies.
         pointer_size: bytes of a pointer.
+        changed: called before the links change.
     """
 
-    __slots__ = ("_pointer_size", "address", "blink", "flink")
+    __slots__ = ("_changed", "_pointer_size", "address", "blink", "flink")
 
-    def __init__(self, address: int, pointer_size: int) -> None:
+    def __init__(self, address: int, pointer_size: int, changed: Callable[[], None]) -> None:
         self.address = self.flink = self.blink = address
         self._pointer_size = pointer_size
+        self._changed = changed
 
     @property
     def image_size(self) -> int:
@@ -46,6 +48,7 @@ class ListHead:
 
     def load_image(self, image: bytes) -> None:
         """Take both links over."""
+        self._changed()
         size = self._pointer_size
         self.flink = int.from_bytes(image[:size], "little")
         self.blink = int.from_bytes(image[size:], "little")
@@ -62,15 +65,20 @@ class Registry:
         paged: head of the paged lists.
     """
 
-    __slots__ = ("_by_entry", "_kernel", "_offset", "nonpaged", "paged")
+    __slots__ = ("_by_entry", "_kernel", "_offset", "_walked", "nonpaged", "paged")
 
     def __init__(self, kernel: Kernel) -> None:
         arch = kernel.arch
         self._kernel = kernel
         self._offset = arch.list_entry_offset
         self._by_entry: dict[int, LookasideList] = {}
-        self.nonpaged = ListHead(arch.lookaside_heads_start, arch.pointer_size)
-        self.paged = ListHead(arch.lookaside_heads_start + 0x40, arch.pointer_size)
+        self._walked: dict[int, tuple[LookasideList, ...]] = {}
+        self.nonpaged = ListHead(
+            arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
+        )
+        self.paged = ListHead(
+            arch.lookaside_heads_start + 0x40, arch.pointer_size, self.forget_walks
+        )
         kernel.memory.attach(self.nonpaged)
         kernel.memory.attach(self.paged)
 
@@ -81,6 +89,7 @@ class Registry:
         head = self.paged if paged else self.nonpaged
         entry = lookaside.address + self._offset
         last = head.blink
+        self.forget_walks()
         back = memory.read_pointer(last)
         if back != head.address:
             self._fail(head.address, f"the last entry, {last:#x}, points on to {back:#x}")
@@ -95,6 +104,7 @@ class Registry:
         memory = self._kernel.memory
         size = self._kernel.arch.pointer_size
         entry = lookaside.address + self._offset
+        self.forget_walks()
         flink = memory.read_pointer(entry)
         blink = memory.read_pointer(entry + size)
         for neighbor, back in (
@@ -111,15 +121,28 @@ class Registry:
         memory.write_pointer(flink + size, blink)
         self._by_entry.pop(entry, None)
 
-    def walk(self, head: ListHead) -> Iterator[LookasideList]:
-        """The lists as the forward links give them, each looked up before it is yielded.
+    def forget_walks(self) -> None:
+        """The links may have changed: follow them again the next time."""
+        self._walked.clear()
+
+    def walk(self, head: ListHead) -> Iterable[LookasideList]:
+        """The lists as the forward links give them.
+
+        A walk is remembered until a link changes, as long as all of its links are where only
+        `forget_walks` callers can change them.
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA where a link leads to unmapped memory.
             LookasideSimError: the links form a ring that does not come back to the head. On
                 NT the walking thread would never end.
         """
+        walked = self._walked.get(head.address)
+        return self._follow(head) if walked is None else walked
+
+    def _follow(self, head: ListHead) -> Iterator[LookasideList]:
+        """Follow the links, each read after its list was yielded."""
         known = self._by_entry
+        walked: list[LookasideList] | None = []
         read_pointer = self._kernel.memory.read_pointer
         steps = 0
         seen: set[int] = set()
@@ -137,7 +160,15 @@ class Registry:
             if lookaside is None:
                 lookaside = LookasideList.over_memory(self._kernel, entry - self._offset)
             yield lookaside
-            entry = lookaside.next_entry or read_pointer(entry)
+            next_entry = lookaside.next_entry
+            if next_entry is None:
+                walked = None
+                next_entry = read_pointer(entry)
+            elif walked is not None:
+                walked.append(lookaside)
+            entry = next_entry
+        if walked is not None:
+            self._walked[head.address] = tuple(walked)
 
     def _fail(self, entry: int, why: str) -> NoReturn:
         self._kernel.stop(

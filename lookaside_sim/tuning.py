@@ -43,7 +43,6 @@ def next_depth(
     maximum_depth: int,
     allocates: int,
     misses: int,
-    *,
     period: int = SCAN_PERIOD,
     minimum_depth: int = MINIMUM_DEPTH,
 ) -> int:

@@ -21,7 +21,6 @@ then on nothing in that page is cached.
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, Protocol
@@ -32,8 +31,9 @@ from lookaside_sim.memory.arena import (
     EXPOSED,
     NO_BLOCK,
     RESERVED,
-    UNMAPPED,
+    RETURNED,
     Arena,
+    garbage,
 )
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Architecture
 
@@ -44,8 +44,6 @@ READ: Final = 0
 WRITE: Final = 2
 EXECUTE: Final = 0x10
 """Operations, as PAGE_FAULT_IN_NONPAGED_AREA reports them on Windows 10."""
-
-_GARBAGE_SIZE: Final = 1 << 16
 
 
 class Structure(Protocol):
@@ -111,10 +109,7 @@ class Memory:
         self._unit_shift = arch.pool_header.unit_shift
         self._region_shift = arch.pool_region_shift
         self._limit = 1 << arch.address_bits
-        # No byte is zero, so memory that was never initialized cannot pass for zeroed memory.
-        self._garbage = (
-            random.Random(seed).randbytes(_GARBAGE_SIZE + PAGE_SIZE).replace(b"\0", b"\xa5")
-        )
+        self._garbage = garbage(seed)
         self._arenas: dict[int, Arena] = {}
         self._watchers: dict[int, Callable[[], None]] = {}
         self._structures: dict[int, list[Structure]] = {}
@@ -146,13 +141,13 @@ class Memory:
 
     def reserve(self, arena: Arena, first: int, count: int) -> None:
         """Map pages of a big allocation, each to be filled when it is first touched."""
-        arena.set_states(first, count, RESERVED)
+        arena.map_big(first, count)
         number = (arena.base >> PAGE_SHIFT) + first
         self.big_pages.update(dict.fromkeys(range(number, number + count), number))
 
     def release(self, arena: Arena, first: int, count: int) -> None:
         """Unmap pages of a big allocation."""
-        arena.set_states(first, count, UNMAPPED)
+        arena.unmap(first, count)
         number = (arena.base >> PAGE_SHIFT) + first
         for page in range(number, number + count):
             del self.big_pages[page]
@@ -197,7 +192,7 @@ class Memory:
         if arena is None:
             return None
         page = (address - arena.base) >> PAGE_SHIFT
-        if page >= len(arena.states) or arena.states[page] == UNMAPPED:
+        if page >= len(arena.states) or arena.states[page] <= RETURNED:
             return None
         return arena, page
 
@@ -256,7 +251,7 @@ class Memory:
             if found is not None:
                 arena, page = found
                 if arena.states[page] == RESERVED:
-                    arena.fill(page, BIG)
+                    arena.map(page, BIG)
                 length = min(end - address, PAGE_SIZE - (address & PAGE_MASK))
                 yield address, length, arena, None
             else:
@@ -286,7 +281,7 @@ class Memory:
         at = entry - arena.base
         if entry in self.big_blocks:
             if arena.states[page] == RESERVED:
-                arena.fill(page, BIG)
+                arena.map(page, BIG)
         else:
             if (
                 arena.states[page] != BLOCKS

@@ -14,26 +14,47 @@ Behind the bytes lie two tables of the simulator's own:
 
 from __future__ import annotations
 
+import mmap
+import random
+from functools import lru_cache
 from typing import Final
 
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
 
 UNMAPPED: Final = 0
-BLOCKS: Final = 1
-"""Blocks with headers, which only the pool manager has written."""
-EXPOSED: Final = 2
-"""Blocks with headers that somebody else may have written: nothing in it is cached."""
-RESERVED: Final = 3
+"""Never mapped so far: its bytes are not made up yet."""
+RETURNED: Final = 1
+"""Unmapped again. Its bytes stay as they were and are seen again by the next owner, as those
+of a page in the system's page caches are."""
+RESERVED: Final = 2
 """Part of a big allocation that nobody has touched: its bytes are not made up yet."""
-BIG: Final = 4
+BIG: Final = 3
 """Part of a big allocation."""
-HEADS: Final = 5
+BLOCKS: Final = 4
+"""Blocks with headers, which only the pool manager has written."""
+EXPOSED: Final = 5
+"""Blocks with headers that somebody else may have written: nothing in it is cached."""
+HEADS: Final = 6
 """List heads of the pool manager."""
+
+_TO_BIG: Final = bytes([RESERVED, BIG, *range(2, 256)])
+_TO_UNMAPPED: Final = bytes([UNMAPPED, RETURNED, UNMAPPED, *([RETURNED] * 253)])
 
 NO_BLOCK: Final = 0xFF
 
 _FIRST_PAGES: Final = 16
+_LARGE: Final = 1 << 20
+_GARBAGE_SIZE: Final = 1 << 16
 _GARBAGE_STRIDE: Final = 0x9E3779B1  # odd, so neighboring pages start far apart
+
+
+@lru_cache(maxsize=16)
+def garbage(seed: int) -> bytes:
+    """What fresh pages of a kernel are filled from.
+
+    No byte is zero, so memory that was never initialized cannot pass for zeroed memory.
+    """
+    return random.Random(seed).randbytes(_GARBAGE_SIZE).replace(b"\0", b"\xa5")
 
 
 class Arena:
@@ -71,7 +92,7 @@ class Arena:
         self._garbage = garbage
         self.base = base
         self.pages = pages
-        self.data = bytearray()
+        self.data: bytearray | mmap.mmap = bytearray()
         self.states = bytearray()
         self.marks = bytearray()
         self.words = memoryview(b"")
@@ -88,8 +109,10 @@ class Arena:
         if pages <= have:
             return False
         want = min(max(pages, 2 * have), self.pages)
-        data = bytearray(want << PAGE_SHIFT)  # zeroed lazily by the system where it is large
-        data[: len(self.data)] = self.data
+        size = want << PAGE_SHIFT
+        # A large buffer comes from the system, which backs only the pages that are touched.
+        data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
+        data[: len(self.data)] = self.data[:]
         self.data = data
         view = memoryview(data)
         self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
@@ -99,20 +122,29 @@ class Arena:
         self.marks.extend(bytes([NO_BLOCK]) * units)
         return True
 
-    def fill(self, page: int, state: int) -> None:
-        """Map a page full of garbage, which depends on the seed and the address alone.
+    def map(self, page: int, state: int) -> None:
+        """Map a page; where it never was, full of garbage that seed and address decide.
 
         Args:
             page: its number in the arena.
             state: what it is from now on.
         """
+        before = self.states[page]
+        self.states[page] = state
+        if before not in (UNMAPPED, RESERVED):
+            return
         garbage = self._garbage
         start = ((self.base >> PAGE_SHIFT) + page) * _GARBAGE_STRIDE
         start %= len(garbage) - PAGE_SIZE
         at = page << PAGE_SHIFT
         self.data[at : at + PAGE_SIZE] = garbage[start : start + PAGE_SIZE]
-        self.states[page] = state
 
-    def set_states(self, first: int, count: int, state: int) -> None:
-        """Set the state of adjacent pages."""
-        self.states[first : first + count] = bytes([state]) * count
+    def map_big(self, first: int, count: int) -> None:
+        """Map adjacent pages for a big allocation."""
+        states = self.states[first : first + count]
+        self.states[first : first + count] = states.translate(_TO_BIG)
+
+    def unmap(self, first: int, count: int) -> None:
+        """Unmap adjacent pages."""
+        states = self.states[first : first + count]
+        self.states[first : first + count] = states.translate(_TO_UNMAPPED)

@@ -126,10 +126,10 @@ class PoolTag(int):
             if not 0 <= value <= ULONG_MASK:
                 raise ValueError(f"pool tag {value:#x} does not fit in 32 bits")
             return super().__new__(cls, value)
-        if isinstance(value, (bytes, bytearray)):
+        if isinstance(value, bytes):
             if len(value) != 4:
                 raise ValueError(
-                    f"pool tag {bytes(value)!r} has {len(value)} bytes: give 4, in memory order"
+                    f"pool tag {value!r} has {len(value)} bytes: give 4, in memory order"
                 )
             return super().__new__(cls, int.from_bytes(value, "little"))
         if isinstance(value, str):

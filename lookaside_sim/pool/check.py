@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.memory.arena import BIG, BLOCKS, EXPOSED, HEADS, NO_BLOCK, RESERVED, UNMAPPED
+from lookaside_sim.memory.arena import (
+    BIG,
+    BLOCKS,
+    EXPOSED,
+    HEADS,
+    NO_BLOCK,
+    RESERVED,
+    RETURNED,
+    UNMAPPED,
+)
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 
@@ -138,7 +147,7 @@ def _check_pool(
     free: dict[int, int] = {}
     mapped = 0
     for page, state in enumerate(arena.states):
-        mapped += state not in (UNMAPPED, HEADS)
+        mapped += state not in (UNMAPPED, RETURNED, HEADS)
         marks = arena.marks[page * layout.units_per_page : (page + 1) * layout.units_per_page]
         live = set()
         if state in (BLOCKS, EXPOSED):
@@ -160,7 +169,7 @@ def _check_pool(
                     tag = int(block.tag) & ~PROTECTED_POOL
                     charged[pool.paged, tag] += block.units * layout.unit
                 before = block
-        elif state not in (UNMAPPED, HEADS, RESERVED, BIG):
+        elif state not in (UNMAPPED, RETURNED, HEADS, RESERVED, BIG):
             _fail(f"page {page} of {pool.name} is in no known state, {state}")
         first = page * layout.units_per_page
         marked = {first + unit for unit, mark in enumerate(marks) if mark != NO_BLOCK}

@@ -15,6 +15,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, NoReturn, TypeAlias
 
 from lookaside_sim.memory import Memory
@@ -34,6 +35,14 @@ _FREE_LINK_DAMAGED: Final = 3  # BAD_POOL_HEADER, parameter 1
 _SPARE_PAGES: Final = 64
 """Pages of address space that every pool has beyond its limit, so that freed runs of pages
 can wait for their size to be asked for again."""
+
+
+@lru_cache
+def _empty_heads(base: int, pointer_size: int) -> tuple[list[int], bytes]:
+    """The addresses of the list heads, and the page of heads that all point at themselves."""
+    addresses = list(range(base, base + PAGE_SIZE, 2 * pointer_size))
+    page = b"".join(2 * address.to_bytes(pointer_size, "little") for address in addresses)
+    return addresses, page
 
 
 class PoolDescriptor:
@@ -103,12 +112,9 @@ class PoolDescriptor:
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
         lists = arch.pool_header.units_per_page
         self.listed = bytearray(lists)
-        self.head_addresses = [
-            base + (index << (self._pointer_shift + 1)) for index in range(lists)
-        ]
-        self.arena.set_states(0, 1, HEADS)
-        for index, head in enumerate(self.head_addresses):
-            self.arena.words[2 * index] = self.arena.words[2 * index + 1] = head
+        self.head_addresses, empty = _empty_heads(base, arch.pointer_size)
+        self.arena.states[0] = HEADS
+        self.arena.data[:PAGE_SIZE] = empty
         self._set_hot()
         memory.watch_page(base >> PAGE_SHIFT, self._heads_were_written)
 

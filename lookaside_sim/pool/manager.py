@@ -21,7 +21,7 @@ import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.memory import Arena, Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK, UNMAPPED
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK, RETURNED
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import (
@@ -166,6 +166,7 @@ class PoolManager:
         "_plans",
         "_pools_by_region",
         "_region_shift",
+        "_requests",
         "_rounding",
         "_size_mask",
         "_tags",
@@ -210,6 +211,7 @@ class PoolManager:
         self._tags = TagTable(layout.units_per_page, layout.unit)
         self._big: dict[int, BigBlock] = {}
         self._plans: dict[tuple[int, int, int], PoolPlan] = {}
+        self._requests: dict[tuple[int, int, TagLike], PoolPlan] = {}
         self.strict_tags = strict_tags
 
         self.nonpaged, self.nonpaged_nx, self.paged = (
@@ -261,13 +263,23 @@ class PoolManager:
         Source:
             [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
         """
-        if type(tag) is not PoolTag:
-            tag = PoolTag(tag)
-        kernel = self._kernel
-        address = self.allocate_block(int(pool_type), operator.index(size), tag)
-        if kernel.observer is not None:
-            kernel.observer.pool_allocated(address or None, PoolType(pool_type), size, tag)
-        return address or None
+        # Requests repeat: look the whole request up before looking at its parts.
+        plan = self._requests.get((int(pool_type), size, tag))
+        if plan is None:
+            plan = self._plan_request(pool_type, size, tag)
+        address = self.allocate_planned(plan) or None
+        if self._kernel.observer is not None:
+            self._kernel.observer.pool_allocated(address, PoolType(pool_type), size, tag)
+        return address
+
+    def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
+        pool_type, size = int(pool_type), operator.index(size)
+        plan = self.plan(pool_type, size, PoolTag(tag))
+        if len(self._requests) >= _MOST_PLANS:
+            self._requests.clear()
+        if plan[1] != _NEVER:
+            self._requests[pool_type, size, tag] = plan
+        return plan
 
     def free(self, address: int | None, tag: TagLike | None = None) -> None:
         """Free a block, as ExFreePool (no tag) or ExFreePoolWithTag does.
@@ -288,10 +300,11 @@ class PoolManager:
         Source:
             [doc] ExFreePoolWithTag; spec/pool.md section 3, "Free order".
         """
-        where = 0 if address is None else operator.index(address)
-        self.free_block(where, 0 if tag is None else PoolTag(tag))
+        if type(address) is not int:
+            address = 0 if address is None else operator.index(address)
+        self.free_block(address, 0 if tag is None else PoolTag(tag))
         if self._kernel.observer is not None:
-            self._kernel.observer.pool_freed(where)
+            self._kernel.observer.pool_freed(address)
 
     def usage(self, tag: TagLike) -> PoolTagUsage:
         """Snapshot of one tag's row of the pool tag table.
@@ -559,7 +572,7 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
-                states[at >> PAGE_SHIFT] = UNMAPPED
+                states[at >> PAGE_SHIFT] = RETURNED
                 pool.runs.give_back(at >> PAGE_SHIFT, 1)
                 return
             units &= size_mask  # only overwritten sizes add up to this
@@ -600,15 +613,18 @@ class PoolManager:
         page = pool.runs.take(1)
         if not page:
             return 0
-        pool.reach(page + 1)
-        pool.arena.fill(page, BLOCKS)
-        at = (page << PAGE_SHIFT) + self._header_size
+        arena = pool.arena
+        if page >= len(arena.states):
+            pool.reach(page + 1)
+        arena.map(page, BLOCKS)
         rest = self._units_per_page - units
-        rest_at = at + (units << self._unit_shift)
-        self._write_header(pool.arena, rest_at, units, rest, _FREE_TAG)
+        header_at = (page << _PAGE_ULONGS_SHIFT) + (units << self._ulong_shift)
+        arena.ulongs[header_at] = units | rest << 16
+        arena.ulongs[header_at + 1] = _FREE_TAG
+        address = pool.base + (page << PAGE_SHIFT) + self._header_size
         if rest > 1:
-            pool.insert_tail(pool.base + rest_at, rest)
-        return pool.base + at
+            pool.insert_tail(address + (units << self._unit_shift), rest)
+        return address
 
     def _write_header(
         self, arena: Arena, at: int, previous: int, units: int, tag: int, block_type: int = 0
@@ -661,7 +677,7 @@ class PoolManager:
         rest = self._units_per_page - units - 1
         if not used or rest < _SMALLEST_BLOCK_UNITS:
             return 0
-        pool.arena.fill(page, BLOCKS)
+        pool.arena.map(page, BLOCKS)
         at = (page << PAGE_SHIFT) + (units << self._unit_shift) + self._header_size
         self._write_header(pool.arena, at, 0, 1, _FRAGMENT_TAG, IN_USE | int(pool.paged))
         at += 1 << self._unit_shift
@@ -792,7 +808,7 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = UNMAPPED
+            arena.states[last] = RETURNED
             pool.runs.give_back(last, 1)
             return
         self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)

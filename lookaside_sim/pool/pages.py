@@ -50,13 +50,18 @@ class PageRuns:
             if not first:
                 return 0
         self.in_use += count
-        self.peak = max(self.peak, self.in_use)
+        if self.in_use > self.peak:
+            self.peak = self.in_use
         return first
 
     def give_back(self, first: int, count: int) -> None:
         """Give pages back; any part of what was taken may come back on its own."""
         self.in_use -= count
-        self._free.setdefault(count, []).append(first)
+        run = self._free.get(count)
+        if run is None:
+            self._free[count] = [first]
+        else:
+            run.append(first)
 
     def _take_from_joined(self, count: int) -> int:
         """Join all free runs, then split the first that is long enough."""
