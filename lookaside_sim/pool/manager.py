@@ -15,6 +15,7 @@ Source:
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import attrs
@@ -921,6 +922,10 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self._tags.snapshot()
+
+    def charged_elsewhere(self) -> Counter[tuple[bool, int]]:
+        """Bytes charged to tags for blocks outside the pools, by paged and tag."""
+        return Counter()
 
     def descriptor_at(self, address: int) -> PoolDescriptor | None:
         """The pool whose address range holds an address."""
