@@ -356,7 +356,7 @@ class LookasideList:
             self._held = held - 1
             self._total_allocates += 1
             return entry
-        if self._plan is not None and self._memory.caching:
+        if not self._first and self._plan is not None and self._memory.caching:
             # An empty list with the default routine, on a running machine nobody listens to.
             self._total_allocates += 1
             self._allocate_misses += 1

@@ -21,7 +21,7 @@ import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.memory import Arena, Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK, RETURNED
+from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import (
@@ -522,6 +522,9 @@ class PoolManager:
             side = self._tags.find(sides, owner & _TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
+        # At once and even if the header ends up inside a merged block: it is what a second
+        # free of the same address looks at.
+        ulongs[header_at] = header & (lowest_type - 1)
         word = self._links.pop(address, None)
 
         # Merge with the block behind, then with the one in front.
@@ -572,7 +575,7 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
-                states[at >> PAGE_SHIFT] = RETURNED
+                states[at >> PAGE_SHIFT] = CACHED
                 pool.runs.give_back(at >> PAGE_SHIFT, 1)
                 return
             units &= size_mask  # only overwritten sizes add up to this
@@ -789,7 +792,7 @@ class PoolManager:
         first = (big.address - pool.base) >> PAGE_SHIFT
         last = first + big.pages - 1
         tail_state = arena.states[last]
-        memory.release(arena, first, big.pages)
+        memory.release(arena, first, big.pages, cached=big.pages <= pool.cached_pages)
         if not big.tail_units:
             pool.runs.give_back(first, big.pages)
             return
@@ -808,7 +811,7 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = RETURNED
+            arena.states[last] = CACHED
             pool.runs.give_back(last, 1)
             return
         self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
