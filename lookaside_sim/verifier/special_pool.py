@@ -223,7 +223,7 @@ class SpecialPool:
         """Unmap a block's page and let its slot wait."""
         del self.blocks[block.address]
         del self._by_page[block.page]
-        self._arena.unmap(block.page, 1)
+        self._arena.unmap(block.page, 1, cached=False)
         self._waiting.append(block.page)
 
     def check_irql(self, kind: int, pool_type: int, value: int) -> None:
