@@ -251,9 +251,10 @@ class LookasideAllocator:
         The crate's own ``destroy`` leaves its mark set, so its drop deletes the list a second
         time, which NT stops the machine for (KERNEL_SECURITY_CHECK_FAILURE, 3).
         """
+        self._kernel.check_running()
         if self._size is not None:
-            self._size = None
             self._lookaside.delete()
+            self._size = None
 
     @property
     def lookaside(self) -> LookasideList:

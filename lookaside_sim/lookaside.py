@@ -60,7 +60,6 @@ FreeRoutine = Callable[[int, "LookasideList"], None]
 _VALID_FLAGS: Final = 3
 _VALID_POOL_TYPE_BITS: Final = 0x3E7
 _SEQUENCE_BITS: Final = {8: 48, 4: 16}  # by pointer size
-_ENTRY_ALIGNMENT_MASK: Final = 0xF  # bits of NextEntry that an x64 SLIST header has no room for
 
 
 class LookasideList:
@@ -309,7 +308,11 @@ class LookasideList:
         kernel = self._kernel
         if self._embedded:
             self._load()  # finds out whether the memory is still there
+        flink, blink = self._flink, self._blink
         self._reset(bytes(kernel.arch.lookaside_size))
+        # Inserting is what writes the links. Those of a list that is active still lead into
+        # the system-wide list meanwhile.
+        self._flink, self._blink = flink, blink
         self._depth = kernel.minimum_lookaside_depth
         self._maximum_depth = maximum_depth if self._depth else DISABLED_MAXIMUM_DEPTH
         self._type = pool_type
@@ -383,20 +386,20 @@ class LookasideList:
         held = self._held
         if held < self._depth:
             links = self._links
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first  # type: ignore[index]
-                self._first = entry  # type: ignore[assignment]
+            if type(entry) is int and (entry in links or self._memory.cache(entry)):
+                links[entry] = self._first
+                self._first = entry
                 self._held = held + 1
                 self._total_frees += 1
                 return
-        elif self._plain_free and self._memory.caching:
+        elif type(entry) is int and self._plain_free and self._memory.caching:
             # A full list with the default routine, on a running machine nobody listens to.
             self._total_frees += 1
             self._free_misses += 1
             try:
-                self._pool.free_block(entry)  # type: ignore[arg-type]
+                self._pool.free_block(entry)
                 return
-            except (TypeError, ValueError):
+            except ValueError:
                 # No address: nothing is counted, and the slow path says what is wrong.
                 self._total_frees -= 1
                 self._free_misses -= 1
@@ -468,27 +471,27 @@ class LookasideList:
         link = self._links.get(entry)
         if link is None:
             link = self._memory.read_pointer(entry)
-            self._memory.cache(entry)
         self._first = self._as_next_entry(link)
+        if self._first == link:
+            self._memory.cache(entry)
         self._held = self._held - 1 & USHORT_MASK
         return entry
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList, through memory."""
         self._memory.cache(entry)
+        self._sequence_base -= 1  # the free is counted already, and may still fault
         if entry in self._links:
             self._links[entry] = self._first
         else:
             self._memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
-        # The sequence counts pushes, which the counters give: see _sequence.
+        self._sequence_base += 1
 
     def _as_next_entry(self, address: int) -> int:
         """What remains of an address in the header: on x64 its low 4 bits have no room."""
-        if self._kernel.arch.pointer_size == 8:
-            return address & ~_ENTRY_ALIGNMENT_MASK
-        return address
+        return address & ~self._kernel.arch.next_entry_lost_bits
 
     @property
     def _sequence(self) -> int:
@@ -715,8 +718,8 @@ class LookasideList:
         if arch.pointer_size == 8:
             high = int.from_bytes(image[8:16], "little")
             self._held = low & USHORT_MASK
-            self._first = high & ~_ENTRY_ALIGNMENT_MASK
-            self._reserved = high & _ENTRY_ALIGNMENT_MASK
+            self._first = high & ~arch.next_entry_lost_bits
+            self._reserved = high & arch.next_entry_lost_bits
             sequence = low >> 16
         else:
             self._first = low & ULONG_MASK
@@ -872,6 +875,7 @@ class LookasideList:
 
     def reset_counters(self) -> None:
         """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""
+        self._kernel.check_running()
         if self._embedded:
             self._load()
         self._sequence_base = self._sequence
@@ -887,6 +891,7 @@ class LookasideList:
         Args:
             depth: entries, 0 to 65535.
         """
+        self._kernel.check_running()
         depth = unsigned("depth", depth, 16)
         if self._embedded:
             self._load()

@@ -84,6 +84,7 @@ _NEVER: Final = -1
 _PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 _PAGE_ULONGS_MASK: Final = (1 << _PAGE_ULONGS_SHIFT) - 1
 
+_TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
 _MOST_PLANS: Final = 4096
 """Plans that are kept; a program with more kinds of requests starts over."""
 
@@ -265,9 +266,10 @@ class PoolManager:
             [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
         """
         # Requests repeat: look the whole request up before looking at its parts.
-        try:
-            plan = self._requests[as_index(pool_type), size, tag]
-        except (KeyError, TypeError):
+        plan = None
+        if type(size) is int and type(tag) in _TAG_TYPES:
+            plan = self._requests.get((as_index(pool_type), size, tag))
+        if plan is None:
             plan = self._plan_request(pool_type, size, tag)
         address = self.allocate_planned(plan) or None
         if self._kernel.observer is not None:
@@ -482,7 +484,7 @@ class PoolManager:
         marks[position] = unused
         side[units] += 1
         if request[0] & ZERO_BIT:
-            self._memory.write(address, bytes(request[1]))
+            self._memory.write(address, bytes(max(request[1], 1)))
         return address
 
     def free_block(self, address: int, tag: int = 0) -> None:
@@ -800,14 +802,13 @@ class PoolManager:
             arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
         last = first + big.pages - 1
         tail_state = arena.states[last]
-        memory.release(arena, first, big.pages, cached=big.pages <= pool.cached_pages)
+        cached = big.pages <= pool.cached_pages
+        memory.release(arena, first, big.pages, cached=cached)
         if not big.tail_units:
             pool.runs.give_back(first, big.pages)
             return
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
-        if big.pages > 1:
-            pool.runs.give_back(first, big.pages - 1)
         arena.states[last] = tail_state
         units = big.tail_units + 1
         header_at = last << _PAGE_ULONGS_SHIFT
@@ -819,9 +820,11 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = CACHED
-            pool.runs.give_back(last, 1)
+            arena.unmap(last, 1, cached=cached)
+            pool.runs.give_back(first, big.pages)
             return
+        if big.pages > 1:
+            pool.runs.give_back(first, big.pages - 1)
         self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
         behind_at = header_at + (units << self._ulong_shift)
         if behind_at & _PAGE_ULONGS_MASK:
@@ -852,6 +855,7 @@ class PoolManager:
 
     def _ulong1(self, header: int) -> int:
         """The first 32 bits of a header, wherever it is; faults where nothing is mapped."""
+        header &= (1 << self._memory.arch.address_bits) - 1  # below NULL is the top of memory
         return int.from_bytes(self._memory.read(header, 4), "little")
 
     def _refuse_free_irql(self, address: int, block_type: int) -> NoReturn:
@@ -932,6 +936,10 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self._tags.snapshot()
+
+    def row_of(self, tag: int, *, paged: bool) -> int:
+        """The tag of the row that blocks of a tag are charged to."""
+        return self._tags.row_of(tag, paged=paged)
 
     def descriptor_at(self, address: int) -> PoolDescriptor | None:
         """The pool whose address range holds an address."""
