@@ -30,6 +30,7 @@ from lookaside_sim.errors import (
     NotSupportedError,
 )
 from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType, TagLike
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class LookasideAllocator:
             raise InitError(
                 NtStatus.STATUS_ALREADY_INITIALIZED, "the allocator is initialized already"
             )
+        size = unsigned("size", size, 32)  # more than the list's field keeps would be cut
         status = self._lookaside.initialize(
             pool_type=pool_type,
             size=size,

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from lookaside_sim.errors import InvariantError
+from lookaside_sim.errors import InvariantError, LookasideSimError, NtStatusError
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
@@ -406,6 +406,19 @@ class LookasideList:
         self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
+        observer = self._kernel.observer
+        if observer is None:
+            return self._allocate_through_memory()
+        entry = None
+        try:
+            entry = self._allocate_through_memory()
+        except NtStatusError:
+            observer.list_allocated(self, None)  # it is counted, so it is told
+            raise
+        observer.list_allocated(self, entry)
+        return entry
+
+    def _allocate_through_memory(self) -> int | None:
         kernel = self._kernel
         kernel.check_running()
         if self._embedded:
@@ -428,10 +441,7 @@ class LookasideList:
                 routine = kernel.routines.allocate_routine(routine_address)
                 with kernel.unobserved():
                     entry = routine(PoolType(pool_type), size, PoolTag(tag), self)
-        entry = entry or None
-        if kernel.observer is not None:
-            kernel.observer.list_allocated(self, entry)
-        return entry
+        return entry or None
 
     def _free_slowly(self, entry: int | None) -> None:
         kernel = self._kernel
@@ -636,19 +646,28 @@ class LookasideList:
         return self._kernel.arch
 
     @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        current, routines = self._current(), self._kernel.routines
+        return (
+            current._allocate_ex == routines.default_allocate
+            and current._free_ex == routines.default_free
+        )
+
+    @property
     def is_active(self) -> bool:
         """Whether the list was initialized and not yet deleted."""
         return self._active
 
     def __bytes__(self) -> bytes:
         """The structure as it lies in memory."""
-        if self._embedded:
-            return self._memory.read(self.address, self.image_size)
-        return self.store_image()
+        return self._look() if self._embedded else self.store_image()
 
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"
         label = f" {self.name}" if self.name else ""
+        if self._embedded and not self._is_mapped():
+            return f"<LookasideList{label} @ {self.address:#x} not mapped>"
         return (
             f"<LookasideList{label} @ {self.address:#x} {self.tag!s}"
             f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
@@ -815,8 +834,21 @@ class LookasideList:
         view = object.__new__(type(self))
         view._kernel = self._kernel
         view._pool = self._pool
-        view._reset(self._memory.read(self.address, self.image_size))
+        view._reset(self._look())
         return view
+
+    def _is_mapped(self) -> bool:
+        ends = self.address, self.address + self.image_size - 1
+        return all(map(self._memory.holds_page_of, ends))
+
+    def _look(self) -> bytes:
+        """Read the structure as a debugger does: that it is gone does not stop the machine."""
+        if not self._is_mapped():
+            raise LookasideSimError(
+                f"the pool block with the lookaside list at {self.address:#x} was freed, and"
+                " nothing is mapped there any more"
+            )
+        return self._memory.read(self.address, self.image_size)
 
     def _check_place(self) -> None:
         """Decide whether the structure lies in a pool block or is driver data of its own."""

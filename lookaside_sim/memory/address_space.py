@@ -179,6 +179,10 @@ class Memory:
                     return False
         return True
 
+    def holds_page_of(self, address: int) -> bool:
+        """Whether an address lies in a mapped page of a pool."""
+        return self._page_at(address) is not None
+
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         for structure in self._structures.get(address >> PAGE_SHIFT, ()):

@@ -271,9 +271,16 @@ class PoolManager:
             plan = self._requests.get((as_index(pool_type), size, tag))
         if plan is None:
             plan = self._plan_request(pool_type, size, tag)
-        address = self.allocate_planned(plan) or None
-        if self._kernel.observer is not None:
-            self._kernel.observer.pool_allocated(address, PoolType(pool_type), size, tag)
+        observer = self._kernel.observer
+        if observer is None:
+            return self.allocate_planned(plan) or None
+        address = None
+        try:
+            address = self.allocate_planned(plan) or None
+        except NtStatusError:
+            observer.pool_allocated(None, PoolType(pool_type), size, tag)
+            raise
+        observer.pool_allocated(address, PoolType(pool_type), size, tag)
         return address
 
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
@@ -589,6 +596,8 @@ class PoolManager:
             units &= size_mask  # only overwritten sizes add up to this
         behind_at = header_at + (units << ulong_shift)
         if behind_at & _PAGE_ULONGS_MASK:
+            if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+                self._check_mapped_behind(pool, behind_at)
             ulongs[behind_at] = ulongs[behind_at] & ~size_mask | units
         ulongs[header_at] = previous | units << 16
         if units > 1:
@@ -852,6 +861,12 @@ class PoolManager:
         following = address - self._header_size + (units << self._unit_shift)
         if self._ulong1(following) & self._size_mask != units:
             self._stop_sizes_disagree(address, units)
+
+    def _check_mapped_behind(self, pool: PoolDescriptor, behind_at: int) -> None:
+        """Before PreviousSize is written where overwritten sizes say, in another page."""
+        behind = pool.base + (behind_at << 2)
+        if self._memory.is_unmapped(behind, 1):
+            pool.fault(behind, write=True)
 
     def _ulong1(self, header: int) -> int:
         """The first 32 bits of a header, wherever it is; faults where nothing is mapped."""
