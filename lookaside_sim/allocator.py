@@ -30,6 +30,7 @@ from lookaside_sim.errors import (
     NotSupportedError,
 )
 from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType, TagLike
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class LookasideAllocator:
             raise InitError(
                 NtStatus.STATUS_ALREADY_INITIALIZED, "the allocator is initialized already"
             )
+        size = unsigned("size", size, 32)  # more than the list's field keeps would be cut
         status = self._lookaside.initialize(
             pool_type=pool_type,
             size=size,
@@ -251,9 +253,10 @@ class LookasideAllocator:
         The crate's own ``destroy`` leaves its mark set, so its drop deletes the list a second
         time, which NT stops the machine for (KERNEL_SECURITY_CHECK_FAILURE, 3).
         """
+        self._kernel.check_running()
         if self._size is not None:
-            self._size = None
             self._lookaside.delete()
+            self._size = None
 
     @property
     def lookaside(self) -> LookasideList:

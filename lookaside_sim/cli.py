@@ -109,10 +109,9 @@ def _run(options: argparse.Namespace) -> int:
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
-    sizes = list(dict.fromkeys(options.lookaside))
     progress = _Progress(trace.name, sys.stderr) if sys.stderr.isatty() else None
     try:
-        done = replay(trace, kernel, lookaside=sizes, progress=progress)
+        done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
     except BugCheck as stop:
         print(f"*** STOP: {stop}")
         return EXIT_STOPPED

@@ -567,8 +567,8 @@ class Kernel:
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.
 
-        Holds in correct use and in misuse that NT does not notice, as long as nobody wrote
-        over headers or links, and no entry was freed twice or to a list of another size.
+        Holds in correct use. Whoever writes over headers or links, frees an entry twice or
+        to a list with larger entries, or frees what no pool allocated, breaks some.
 
         Raises:
             InvariantError: the first invariant that does not hold.

@@ -80,7 +80,7 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
             f"    Size           = {of.size:10}  Max Alloc  = {of.size * of.depth:10}",
             f"    AllocateMisses = {of.allocate_misses:10}  FreeMisses = {of.free_misses:10}",
             f"    TotalAllocates = {allocates:10}  TotalFrees = {frees:10}",
-            f"    Hit Rate       = {allocate_rate:9}% Hit Rate   = {free_rate:9}%",
+            f"    Hit Rate       = {allocate_rate:10}% Hit Rate   = {free_rate:10}%",
         )
     )
 

@@ -85,6 +85,7 @@ _NEVER: Final = -1
 _PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 _PAGE_ULONGS_MASK: Final = (1 << _PAGE_ULONGS_SHIFT) - 1
 
+_TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
 _MOST_PLANS: Final = 4096
 """Plans that are kept; a program with more kinds of requests starts over."""
 
@@ -266,13 +267,21 @@ class PoolManager:
             [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
         """
         # Requests repeat: look the whole request up before looking at its parts.
-        try:
-            plan = self._requests[as_index(pool_type), size, tag]
-        except (KeyError, TypeError):
+        plan = None
+        if type(size) is int and type(tag) in _TAG_TYPES:
+            plan = self._requests.get((as_index(pool_type), size, tag))
+        if plan is None:
             plan = self._plan_request(pool_type, size, tag)
-        address = self.allocate_planned(plan) or None
-        if self._kernel.observer is not None:
-            self._kernel.observer.pool_allocated(address, PoolType(pool_type), size, tag)
+        observer = self._kernel.observer
+        if observer is None:
+            return self.allocate_planned(plan) or None
+        address = None
+        try:
+            address = self.allocate_planned(plan) or None
+        except NtStatusError:
+            observer.pool_allocated(None, PoolType(pool_type), size, tag)
+            raise
+        observer.pool_allocated(address, PoolType(pool_type), size, tag)
         return address
 
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
@@ -483,7 +492,7 @@ class PoolManager:
         marks[position] = unused
         side[units] += 1
         if request[0] & ZERO_BIT:
-            self._memory.write(address, bytes(request[1]))
+            self._memory.write(address, bytes(max(request[1], 1)))
         return address
 
     def free_block(self, address: int, tag: int = 0) -> None:
@@ -588,6 +597,8 @@ class PoolManager:
             units &= size_mask  # only overwritten sizes add up to this
         behind_at = header_at + (units << ulong_shift)
         if behind_at & _PAGE_ULONGS_MASK:
+            if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+                self._check_mapped_behind(pool, behind_at)
             ulongs[behind_at] = ulongs[behind_at] & ~size_mask | units
         ulongs[header_at] = previous | units << 16
         if units > 1:
@@ -801,14 +812,13 @@ class PoolManager:
             arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
         last = first + big.pages - 1
         tail_state = arena.states[last]
-        memory.release(arena, first, big.pages, cached=big.pages <= pool.cached_pages)
+        cached = big.pages <= pool.cached_pages
+        memory.release(arena, first, big.pages, cached=cached)
         if not big.tail_units:
             pool.runs.give_back(first, big.pages)
             return
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
-        if big.pages > 1:
-            pool.runs.give_back(first, big.pages - 1)
         arena.states[last] = tail_state
         units = big.tail_units + 1
         header_at = last << _PAGE_ULONGS_SHIFT
@@ -820,9 +830,11 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = CACHED
-            pool.runs.give_back(last, 1)
+            arena.unmap(last, 1, cached=cached)
+            pool.runs.give_back(first, big.pages)
             return
+        if big.pages > 1:
+            pool.runs.give_back(first, big.pages - 1)
         self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
         behind_at = header_at + (units << self._ulong_shift)
         if behind_at & _PAGE_ULONGS_MASK:
@@ -851,8 +863,15 @@ class PoolManager:
         if self._ulong1(following) & self._size_mask != units:
             self._stop_sizes_disagree(address, units)
 
+    def _check_mapped_behind(self, pool: PoolDescriptor, behind_at: int) -> None:
+        """Before PreviousSize is written where overwritten sizes say, in another page."""
+        behind = pool.base + (behind_at << 2)
+        if self._memory.is_unmapped(behind, 1):
+            pool.fault(behind, write=True)
+
     def _ulong1(self, header: int) -> int:
         """The first 32 bits of a header, wherever it is; faults where nothing is mapped."""
+        header &= (1 << self._memory.arch.address_bits) - 1  # below NULL is the top of memory
         return int.from_bytes(self._memory.read(header, 4), "little")
 
     def _refuse_free_irql(self, address: int, block_type: int) -> NoReturn:
@@ -937,6 +956,10 @@ class PoolManager:
     def charged_elsewhere(self) -> Counter[tuple[bool, int]]:
         """Bytes charged to tags for blocks outside the pools, by paged and tag."""
         return Counter()
+
+    def row_of(self, tag: int, *, paged: bool) -> int:
+        """The tag of the row that blocks of a tag are charged to."""
+        return self._tags.row_of(tag, paged=paged)
 
     def descriptor_at(self, address: int) -> PoolDescriptor | None:
         """The pool whose address range holds an address."""

@@ -101,7 +101,7 @@ def replay(
     kernel = done.kernel
     kernel.check_running()
     by_size: dict[int, LookasideList] = {}
-    for size in lookaside:
+    for size in dict.fromkeys(lookaside):
         each = LookasideList(kernel, f"heap-{size}")
         each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
         by_size[size] = done.lists[each.name] = each
@@ -125,10 +125,10 @@ def replay(
             owner: LookasideList | None
             if event.list is not None:
                 owner = _find(done, event, name)
-            elif event.pool:
+            elif event.pool or event.size is None:
                 owner = None  # a list serves one pool, and NonPagedPool is 0
             else:
-                owner = by_size.get(event.size or 0)
+                owner = by_size.get(event.size)
             try:
                 if owner is not None:
                     address = owner.allocate()
