@@ -250,9 +250,9 @@ class SanitizedList(LookasideList):
         held = self._held
         if held < self._depth:
             links = self._links
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first  # type: ignore[index]
-                self._first = entry  # type: ignore[assignment]
+            if type(entry) is int and (entry in links or self._memory.cache(entry)):
+                links[entry] = self._first
+                self._first = entry
                 self._held = held + 1
                 self._total_frees += 1
                 return

@@ -16,10 +16,11 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.memory.arena import NO_BLOCK
+from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 from lookaside_sim.pool.accounting import ALLOCS, FREES
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 QUOTA_BIT: Final = 0x8
 """Bit of the pool type, and of the type byte in a header: charged to a process."""
 _TAG_MASK: Final = 0x7FFF_FFFF
+_INVALID_PARAMETERS: Final = 0x99  # BAD_POOL_CALLER, parameter 1
 _LOW_SHARE: Final = 16
 """A low priority request fails while less than this part of the pool is left. Choice."""
 
@@ -255,6 +257,18 @@ class ManagedPool(PoolManager):
             removed = ledger.remove(address, kernel.drivers.call_site())
             if removed is not None and removed.verified and verification is not None:
                 verification.freed(removed)
+
+    def stop_bad_parameters(self, address: int) -> NoReturn:
+        """Stop for a free with parameters that do not fit the block.
+
+        Raises:
+            BugCheck: BAD_POOL_CALLER (0x99).
+        """
+        self._kernel.stop(
+            BugCheckCode.BAD_POOL_CALLER,
+            (_INVALID_PARAMETERS, address, 0, 0),
+            f"{address:#x} was freed with extended parameters, which no block here has",
+        )
 
     def _free_special(self, address: int, tag: int) -> None:
         verification = self._kernel.verification
