@@ -18,6 +18,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.errors import InvariantError
@@ -147,6 +148,14 @@ class SmallPoolLists:
     def of(self, processor: int, pool_type: PoolType | int) -> list[SystemList]:
         """The 32 lists of a processor and a pool, by size."""
         return self._sets[processor][int(pool_type)]
+
+    def all(self) -> Iterator[SystemList]:
+        """Every list that was ever used, by processor, pool and size."""
+        for lists in self._sets:
+            for of_kind in lists.values():
+                yield from (
+                    each for each in of_kind if each.total_allocates or each.total_frees
+                )
 
     def scan(self, processor: int, period: int) -> None:
         """Adjust the depth of every list of one processor."""
