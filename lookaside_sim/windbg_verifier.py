@@ -232,7 +232,7 @@ def _windows_7(report: VerifierReport, flags: int) -> list[str]:
         if flags & LEAKS and driver.blocks:
             lines += ["", "PoolAddress  SizeInBytes    Tag       CallersAddress"]
             lines += [
-                f"{block.address:0{digits}x}     0x{block.size:08x}      {block.tag!s}"
+                f"{block.address:0{digits}x}     0x{block.size:08x}     {block.tag!s}"
                 f"      {block.call_site.address:0{digits}x}"
                 for block in driver.blocks
             ]
