@@ -143,7 +143,7 @@ class Kernel:
         if given is None:
             return _DEFAULT_POOL_BYTES[self.arch.name]
         given = unsigned(name, given, 64)
-        most = self.arch.pool_region_size
+        most = self.arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
         if given > most:
             raise ValueError(f"{name} {given}: give 0 to {most} bytes on {self.arch.name}")
         return given

@@ -474,7 +474,10 @@ class PoolManager:
                     entry_at += 2 * units
                     behind = rest
                 if behind_at & _PAGE_ULONGS_MASK:
-                    ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                    try:
+                        ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                    except IndexError:  # a forged block at the end of the backed memory
+                        pool.fault(base + (behind_at << 2), write=True)
                 if rest > 1:
                     # Link the remainder behind its list.
                     tail_at = 2 * rest - 1
@@ -832,13 +835,15 @@ class PoolManager:
             arena.unmap(last, 1, cached=cached)
             pool.runs.give_back(first, big.pages)
             return
-        if big.pages > 1:
-            pool.runs.give_back(first, big.pages - 1)
-        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        pool.runs.give_back(first, big.pages - 1)  # a single page never has a tail
         behind_at = header_at + (units << self._ulong_shift)
-        if behind_at & _PAGE_ULONGS_MASK:
-            arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
-        pool.insert_head(entry, units)
+        if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+            self._check_mapped_behind(pool, behind_at)
+            units &= self._size_mask
+        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
+        if units > 1:
+            pool.insert_head(entry, units)
 
     def _check_tag(self, address: int, owner: int, tag: int) -> None:
         """Stop the machine when a free names another tag than the block's and it matters.
