@@ -128,6 +128,7 @@ class LookasideAllocator:
                 system-wide list).
             TypeError, ValueError: an argument no caller could pass.
         """
+        self._kernel.check_running()
         if self._size is not None:
             raise InitError(
                 NtStatus.STATUS_ALREADY_INITIALIZED, "the allocator is initialized already"
@@ -210,7 +211,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def grow_zeroed(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -218,7 +219,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def shrink(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -226,7 +227,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def box(self, value: bytes) -> Box:
         """Allocate memory for a value and write the value there.
@@ -289,9 +290,13 @@ class LookasideAllocator:
         if self._kernel.bugcheck is None:
             self.destroy()
 
+    def _refuse(self) -> NoReturn:
+        self._kernel.check_running()
+        raise NotSupportedError("Not supported")
+
     def _check_initialized(self) -> int:
+        self._kernel.check_running()
         if self._size is None:
-            self._kernel.check_running()
             raise LookasideSimError("the allocator is not initialized: call init first")
         return self._size
 

@@ -59,14 +59,14 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
 
     Args:
         lookaside_list: the list.
-        debugger_depth: print Current Depth as WinDbg does on x64, which reads the x86 header
-            layout there and so prints 0. By default the true depth.
+        debugger_depth: print Current Depth as WinDbg does: on x64 it reads the x86 header
+            layout and so prints 0. By default the true depth.
 
     Returns:
         Seven lines without a final newline.
     """
     of = lookaside_list
-    current = 0 if debugger_depth else of.current_depth
+    current = 0 if debugger_depth and of.arch.pointer_size == 8 else of.current_depth
     allocates, frees = of.total_allocates, of.total_frees
     allocate_rate = _hit_rate(allocates, of.allocate_misses)
     free_rate = _hit_rate(frees, of.free_misses)
@@ -106,10 +106,11 @@ def lookasides(
     totals = []
     for name, paged in (("NonPaged", False), ("Paged", True)):
         of_kind = [each for each in shown if each.type.is_paged is paged]
-        current = sum(each.size * each.current_depth for each in of_kind)
+        hidden = debugger_depth and kernel.arch.pointer_size == 8
+        current = 0 if hidden else sum(each.size * each.current_depth for each in of_kind)
         potential = sum(each.size * each.depth for each in of_kind)
         label = f"Total {name} currently allocated for above lists"
-        totals.append(f"{label:50} = {0 if debugger_depth else current:8}")
+        totals.append(f"{label:50} = {current:8}")
         totals.append(f"{f'Total {name} potential for above lists':50} = {potential:8}")
     return "\n".join([*blocks, *totals])
 

@@ -538,9 +538,6 @@ class PoolManager:
             side = self._tags.find(sides, owner & _TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        # At once and even if the header ends up inside a merged block: it is what a second
-        # free of the same address looks at.
-        ulongs[header_at] = header & (lowest_type - 1)
         word = self._links.pop(address, None)
 
         # Merge with the block behind, then with the one in front.
@@ -568,6 +565,9 @@ class PoolManager:
                 self._stop_previous_size(address, previous << unit_shift)
             front = ulongs[front_at]
             if front < lowest_type:
+                # The header ends up inside the merged block, and must not look in use: a
+                # second free of the same address reads it.
+                ulongs[header_at] = header & (lowest_type - 1)
                 if word is not None:
                     words[2 * position] = word  # else the link written below covers it
                 header_at = front_at
@@ -591,6 +591,7 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
+                ulongs[header_at] &= lowest_type - 1
                 states[at >> PAGE_SHIFT] = CACHED
                 if word is not None:
                     words[2 * (at >> unit_shift)] = word
