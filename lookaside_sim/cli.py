@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ EXIT_OK: Final = 0
 EXIT_STOPPED: Final = 1
 """The trace stopped the machine: a result, not an error of the command."""
 EXIT_BAD_INPUT: Final = 2
+EXIT_BROKEN_PIPE: Final = 141
+"""What a shell reports for a program that wrote to a closed pipe."""
 
 _PROGRESS_SECONDS: Final = 0.2
 
@@ -42,7 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has enough. What is still buffered must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except (LookasideSimError, OSError, ValueError) as error:
         print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -168,7 +177,8 @@ def summary(trace: Trace, done: Replay) -> str:
     saved = done.saved_pool_calls
     calls = done.pool_calls + done.list_calls
     lines = [
-        f"Trace          {trace.path.name}: {trace.header.source or 'no source given'}",
+        f"Trace          {windbg.printable(trace.path.name)}:"
+        f" {windbg.printable(trace.header.source) or 'no source given'}",
         f"Events         {done.events:,} in {done.ticks} s of balance set manager ticks",
         f"Allocate hits  {allocate_hits:,} of {allocates:,} list allocates"
         f" ({_percent(allocate_hits, allocates)})",

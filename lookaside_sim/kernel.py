@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Final, NoReturn, Self
 
-from lookaside_sim.errors import BugCheck
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside import LookasideList
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ
@@ -363,8 +363,13 @@ class Kernel:
 
         Args:
             observer: who, or None.
+
+        Raises:
+            LookasideSimError: somebody else listens already.
         """
         self.check_running()
+        if observer is not None and self.observer is not None:
+            raise LookasideSimError(f"{self.observer!r} listens already, and only one can")
         self.observer = observer
         if observer is not None:
             self.memory.stop_caching()

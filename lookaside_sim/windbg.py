@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside import LookasideList
 
-__all__ = ["lookaside", "lookasides", "pool_type_name", "reset_counters", "set_depth"]
+__all__ = [
+    "lookaside",
+    "lookasides",
+    "pool_type_name",
+    "printable",
+    "reset_counters",
+    "set_depth",
+]
 
 _BASE_NAMES = {
     0: "NonPagedPool",
@@ -73,7 +80,7 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
     width = of.arch.pointer_size * 2
     return "\n".join(
         (
-            f'Lookaside "{of.name}" @ 0x{of.address:0{width}x}'
+            f'Lookaside "{printable(of.name)}" @ 0x{of.address:0{width}x}'
             f'  Tag(hex): 0x{of.tag:08x} "{of.tag!s}"',
             f"    Type           =       {int(of.type):04x}  {pool_type_name(of.type)}",
             f"    Current Depth  = {current:10}  Max Depth  = {of.depth:10}",
@@ -113,6 +120,11 @@ def lookasides(
         totals.append(f"{label:50} = {current:8}")
         totals.append(f"{f'Total {name} potential for above lists':50} = {potential:8}")
     return "\n".join([*blocks, *totals])
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line or cannot be printed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def reset_counters(lookaside_list: LookasideList) -> None:

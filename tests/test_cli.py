@@ -522,3 +522,29 @@ def test_no_progress_where_nobody_looks(
     code, output, errors = command("run", write_long(path))
     assert (code, errors) == (0, "")
     assert "Events         32,801 in 120 s" in output
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    lists = [f'{{"op":"init","list":"l{n}","size":8}}' for n in range(300)]
+    path.write_text("\n".join([HEADER, *lists]) + "\n", "utf-8")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "lookaside_sim", "run", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    running.stderr.close()
+    assert running.wait() == 141
+
+
+def test_what_cannot_be_printed_is_escaped(path: Path, command: Command) -> None:
+    header = HEADER.replace("a test", "two\\nlines \\ud800")
+    write(path, header, '{"op":"init","list":"a\\nb","size":8}')
+    code, output, errors = command("run", path)
+    assert (code, errors) == (0, "")
+    assert "test.jsonl: two\\nlines \\ud800\n" in output
+    assert 'Lookaside "a\\nb" @' in output

@@ -17,6 +17,7 @@ from lookaside_sim import (
     PoolTagUsage,
     PoolType,
 )
+from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.trace import Event, Recording, load, record, replay
 
 SECOND = 1_000_000
@@ -492,3 +493,12 @@ def test_two_recordings_of_one_machine_one_after_the_other() -> None:
     assert [event.op for event in first.events][:1] == ["init"]
     assert second.events == [Event("alloc", 0, 1, 8, TAG, NONPAGED)]
     assert made.is_active
+
+
+def test_a_kernel_is_recorded_once_at_a_time() -> None:
+    kernel = Kernel()
+    with record(kernel) as outer:
+        with pytest.raises(LookasideSimError, match="listens already"), record(kernel):
+            pass
+        kernel.pool.allocate(0, 8, b"Once")
+    assert [event.op for event in outer.events] == ["alloc"]

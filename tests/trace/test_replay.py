@@ -597,3 +597,9 @@ def test_an_error_in_progress_ends_the_replay() -> None:
     with pytest.raises(KeyboardInterrupt):
         replay((pair[n & 1] for n in range(40_000)), kernel, progress=progress)
     assert kernel.pool.usage(NONE).nonpaged_allocs == 8_192
+
+
+def test_an_init_cannot_take_the_name_of_a_list_made_for_a_size() -> None:
+    with pytest.raises(TraceError) as caught:
+        replay([Event("init", size=8, list="heap-8")], lookaside=[8])
+    assert caught.value.field == "list"
