@@ -548,3 +548,18 @@ def test_what_cannot_be_printed_is_escaped(path: Path, command: Command) -> None
     assert (code, errors) == (0, "")
     assert "test.jsonl: two\\nlines \\ud800\n" in output
     assert 'Lookaside "a\\nb" @' in output
+
+
+def test_a_closed_pipe_is_told_by_the_exit_code(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(path, HEADER)
+    with (tmp_path / "output").open("w", encoding="utf-8") as output:
+
+        def closed() -> None:
+            raise BrokenPipeError
+
+        monkeypatch.setattr(output, "flush", closed, raising=False)
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["run", str(path)]) == 141
+        monkeypatch.undo()

@@ -13,6 +13,7 @@ from lookaside_sim import (
     Kernel,
     LookasideAllocator,
     LookasideList,
+    LookasideSimError,
     NtStatusError,
     PoolTag,
     PoolType,
@@ -227,12 +228,14 @@ def test_a_context_manager_reports_its_delete(
 
 def test_only_one_observer_listens(kernel: Kernel, recorder: Recorder) -> None:
     second = Recorder()
-    kernel.observe(second)
+    with pytest.raises(LookasideSimError, match="listens already"):
+        kernel.observe(second)
     kernel.tick()
     kernel.observe(None)
+    kernel.observe(second)
     kernel.tick()
-    assert recorder.events == []
-    assert second.events == [("ticked",)]
+    assert recorder.events == second.events == [("ticked",)]
+    kernel.observe(None)
     assert kernel.observer is None
 
 

@@ -455,29 +455,31 @@ class PoolManager:
                 ulongs[header_at] = previous | sizes
             else:
                 behind_at = header_at + (units + rest << self._ulong_shift)
-                if previous:
-                    # Take the end; the remainder stays in front.
-                    ulongs[header_at] = previous | rest << 16
-                    remainder = address
-                    address += rest << self._unit_shift
-                    position += rest
-                    header_at = behind_at - (units << self._ulong_shift)
-                    ulongs[header_at] = rest | sizes
-                    behind = units
-                else:
-                    # The block begins its page: take the front; the remainder lies behind.
-                    ulongs[header_at] = sizes
-                    rest_at = header_at + (units << self._ulong_shift)
-                    ulongs[rest_at] = units | rest << 16
-                    ulongs[rest_at + 1] = ulongs[header_at + 1]
-                    remainder = address + (units << self._unit_shift)
-                    entry_at += 2 * units
-                    behind = rest
-                if behind_at & _PAGE_ULONGS_MASK:
-                    try:
+                try:
+                    if previous:
+                        # Take the end; the remainder stays in front.
+                        ulongs[header_at] = previous | rest << 16
+                        remainder = address
+                        address += rest << self._unit_shift
+                        position += rest
+                        header_at = behind_at - (units << self._ulong_shift)
+                        ulongs[header_at] = rest | sizes
+                        behind = units
+                    else:
+                        # The block begins its page: take the front; the remainder lies behind.
+                        ulongs[header_at] = sizes
+                        rest_at = header_at + (units << self._ulong_shift)
+                        ulongs[rest_at] = units | rest << 16
+                        ulongs[rest_at + 1] = ulongs[header_at + 1]
+                        remainder = address + (units << self._unit_shift)
+                        entry_at += 2 * units
+                        behind = rest
+                    if behind_at & _PAGE_ULONGS_MASK:
                         ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
-                    except IndexError:  # a forged block at the end of the backed memory
-                        pool.fault(base + (behind_at << 2), write=True)
+                except IndexError:
+                    # A forged free block leads out of the memory that is backed.
+                    wild = header_at if header_at >= len(ulongs) else behind_at
+                    pool.fault(base + (wild << 2), write=True)
                 if rest > 1:
                     # Link the remainder behind its list.
                     tail_at = 2 * rest - 1

@@ -184,6 +184,40 @@ class TestSizes:
         assert parameters[:2] == (behind, 2)
 
     @both_machines
+    def test_a_tail_that_leads_into_a_mapped_page_wraps(self, arch: str) -> None:
+        kernel = Kernel(arch)
+        layout = kernel.arch.pool_header
+        big = allocate(kernel, 2 * PAGE_SIZE - 1000)
+        allocate(kernel, layout.largest_request)  # the page behind is mapped
+        used = -(-(PAGE_SIZE - 1000) // layout.unit)
+        free = big + PAGE_SIZE + (used + 1) * layout.unit + layout.size
+        write_header(kernel, free, units=layout.size_mask)
+        kernel.pool.free(big)
+        front = read_header(kernel, big + PAGE_SIZE + layout.size)
+        assert front.units == (used + 1 + layout.size_mask) & layout.size_mask
+
+    @both_machines
+    @pytest.mark.parametrize("taken", [10, 98])
+    def test_a_forged_block_at_the_end_of_the_pool(self, arch: str, taken: int) -> None:
+        # On the list of its size, with sound links, but longer than its page.
+        kernel = Kernel(arch)
+        layout = kernel.arch.pool_header
+        for _ in range(1, len(kernel.pool.nonpaged.arena.states)):
+            block = blocks_at_end(kernel, 3)[0]
+        units = read_header(kernel, block).units
+        kernel.pool.free(block)
+        (entry,) = free_list(kernel, units)
+        head, forged = list_head(kernel, units), list_head(kernel, 100)
+        size = kernel.arch.pointer_size
+        for at, target in ((head, head), (forged, entry), (entry, forged)):
+            write_pointer(kernel, at, target)
+            write_pointer(kernel, at + size, target)
+        write_header(kernel, entry, units=100)
+        parameters = stopped_by(kernel, EXPOOL, lambda: allocate(kernel, body(kernel, taken)))
+        wild = entry - layout.size + (100 - taken if taken < 50 else 100) * layout.unit
+        assert parameters == (wild, 2, 1, 0)
+
+    @both_machines
     def test_a_free_block_behind_that_leads_out_of_the_page(self, arch: str) -> None:
         # Merging writes the PreviousSize behind the merged block.
         kernel = Kernel(arch)
