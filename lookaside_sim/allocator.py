@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ctypes
 import operator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import attrs
@@ -128,6 +127,7 @@ class LookasideAllocator:
                 system-wide list).
             TypeError, ValueError: an argument no caller could pass.
         """
+        self._kernel.check_running()
         if self._size is not None:
             raise InitError(
                 NtStatus.STATUS_ALREADY_INITIALIZED, "the allocator is initialized already"
@@ -210,7 +210,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def grow_zeroed(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -218,7 +218,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def shrink(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -226,7 +226,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def box(self, value: bytes) -> Box:
         """Allocate memory for a value and write the value there.
@@ -280,18 +280,17 @@ class LookasideAllocator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._kernel.bugcheck is None:
             self.destroy()
 
+    def _refuse(self) -> NoReturn:
+        self._kernel.check_running()
+        raise NotSupportedError("Not supported")
+
     def _check_initialized(self) -> int:
+        self._kernel.check_running()
         if self._size is None:
-            self._kernel.check_running()
             raise LookasideSimError("the allocator is not initialized: call init first")
         return self._size
 
@@ -372,11 +371,6 @@ class Box:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._allocator.kernel.bugcheck is None:
             self.close()

@@ -15,7 +15,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import TYPE_CHECKING, Final, Self
 
 from lookaside_sim.call_sites import CallSite, calling_frame, calling_site, site_of
@@ -187,12 +187,7 @@ class Driver:
         self._kernel.drivers.running.append(self)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._kernel.drivers.running.pop()
 
     def __repr__(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import Final, NoReturn, Self, cast
 
 from lookaside_sim.drivers import Driver, Drivers
@@ -64,12 +63,7 @@ class IrqlScope:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._kernel.bugcheck is None:
             self._kernel.lower_irql(self.previous)
 
@@ -200,7 +194,7 @@ class Kernel:
         if given is None:
             return _DEFAULT_POOL_BYTES[self.arch.name]
         given = unsigned(name, given, 64)
-        most = self.arch.pool_region_size
+        most = self.arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
         if given > most:
             raise ValueError(f"{name} {given}: give 0 to {most} bytes on {self.arch.name}")
         return given
@@ -595,8 +589,13 @@ class Kernel:
 
         Args:
             observer: who, or None.
+
+        Raises:
+            LookasideSimError: somebody else listens already.
         """
         self.check_running()
+        if observer is not None and self.observer is not None:
+            raise LookasideSimError(f"{self.observer!r} listens already, and only one can")
         self.observer = observer
         if observer is not None:
             self.memory.stop_caching()
@@ -616,12 +615,7 @@ class Kernel:
         self._tokens.append(_current.set(self))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         _current.reset(self._tokens.pop())
 
     def __repr__(self) -> str:

@@ -27,7 +27,6 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from lookaside_sim.errors import InvariantError, LookasideSimError, NtStatusError
@@ -590,12 +589,7 @@ class LookasideList:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         # After a stop there is nothing left to delete on, and the stop is on its way up.
         if self._active and self._kernel.bugcheck is None:
             self.delete()

@@ -12,7 +12,6 @@ Source:
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lookaside_sim.errors import LookasideSimError
@@ -168,11 +167,6 @@ class SpinLock:
         self._old_irql = self.acquire()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._kernel.bugcheck is None:
             self.release(self._old_irql)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
@@ -323,14 +322,9 @@ class SanitizedList(LookasideList):
         for entry in list(self.entries()):
             self._sanitizer.retire(entry, how)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._active and self._kernel.bugcheck is None:
-            if exc_type is None:
+            if exception[0] is None:
                 self.delete()
             else:
                 self._delete()  # a report about entries would hide what went wrong

@@ -456,26 +456,31 @@ class PoolManager:
                 ulongs[header_at] = previous | sizes
             else:
                 behind_at = header_at + (units + rest << self._ulong_shift)
-                if previous:
-                    # Take the end; the remainder stays in front.
-                    ulongs[header_at] = previous | rest << 16
-                    remainder = address
-                    address += rest << self._unit_shift
-                    position += rest
-                    header_at = behind_at - (units << self._ulong_shift)
-                    ulongs[header_at] = rest | sizes
-                    behind = units
-                else:
-                    # The block begins its page: take the front; the remainder lies behind.
-                    ulongs[header_at] = sizes
-                    rest_at = header_at + (units << self._ulong_shift)
-                    ulongs[rest_at] = units | rest << 16
-                    ulongs[rest_at + 1] = ulongs[header_at + 1]
-                    remainder = address + (units << self._unit_shift)
-                    entry_at += 2 * units
-                    behind = rest
-                if behind_at & _PAGE_ULONGS_MASK:
-                    ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                try:
+                    if previous:
+                        # Take the end; the remainder stays in front.
+                        ulongs[header_at] = previous | rest << 16
+                        remainder = address
+                        address += rest << self._unit_shift
+                        position += rest
+                        header_at = behind_at - (units << self._ulong_shift)
+                        ulongs[header_at] = rest | sizes
+                        behind = units
+                    else:
+                        # The block begins its page: take the front; the remainder lies behind.
+                        ulongs[header_at] = sizes
+                        rest_at = header_at + (units << self._ulong_shift)
+                        ulongs[rest_at] = units | rest << 16
+                        ulongs[rest_at + 1] = ulongs[header_at + 1]
+                        remainder = address + (units << self._unit_shift)
+                        entry_at += 2 * units
+                        behind = rest
+                    if behind_at & _PAGE_ULONGS_MASK:
+                        ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                except IndexError:
+                    # A forged free block leads out of the memory that is backed.
+                    wild = header_at if header_at >= len(ulongs) else behind_at
+                    pool.fault(base + (wild << 2), write=True)
                 if rest > 1:
                     # Link the remainder behind its list.
                     tail_at = 2 * rest - 1
@@ -536,9 +541,6 @@ class PoolManager:
             side = self._tags.find(sides, owner & _TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        # At once and even if the header ends up inside a merged block: it is what a second
-        # free of the same address looks at.
-        ulongs[header_at] = header & (lowest_type - 1)
         word = self._links.pop(address, None)
 
         # Merge with the block behind, then with the one in front.
@@ -566,6 +568,9 @@ class PoolManager:
                 self._stop_previous_size(address, previous << unit_shift)
             front = ulongs[front_at]
             if front < lowest_type:
+                # The header ends up inside the merged block, and must not look in use: a
+                # second free of the same address reads it.
+                ulongs[header_at] = header & (lowest_type - 1)
                 if word is not None:
                     words[2 * position] = word  # else the link written below covers it
                 header_at = front_at
@@ -589,6 +594,7 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
+                ulongs[header_at] &= lowest_type - 1
                 states[at >> PAGE_SHIFT] = CACHED
                 if word is not None:
                     words[2 * (at >> unit_shift)] = word
@@ -833,13 +839,15 @@ class PoolManager:
             arena.unmap(last, 1, cached=cached)
             pool.runs.give_back(first, big.pages)
             return
-        if big.pages > 1:
-            pool.runs.give_back(first, big.pages - 1)
-        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        pool.runs.give_back(first, big.pages - 1)  # a single page never has a tail
         behind_at = header_at + (units << self._ulong_shift)
-        if behind_at & _PAGE_ULONGS_MASK:
-            arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
-        pool.insert_head(entry, units)
+        if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+            self._check_mapped_behind(pool, behind_at)
+            units &= self._size_mask
+        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
+        if units > 1:
+            pool.insert_head(entry, units)
 
     def _check_tag(self, address: int, owner: int, tag: int) -> None:
         """Stop the machine when a free names another tag than the block's and it matters.

@@ -105,6 +105,7 @@ def replay(
         each = LookasideList(kernel, f"heap-{size}")
         each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
         by_size[size] = done.lists[each.name] = each
+    made_here = frozenset(done.lists)
     # Where to free what: the list an entry came from, None for the pool.
     owners: dict[int, LookasideList | None] = {}
     live = done.live
@@ -155,6 +156,9 @@ def replay(
                     done.pool_calls += 1
                     pool.free(address)
         elif op == "init":
+            if event.list in made_here:
+                problem = f"{event.list!r} is what this replay calls the list of a size"
+                raise TraceError(name, event.line, "list", problem)
             _initialize(done, event, name)
         elif op == "flush":
             _find(done, event, name).flush()

@@ -133,23 +133,42 @@ TestSwitchesMachine = SwitchesMachine.TestCase
 TestSwitchesMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
-Misuse = Callable[[Kernel, LookasideList, int], object]
-PLANTED: dict[str, Misuse] = {
-    "double free": lambda kernel, of, entry: (of.free(entry), of.free(entry)),
-    "interior free": lambda kernel, of, entry: of.free(entry + 16),
-    "write after free": lambda kernel, of, entry: (
-        of.free(entry),
-        kernel.write(entry, b"x" * 8),
-    ),
-    "paged at dispatch": lambda kernel, of, entry: (
-        kernel.raise_irql(2),
-        new_list(kernel, pool_type=PoolType.PagedPool).allocate(),
-    ),
-    "use after delete": lambda kernel, of, entry: (of.free(entry), of.delete(), of.delete()),
-}
+def free_twice(kernel: Kernel, lookaside: LookasideList, entry: int) -> None:
+    lookaside.free(entry)
+    lookaside.free(entry)
 
 
-@pytest.mark.parametrize("misuse", PLANTED.values(), ids=PLANTED)
+def free_inside(kernel: Kernel, lookaside: LookasideList, entry: int) -> None:
+    lookaside.free(entry + 16)
+
+
+def write_after_free(kernel: Kernel, lookaside: LookasideList, entry: int) -> None:
+    lookaside.free(entry)
+    kernel.write(entry, b"x" * 8)
+
+
+def paged_at_dispatch(kernel: Kernel, lookaside: LookasideList, entry: int) -> None:
+    kernel.raise_irql(2)
+    new_list(kernel, pool_type=PoolType.PagedPool).allocate()
+
+
+def delete_twice(kernel: Kernel, lookaside: LookasideList, entry: int) -> None:
+    lookaside.free(entry)
+    lookaside.delete()
+    lookaside.delete()
+
+
+Misuse = Callable[[Kernel, LookasideList, int], None]
+PLANTED: tuple[Misuse, ...] = (
+    free_twice,
+    free_inside,
+    write_after_free,
+    paged_at_dispatch,
+    delete_twice,
+)
+
+
+@pytest.mark.parametrize("misuse", PLANTED)
 @pytest.mark.parametrize("tool", ["sanitizer", "verifier"])
 @given(before=st.integers(0, 6), size=st.integers(17, 500))
 @settings(max_examples=15)
@@ -161,14 +180,12 @@ def test_every_planted_misuse_is_found(
         verifier=Verifier.standard() if tool == "verifier" else None,
     )
     lookaside = new_list(kernel, size=size)
-    for _ in range(before):
-        lookaside.allocate()
+    others = [lookaside.allocate() for _ in range(before)]
     entry = lookaside.allocate()
     assert entry is not None
-    if tool == "sanitizer" and misuse is PLANTED["use after delete"]:
-        while before:
-            lookaside.free(min(lookaside.live_entries - {entry}))  # type: ignore[attr-defined]
-            before -= 1
+    if misuse is delete_twice:
+        for other in others:
+            lookaside.free(other)
     with pytest.raises(SanitizerError if tool == "sanitizer" else BugCheck):
         misuse(kernel, lookaside, entry)
 
