@@ -144,6 +144,16 @@ def test_undeleted_lists_are_reported_with_the_verifier() -> None:
     assert (stop.code, stop.parameters[0]) == (UNLOADED, lookaside.address)
 
 
+def test_unfreed_pool_comes_before_undeleted_lists() -> None:
+    kernel = Kernel(verifier=Verifier.standard())
+    driver = kernel.load_driver("my.sys")
+    with driver:
+        entry = new_list(kernel).allocate()
+    stop = stop_of(driver.unload)
+    assert (stop.code, stop.parameters[0]) == (VIOLATION, 0x62)
+    assert [leak.address for leak in stop.leaks] == [entry]
+
+
 def test_pool_leaks_need_tracking_and_a_covered_driver() -> None:
     for settings in (
         Verifier(VerifierFlags.SPECIAL_POOL),
