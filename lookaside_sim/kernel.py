@@ -111,6 +111,7 @@ class Kernel:
         objects: timers and resources.
         ledger: who allocated each live block, or None.
         small_pool_lists: the small-pool lookaside lists, or None.
+        pending_frees: the delayed free list of each pool, by its name, or None.
         processor: number of the processor that runs.
         scanning: whether the balance set manager is scanning lists, under their spin lock.
         seconds: seconds simulated so far.
@@ -176,10 +177,9 @@ class Kernel:
         self.objects = KernelObjects(self)
         self.ledger: BlockLedger | None = None
         self.small_pool_lists: SmallPoolLists | None = None
-        self.delayed_free = bool(delayed_free)
-        self.pending_frees: dict[str, list[int]] = {
-            pool.name: [] for pool in self.pool.descriptors
-        }
+        self.pending_frees: dict[str, list[int]] | None = None
+        if delayed_free:
+            self.pending_frees = {pool.name: [] for pool in self.pool.descriptors}
         self.verification: Verification | None = None
         if small_pool_lists:
             self.small_pool_lists = SmallPoolLists(self)

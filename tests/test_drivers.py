@@ -9,6 +9,7 @@ from lookaside_sim import (
     LookasideSimError,
     PoolTag,
     PoolType,
+    SpinLock,
     Verifier,
     VerifierFlags,
     ddi,
@@ -191,3 +192,29 @@ def test_a_full_data_section_uses_other_memory() -> None:
     lists = [driver.lookaside_list() for _ in range(0x20000 // 0x60 + 1)]
     assert driver.holds(lists[0].address)
     assert not driver.holds(lists[-1].address)
+
+
+def test_repr_and_other_structures_in_an_image() -> None:
+    kernel = Kernel()
+    driver = kernel.load_driver("my.sys")
+    assert "my.sys" in repr(driver)
+    assert " loaded" in repr(driver)
+    with driver:
+        lock = SpinLock(kernel, "lock")
+    taken = driver.image_base + 0x20000 + 0x40
+    LookasideList(kernel, address=taken)
+    assert driver.lookaside_list().address == taken + 0x60
+    driver.unload()
+    assert stop_of(lambda: kernel.read(lock.address, 8)).code is UNLOADED
+
+
+def test_a_structure_beside_an_image_stays() -> None:
+    kernel = Kernel()
+    driver = kernel.load_driver("my.sys")
+    near = LookasideList(kernel, address=driver.image_end - 0x30 - 0x30 + 0x60)
+    driver.unload()
+    assert kernel.read(near.address, 8) == bytes(8)
+    unlisted = kernel.load_driver("other.sys")
+    unlisted.unload()
+    stop = stop_of(lambda: kernel.read(unlisted.image_base, 1))
+    assert "was not deleted" not in stop.message

@@ -257,3 +257,40 @@ def test_exhaustion_is_null(kernel: Kernel) -> None:
     assert [lookaside.allocate() is None for _ in range(3)] == [False, False, True]
     assert isinstance(lookaside, SanitizedList)
     assert len(lookaside.live_entries) == 2
+
+
+def test_entries_across_pages_and_forgotten_ones(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lookaside_sim.sanitizer._MOST_RETIRED", 1)
+    lookaside = new_list(kernel, size=5000)
+    entries = [entry_of(lookaside) for _ in range(3)]
+    for entry in entries:
+        lookaside.free(entry)
+    assert report(lambda: kernel.write(entries[0] + 4999, b"x")).kind == "use-after-free"
+    lookaside.flush()
+    assert kernel.sanitizer is not None
+    assert list(kernel.sanitizer.retired) == [entries[0]]
+    kernel.write(lookaside.address, bytes(lookaside))  # no entry: nothing to report
+
+
+def test_a_list_that_nobody_listens_to_any_more(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    lookaside.free(entry)
+    kernel.memory.stop_caching()
+    assert entry_of(lookaside) == entry
+    lookaside.free(entry)
+    assert report(lambda: lookaside.free(entry)).kind == "double-free"
+
+
+def test_entries_left_when_an_exception_leaves_the_context(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    with pytest.raises(KeyError), lookaside:
+        raise KeyError
+    assert not lookaside.is_active
+    assert kernel.sanitizer is not None
+    assert entry in kernel.sanitizer.retired
+    with lookaside:
+        pass

@@ -143,6 +143,8 @@ def test_pool_shows_big_special_and_unknown_pages() -> None:
         f"Pool page {special:016x} region is Special pool",
         f"*{page:016x} size:  4f0 data: {special:016x} (NonPaged) *Scbf",
     ]
+    kernel.pool.free(special)
+    assert len(windbg.pool(kernel, special).splitlines()) == 1
     assert windbg.pool(kernel, 0x1000) == "Pool page 0000000000001000 region is Unknown"
 
 

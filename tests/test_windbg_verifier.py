@@ -157,6 +157,7 @@ def test_a_machines_verifier() -> None:
     assert f"{two.image_base:016x} Unloaded" in windbg.verifier(kernel, 1)
     assert "MODULE" in windbg.verifier(kernel, 1, windows=8)
     assert "Driver Verification List" not in windbg.verifier(kernel)
+    assert "MODULE" not in windbg.verifier(kernel, windows=8)
 
 
 def test_injected_faults_are_listed_newest_first() -> None:

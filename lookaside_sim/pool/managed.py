@@ -322,7 +322,7 @@ class ManagedPool(PoolManager):
         """
         kernel = self._kernel
         small_lists = kernel.small_pool_lists
-        if small_lists is None and not kernel.delayed_free:
+        if small_lists is None and kernel.pending_frees is None:
             return False
         units = header >> 16 & self._size_mask
         behind = address - self._header_size + (units << self._unit_shift)
@@ -348,7 +348,7 @@ class ManagedPool(PoolManager):
                 parked.park(pool, address, small.first)
                 small.put(address)
                 return True
-        if not kernel.delayed_free:
+        if kernel.pending_frees is None:
             return False
         waiting = kernel.pending_frees[pool.name]
         self._tags.find(pool.sides, owner & _TAG_MASK)[-units] += 1

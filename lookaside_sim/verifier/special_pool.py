@@ -290,10 +290,10 @@ class SpecialPool:
     def _freed_in(self, page: int) -> str:
         """The newest freed block of a page, as the ledger knows it."""
         ledger = self._kernel.ledger
-        if ledger is not None:
-            for address in reversed(ledger.freed):
-                if (address - self.base) >> PAGE_SHIFT == page:
-                    return str(ledger.freed[address])
+        assert ledger is not None, "the verifier keeps one"
+        for address in reversed(ledger.freed):
+            if (address - self.base) >> PAGE_SHIFT == page:
+                return str(ledger.freed[address])
         return "its block is not remembered any more"
 
     def _named(self, address: int) -> str:

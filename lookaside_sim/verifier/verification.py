@@ -526,10 +526,8 @@ class Verification:
         if paged is None or not paged.paged:
             return
         ledger = kernel.ledger
-        if block is None or ledger is None:
-            what = "paged pool"
-        else:
-            what = ledger.describe(block.address)
+        assert ledger is not None, "the verifier keeps one"
+        what = "paged pool" if block is None else ledger.describe(block.address)
         self._stop_irql(
             address, operation, f"it lies in {what}, which is paged out", by_driver=by_driver
         )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lookaside_sim import (
     BugCheckCode,
+    InvariantError,
     Kernel,
     NtStatus,
     NtStatusError,
@@ -144,6 +145,7 @@ def test_32_delayed_frees_are_freed_at_once() -> None:
     blocks = [allocated(kernel, 600) for _ in range(33)]
     for block in blocks[:31]:
         kernel.pool.free(block)
+    assert kernel.pending_frees is not None
     assert len(kernel.pending_frees["NonPagedPool"]) == 31
     assert kernel.pool.usage(b"Test").nonpaged_frees == 31
     kernel.check()
@@ -339,3 +341,126 @@ def test_events_follow_the_pool() -> None:
         assert (ddi.KeReadStateEvent(paged), ddi.KeReadStateEvent(memory)) == (1, 0)
         with pytest.raises(ValueError, match="LowPagedPoolCondition"):
             ddi.IoCreateNotificationEvent("Nonsense")
+
+
+def test_small_blocks_are_zeroed_when_asked() -> None:
+    kernel = Kernel("x86", small_pool_lists=True)
+    address = allocated(kernel, 40)
+    kernel.write(address, b"\xff" * 40)
+    kernel.pool.free(address)
+    assert allocated(kernel, 40, PoolType.POOL_ZERO_ALLOCATION) == address
+    assert kernel.read(address, 40) == bytes(40)
+    kernel.pool.free(address)
+    assert kernel.small_pool_lists is not None
+    small = next(kernel.small_pool_lists.all())
+    before = small.store_image()
+    small.load_image(before)
+    assert (small.first, small.held, small.store_image()) == (address, 1, before)
+
+
+def test_a_forged_link_out_of_the_pool_is_handed_out_all_the_same() -> None:
+    kernel = Kernel(small_pool_lists=True)
+    blocks = [allocated(kernel, 40) for _ in range(2)]
+    for block in blocks:
+        kernel.pool.free(block)
+    other = kernel.registry.nonpaged.address
+    kernel.write(blocks[1], other.to_bytes(8, "little"))
+    with pytest.raises(InvariantError):
+        kernel.check()
+    assert allocated(kernel, 40) == blocks[1]
+    assert allocated(kernel, 40) == other
+
+
+def test_a_long_chain_of_the_lists_of_irps_is_found() -> None:
+    kernel = Kernel()
+    irps = [kernel.system_lists.allocate_irp(1) for _ in range(2)]
+    for irp in irps:
+        kernel.system_lists.free_irp(irp)
+    kernel.write(irps[1], bytes(8))
+    with pytest.raises(InvariantError):
+        kernel.check()
+
+
+def test_the_memory_of_a_delayed_free_may_be_overwritten() -> None:
+    kernel = Kernel(delayed_free=True)
+    blocks = [allocated(kernel, 600) for _ in range(32)]
+    kernel.pool.free(blocks[0])
+    kernel.write(blocks[0] - 16, bytes(4))  # its header: no block any more
+    for block in blocks[1:]:
+        kernel.pool.free(block)
+    assert kernel.pool.usage(b"Test").nonpaged_frees == 32
+
+
+def test_a_block_with_a_damaged_size_is_not_parked() -> None:
+    kernel = Kernel(small_pool_lists=True)
+    address = allocated(kernel, 40)
+    kernel.write(address - 14, b"\0")
+    stop = stop_of(lambda: kernel.pool.free(address))
+    assert stop.code is BugCheckCode.BAD_POOL_HEADER
+
+
+def test_what_is_no_address_is_refused() -> None:
+    kernel = Kernel(track_pool=True)
+    for bad in ("x", 1.5):
+        with pytest.raises(TypeError):
+            kernel.pool.free(bad)  # type: ignore[arg-type]
+    allocated(kernel)
+    stop = stop_of(lambda: kernel.pool.free(kernel.pool.nonpaged.base + 0x1018))
+    assert stop.code is BugCheckCode.BAD_POOL_CALLER
+
+
+def test_the_ledger_forgets_the_oldest_frees() -> None:
+    from lookaside_sim.pool import ledger
+
+    kernel = Kernel(track_pool=True)
+    assert kernel.ledger is not None
+    site = kernel.drivers.call_site()
+    for address in range(ledger.LOG_ENTRIES + 1):
+        kernel.ledger.add(address, 1, 1, 0, None, site)
+        kernel.ledger.remove(address, site)
+    assert len(kernel.ledger.freed) == ledger.LOG_ENTRIES
+    assert 0 not in kernel.ledger.freed
+    assert kernel.ledger.describe(0) == "the block at 0x0"
+
+
+class Heard:
+    """An observer's notes of pool calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[int | None] = []
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *arguments: self.calls.append(arguments[0])
+
+
+def test_observers_hear_of_priority_and_special_requests() -> None:
+    kernel = Kernel()
+    heard = Heard()
+    kernel.observe(heard)  # type: ignore[arg-type]
+    with kernel:
+        one = ddi.ExAllocatePoolWithTagPriority(NONPAGED, 100, b"Test", ddi.HighPoolPriority)
+        flags = ddi.POOL_FLAG_NON_PAGED | ddi.POOL_FLAG_SPECIAL_POOL
+        two = ddi.ExAllocatePool2(flags, 100, b"Test")
+    assert heard.calls == [one, two]
+
+
+def test_an_observer_of_a_machine_with_a_verifier() -> None:
+    kernel = Kernel(verifier=Verifier.standard(drivers=["my.sys"]), nonpaged_pool_bytes=1 << 20)
+    heard = Heard()
+    kernel.observe(heard)  # type: ignore[arg-type]
+    with kernel:
+        one = ddi.ExAllocatePoolWithTagPriority(NONPAGED, 9, b"Test", ddi.LowPoolPriority)
+        flags = ddi.POOL_FLAG_NON_PAGED | ddi.POOL_FLAG_SPECIAL_POOL
+        two = ddi.ExAllocatePool2(flags, 100, b"Test")
+        assert heard.calls == [one, two]
+        kernel.observe(None)
+        ddi.ExFreePool(one)
+        ddi.ExFreePool(two)
+        for _ in range(300):
+            last = ddi.ExAllocatePoolWithTag(NONPAGED, 4096, b"Test")
+    assert last == 0
+    plain = Kernel(verifier=Verifier(VerifierFlags.AUTOMATIC_CHECKS, drivers=["my.sys"]))
+    with plain:
+        assert ddi.ExAllocatePool2(flags, 100, b"Test")
+    with pytest.raises(TypeError):
+        plain.pool.free_block("x")  # type: ignore[arg-type]

@@ -208,3 +208,19 @@ def test_special_pool_for_code_that_is_not_verified_checks_the_irql() -> None:
                 stop = stop_of(lambda: ddi.ExAllocatePool2(flags, 40, b"Test"))
                 assert stop.parameters == (2, 1, 40, 0x30)
             assert stop.code is CORRUPTION
+
+
+def test_forgotten_blocks_are_still_stopped_for() -> None:
+    kernel = Kernel(verifier=SPECIAL)
+    address = allocated(kernel)
+    kernel.pool.free(address)
+    assert kernel.ledger is not None
+    kernel.ledger.freed.clear()
+    stop = stop_of(lambda: kernel.read(address, 1))
+    assert "not remembered" in stop.message
+
+
+def test_other_unmapped_memory_is_an_ordinary_page_fault() -> None:
+    kernel = Kernel(verifier=SPECIAL)
+    stop = stop_of(lambda: kernel.read(0x10, 1))
+    assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA

@@ -398,3 +398,58 @@ def test_the_systematic_variant_fails_each_call_site_once() -> None:
         "here",
         "there",
     ]
+
+
+def test_settings_take_texts_bytes_and_tags() -> None:
+    from lookaside_sim import PoolTag
+
+    settings = Verifier(tags=[b"Abcd", PoolTag(b"Efgh"), "I*"])
+    assert settings.tags == ("Abcd", "Efgh", "I*")
+    assert Verifier(tags=b"Abcd").tags == ("Abcd",)
+    for bad in (5, [5]):
+        with pytest.raises(TypeError, match="give"):
+            Verifier(tags=bad)  # type: ignore[arg-type]
+
+
+def test_a_double_free_of_a_block_whose_page_is_gone() -> None:
+    kernel = Kernel(verifier=AUTOMATIC)
+    before, address = allocated(kernel, 40960), allocated(kernel, 40960)
+    kernel.pool.free(before)
+    kernel.pool.free(address)
+    assert stop_of(lambda: kernel.pool.free(address)).parameters == (0x13, 0, address - 16, 0)
+
+
+def test_free_pool_memory_is_paged_out_too() -> None:
+    kernel = Kernel(verifier=Verifier(VerifierFlags.FORCE_IRQL_CHECKING))
+    address = allocated(kernel, pool_type=PAGED)
+    kernel.raise_irql(2)
+    stop = stop_of(lambda: kernel.read(address + 1024, 1))
+    assert "paged pool" in stop.message
+
+
+def test_failures_of_the_pool_are_counted() -> None:
+    kernel = Kernel(nonpaged_pool_bytes=0, verifier=AUTOMATIC)
+    assert kernel.pool.allocate(NONPAGED, 24, b"Test") is None
+    assert kernel.verification is not None
+    assert kernel.verification.counters.allocations_failed == 1
+
+
+def test_a_list_in_a_pool_block_gets_depth_0_too() -> None:
+    kernel = Kernel()
+    lookaside = LookasideList(kernel, address=allocated(kernel, 0x60))
+    lookaside.initialize(size=32, tag=b"List")
+    kernel.enable_verifier(AUTOMATIC)
+    assert (lookaside.depth, lookaside.maximum_depth) == (0, 0xFFFF)
+
+
+def test_timers_and_resources_elsewhere_do_not_matter() -> None:
+    kernel = Kernel(verifier=Verifier.standard(drivers=["my.sys"]))
+    driver = kernel.load_driver("my.sys")
+    with kernel:
+        ddi.KeSetTimer(allocated(kernel, 100), 5)
+        resource = allocated(kernel, 200)
+        ddi.ExInitializeResourceLite(resource)
+        ddi.ExInitializeResourceLite(resource)  # not verified: not noticed
+        driver.free(driver.allocate(NONPAGED, 24, b"Test"))
+    driver.unload()
+    assert kernel.bugcheck is None
