@@ -5,7 +5,7 @@ NULL is 0 here, in arguments and results. Pool routines act on the kernel made c
 the documented parameters, that returns 0 for NULL.
 
 Source:
-    [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, spec/pool.md
+    [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
     section 2.
 """
 
