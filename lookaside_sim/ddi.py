@@ -5,7 +5,7 @@ NULL is 0 here, in arguments and results. Pool routines act on the kernel made c
 the documented parameters, that returns 0 for NULL.
 
 Source:
-    [doc] the page of each routine (wdm.h); spec/lookaside.md sections 3 to 5, spec/pool.md
+    [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
     section 2.
 """
 
@@ -267,7 +267,7 @@ def ExInitializeNPagedLookasideList(
         Depth: ignored (reserved).
 
     Source:
-        [doc] ExInitializeNPagedLookasideList; spec/lookaside.md section 5.
+        [doc] ExInitializeNPagedLookasideList; docs/sources.md, lists section 5.
     """
     _initialize_older(Lookaside, Allocate, Free, PoolType.NonPagedPool, Flags, Size, Tag)
 

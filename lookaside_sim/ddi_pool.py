@@ -3,7 +3,7 @@
 They act on the kernel made current by ``with kernel:``. NULL is 0.
 
 Source:
-    [doc] the page of each routine (wdm.h); spec/pool.md section 2.
+    [doc] the page of each routine (wdm.h); docs/sources.md, pool section 2.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType, TagLike
 from lookaside_sim.pool.events import PoolEvent, pool_event
 
@@ -156,34 +157,35 @@ def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
             documentation gives no value: STATUS_INVALID_PARAMETER for invalid arguments.
 
     Source:
-        [doc] ExAllocatePool2, POOL_FLAGS; spec/pool.md section 2.
+        [doc] ExAllocatePool2, POOL_FLAGS; docs/sources.md, pool section 2.
     """
     tag = PoolTag(Tag)
     kernel = current_kernel()
-    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if Flags & flag]
-    invalid = Flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
+    flags = unsigned("Flags", Flags, 64)
+    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if flags & flag]
+    invalid = flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
     if invalid or len(pools) != 1 or not NumberOfBytes or not tag:
         kernel.check_running()
-        if Flags & POOL_FLAG_RAISE_ON_FAILURE:
+        if flags & POOL_FLAG_RAISE_ON_FAILURE:
             raise NtStatusError(
                 NtStatus.STATUS_INVALID_PARAMETER,
-                f"ExAllocatePool2(Flags {Flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
+                f"ExAllocatePool2(Flags {flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
             )
         return 0
     pool_type = int(pools[0])
-    if not Flags & POOL_FLAG_UNINITIALIZED:
+    if not flags & POOL_FLAG_UNINITIALIZED:
         pool_type |= _ZERO
-    raises = bool(Flags & POOL_FLAG_RAISE_ON_FAILURE)
+    raises = bool(flags & POOL_FLAG_RAISE_ON_FAILURE)
     if raises:
         pool_type |= int(PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE)
-    if Flags & POOL_FLAG_CACHE_ALIGNED:
+    if flags & POOL_FLAG_CACHE_ALIGNED:
         pool_type |= int(PoolType.NonPagedPoolCacheAligned)
-    if Flags & POOL_FLAG_SESSION:
+    if flags & POOL_FLAG_SESSION:
         pool_type |= int(PoolType.NonPagedPoolSession)
-    if Flags & POOL_FLAG_USE_QUOTA:
+    if flags & POOL_FLAG_USE_QUOTA:
         quiet = 0 if raises else _QUIET
         return ExAllocatePoolWithQuotaTag(pool_type | quiet, NumberOfBytes, tag)
-    if Flags & POOL_FLAG_SPECIAL_POOL:
+    if flags & POOL_FLAG_SPECIAL_POOL:
         return kernel.manage_pool().allocate_special(pool_type, NumberOfBytes, tag) or 0
     return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
 

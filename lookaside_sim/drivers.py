@@ -9,7 +9,7 @@ and says so: 0xD4 when the touch came at a raised IRQL, as the balance set manag
 does under its spin lock, else 0xCE.
 
 Source:
-    [doc] bug checks 0xCE and 0xD4; spec/pool.md sections 6 and 7.
+    [doc] bug checks 0xCE and 0xD4; docs/sources.md, pool sections 6 and 7.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Driver:
             LookasideSimError: it is unloaded already.
 
         Source:
-            spec/pool.md sections 6 and 7.3. Choice of order: unfreed pool comes first, as NT
+            docs/sources.md, pool sections 6 and 7.3. Choice of order: unfreed pool comes first, as NT
             counts it while it unloads, and touches left-over lists afterwards.
         """
         kernel = self._kernel

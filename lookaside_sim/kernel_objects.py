@@ -1,7 +1,7 @@
 """Timers and resources, as far as the pool cares: they must not lie in memory that is freed.
 
 Source:
-    [doc] KeInitializeTimer, KeSetTimer, ExInitializeResourceLite; spec/pool.md section 6
+    [doc] KeInitializeTimer, KeSetTimer, ExInitializeResourceLite; docs/sources.md, pool section 6
     (0xC4/0x15, 0x17, 0xD0 to 0xD2, 0xC7).
 """
 

@@ -1,7 +1,7 @@
 """Processes, as far as the pool cares: whom a charged block is billed to.
 
 Source:
-    [doc] ExAllocatePoolWithQuotaTag; spec/pool.md section 2 (quota).
+    [doc] ExAllocatePoolWithQuotaTag; docs/sources.md, pool section 2 (quota).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ that all processors share, then the pool; what is freed goes to P, else L, else 
 list counts its own calls and misses.
 
 Source:
-    spec/lookaside.md section 7. Sizes of an IRP and its stack locations, and the offsets of
+    docs/sources.md, lists section 7. Sizes of an IRP and its stack locations, and the offsets of
     its fields: [header] wdm.h. Choice, where only habit is public: small IRPs have 1 stack
     location, large ones up to 8, and an MDL of up to 23 pages has the fixed size.
 """

@@ -1,7 +1,7 @@
 """The debugger's views of the pool, and PoolMon's; import them from `lookaside_sim.windbg`.
 
 Source:
-    spec/pool.md section 5, from public transcripts and Microsoft's pages of the commands.
+    docs/sources.md, pool section 5, from public transcripts and Microsoft's pages of the commands.
 """
 
 from __future__ import annotations

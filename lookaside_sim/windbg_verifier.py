@@ -1,7 +1,7 @@
 """``!verifier``, in the layouts of Windows 7 and of Windows 8.1; import it from `windbg`.
 
 Source:
-    spec/pool.md section 7.6, from Microsoft's pages.
+    docs/sources.md, pool section 7.6, from Microsoft's pages.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ class BugCheckCode(IntEnum):
     """Stop codes of the modeled routines.
 
     Source:
-        [doc] Bug Check Code Reference; spec/pool.md section 6.
+        [doc] Bug Check Code Reference; docs/sources.md, pool section 6.
     """
 
     #: current IRQL, new IRQL, 0, 0: KeRaiseIrql to a lower level.

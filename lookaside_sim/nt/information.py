@@ -1,7 +1,7 @@
 """SYSTEM_LOOKASIDE_INFORMATION and SYSTEM_POOLTAG, as NtQuerySystemInformation fills them.
 
 Source:
-    spec/lookaside.md section 1, spec/pool.md sections 4 and 5.1. Choice: MaximumDepth of the
+    docs/sources.md, lists section 1, docs/sources.md, pool sections 4 and 5.1. Choice: MaximumDepth of the
     lookaside information carries the list's Depth for every list.
 """
 

@@ -1,7 +1,7 @@
 """The notification events that tell drivers how much pool is left.
 
 Source:
-    [doc] Standard Event Objects; spec/pool.md section 2 ("low/high events"). Choice of the
+    [doc] Standard Event Objects; docs/sources.md, pool section 2 ("low/high events"). Choice of the
     thresholds, which NT computes from the size of memory: low while less than an eighth of a
     pool's limit is free, high while more than a quarter is.
 """

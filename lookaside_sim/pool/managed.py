@@ -10,7 +10,7 @@ else the plain pool → ledger. A free: verifier's checks → quota → special 
 else delayed free list, else the plain pool → ledger.
 
 Source:
-    spec/pool.md sections 2 to 4, 6 and 7.
+    docs/sources.md, pool sections 2 to 4, 6 and 7.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class ManagedPool(PoolManager):
                 STATUS_QUOTA_EXCEEDED when the process may not have so much.
 
         Source:
-            [doc] ExAllocatePoolWithQuotaTag; spec/pool.md section 2. x86 grows the request
+            [doc] ExAllocatePoolWithQuotaTag; docs/sources.md, pool section 2. x86 grows the request
             by the pointer to the process, x64 has room for it in the header. The System
             process and page-aligned blocks are not charged.
         """
@@ -205,7 +205,7 @@ class ManagedPool(PoolManager):
                 the block guarded in special pool, or plus 9 to have its start.
 
         Source:
-            [doc] ExAllocatePoolWithTagPriority; spec/pool.md section 1. Choice: a low
+            [doc] ExAllocatePoolWithTagPriority; docs/sources.md, pool section 1. Choice: a low
             request fails while less than a sixteenth of the pool is left.
         """
         self._kernel.check_running()

@@ -13,7 +13,7 @@ Depth 4, where sources give 2 or 4. The verifier's depth of 0 does not extend to
 blocks never reach them while special pool is on.
 
 Source:
-    spec/pool.md sections 3 (free order, steps 4 and 5) and 4.
+    docs/sources.md, pool sections 3 (free order, steps 4 and 5) and 4.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The same structure as a driver's list, used in two other ways: the small-pool li
 routine that tried it goes on elsewhere.
 
 Source:
-    spec/lookaside.md sections 1 and 7, spec/pool.md section 4.
+    docs/sources.md, lists sections 1 and 7, docs/sources.md, pool section 4.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ class Violation(IntEnum):
     """Parameter 1 of DRIVER_VERIFIER_DETECTED_VIOLATION; the comment says what 2 to 4 are.
 
     Source:
-        [doc] Bug Check 0xC4; spec/pool.md section 6.
+        [doc] Bug Check 0xC4; docs/sources.md, pool section 6.
     """
 
     #: IRQL, pool type, 0.

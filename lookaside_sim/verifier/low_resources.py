@@ -5,7 +5,7 @@ call stack fails the first time it is seen, then succeeds, so a run that repeats
 fails has been down every failure path once.
 
 Source:
-    [doc] Low Resources Simulation, Systematic low resources simulation; spec/pool.md 7.4.
+    [doc] Low Resources Simulation, Systematic low resources simulation; docs/sources.md, pool section 7.4.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class VerifierFlags(IntFlag):
     Options that no pool or list call can reach are accepted and printed, and check nothing.
 
     Source:
-        [doc] Driver Verifier options; spec/pool.md section 7.
+        [doc] Driver Verifier options; docs/sources.md, pool section 7.
     """
 
     AUTOMATIC_CHECKS = 0x0
@@ -109,7 +109,7 @@ class Verifier:
         ValueError: a probability, delay or number that is none.
 
     Source:
-        [doc] Driver Verifier command syntax; spec/pool.md section 7.
+        [doc] Driver Verifier command syntax; docs/sources.md, pool section 7.
     """
 
     flags: VerifierFlags = attrs.field(default=VerifierFlags.STANDARD, converter=_flags)

@@ -8,7 +8,7 @@ A freed page is unmapped, and its slot goes to the end of the queue of free slot
 late access finds nothing there for as long as possible.
 
 Source:
-    spec/pool.md section 7.1. The header is this simulator's (only ReactOS' is public): bytes
+    docs/sources.md, pool section 7.1. The header is this simulator's (only ReactOS' is public): bytes
     asked for, and the pattern above them, then the tag. Choice of pattern: the low byte of
     the tick count, as there, plus the number of the allocation; never zero.
 """

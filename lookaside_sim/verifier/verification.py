@@ -9,7 +9,7 @@ Whose code is watched: the drivers that the settings name; all, and the code out
 driver, when they name none. A free is also watched when the block was allocated under watch.
 
 Source:
-    spec/pool.md sections 6 and 7, spec/lookaside.md section 9. Choice: Depth 0 extends to all
+    docs/sources.md, pool sections 6 and 7, docs/sources.md, lists section 9. Choice: Depth 0 extends to all
     lists, whoever they belong to, as NT's routine walks the system-wide lists.
 """
 
@@ -498,7 +498,7 @@ class Verification:
         """Verified code may have raised the IRQL: trim pageable memory.
 
         Source:
-            spec/pool.md section 7.2. Choice: all of it comes back when the IRQL drops.
+            docs/sources.md, pool section 7.2. Choice: all of it comes back when the IRQL drops.
         """
         if new < 2:
             self.trimmed = False
