@@ -243,10 +243,15 @@ class Drivers:
         )
 
     def list_initialized(self, lookaside: LookasideList) -> None:
-        """A list belongs to the driver whose code initialized it."""
-        current = self.current
-        if current is not None and not any(each is lookaside for each in current.lists):
-            current.lists.append(lookaside)
+        """A list belongs to the driver whose data it lies in, else to the running one."""
+        owner = self.owner_of(lookaside) or self.current
+        if owner is not None and not any(each is lookaside for each in owner.lists):
+            owner.lists.append(lookaside)
+
+    def owner_of(self, lookaside: LookasideList) -> Driver | None:
+        """The loaded driver whose data a list lies in."""
+        owner = self.at(lookaside.address)
+        return owner if owner is not None and owner.loaded else None
 
     def list_deleted(self, lookaside: LookasideList) -> None:
         """A deleted list belongs to nobody."""

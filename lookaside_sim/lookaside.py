@@ -346,6 +346,8 @@ class LookasideList:
         kernel.registry.insert(self, paged=bool(pool_type & 1))
         self._active = True
         kernel.drivers.list_initialized(self)
+        if kernel.drivers.owner_of(self) is not None:
+            self._plan = None  # what it allocates belongs to its driver: see _allocate_slowly
         if kernel.observer is not None:
             kernel.observer.list_initialized(self)
 
@@ -427,6 +429,12 @@ class LookasideList:
         self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
+        drivers = self._kernel.drivers
+        if drivers.all and not drivers.running:
+            owner = drivers.owner_of(self)
+            if owner is not None:
+                with owner:
+                    return self._allocate_slowly()
         observer = self._kernel.observer
         if observer is None:
             return self._allocate_through_memory()

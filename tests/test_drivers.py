@@ -36,6 +36,18 @@ def test_what_is_made_inside_belongs_to_the_driver() -> None:
     assert driver.lists == []
 
 
+def test_what_its_lists_allocate_belongs_to_it() -> None:
+    kernel = Kernel(verifier=Verifier.standard(drivers=["my.sys"]))
+    driver = kernel.load_driver("my.sys")
+    lookaside = driver.lookaside_list()
+    assert lookaside.initialize(size=32, tag=b"List").is_success
+    entry = lookaside.allocate()
+    assert driver.lists == [lookaside]
+    assert [leak.address for leak in driver.pool] == [entry]
+    lookaside.delete()
+    assert stop_of(driver.unload).leaks[0].verified
+
+
 def test_what_is_made_through_it_belongs_to_it() -> None:
     kernel = Kernel()
     driver = kernel.load_driver("my.sys")
