@@ -237,8 +237,7 @@ class ManagedPool(PoolManager):
         kernel = self._kernel
         kernel.check_running()
         if type(address) is not int:
-            super().free_block(address, tag)
-            return
+            raise TypeError(f"address {address!r}: give an int")
         ledger, verification = kernel.ledger, kernel.verification
         record = None if ledger is None else ledger.live.get(address)
         is_special = self._is_special(address)
