@@ -9,6 +9,7 @@ prints what a debugger would, `lookaside_sim.trace` runs recorded traces.
 """
 
 from lookaside_sim.allocator import Allocation, Box, Layout, LookasideAllocator
+from lookaside_sim.drivers import Driver
 from lookaside_sim.errors import (
     AllocError,
     BugCheck,
@@ -18,6 +19,7 @@ from lookaside_sim.errors import (
     LookasideSimError,
     NotSupportedError,
     NtStatusError,
+    SanitizerError,
     TraceError,
 )
 from lookaside_sim.kernel import Kernel
@@ -25,7 +27,10 @@ from lookaside_sim.lookaside import LookasideList
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql, NtStatus, PoolTag, PoolType
 from lookaside_sim.pool import PoolAllocation, PoolManager, PoolStatistics, PoolTagUsage
+from lookaside_sim.processes import Process
+from lookaside_sim.processors import SpinLock
 from lookaside_sim.tuning import next_depth
+from lookaside_sim.verifier import Verifier, VerifierFlags
 
 __version__ = "0.1.0"
 
@@ -35,6 +40,7 @@ __all__ = [
     "Box",
     "BugCheck",
     "BugCheckCode",
+    "Driver",
     "InitError",
     "InvariantError",
     "Irql",
@@ -53,6 +59,11 @@ __all__ = [
     "PoolTag",
     "PoolTagUsage",
     "PoolType",
+    "Process",
+    "SanitizerError",
+    "SpinLock",
     "TraceError",
+    "Verifier",
+    "VerifierFlags",
     "next_depth",
 ]

@@ -12,18 +12,77 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from lookaside_sim.errors import NtStatusError
-from lookaside_sim.kernel import current_kernel
+from lookaside_sim.ddi_pool import (
+    POOL_FLAG_CACHE_ALIGNED,
+    POOL_FLAG_NON_PAGED,
+    POOL_FLAG_NON_PAGED_EXECUTE,
+    POOL_FLAG_OPTIONAL_END,
+    POOL_FLAG_OPTIONAL_START,
+    POOL_FLAG_PAGED,
+    POOL_FLAG_RAISE_ON_FAILURE,
+    POOL_FLAG_REQUIRED_END,
+    POOL_FLAG_REQUIRED_START,
+    POOL_FLAG_RESERVED1,
+    POOL_FLAG_RESERVED2,
+    POOL_FLAG_RESERVED3,
+    POOL_FLAG_SESSION,
+    POOL_FLAG_SPECIAL_POOL,
+    POOL_FLAG_UNINITIALIZED,
+    POOL_FLAG_USE_QUOTA,
+    ExAllocatePool,
+    ExAllocatePool2,
+    ExAllocatePoolPriorityUninitialized,
+    ExAllocatePoolPriorityZero,
+    ExAllocatePoolQuotaUninitialized,
+    ExAllocatePoolQuotaZero,
+    ExAllocatePoolUninitialized,
+    ExAllocatePoolWithQuota,
+    ExAllocatePoolWithQuotaTag,
+    ExAllocatePoolWithTag,
+    ExAllocatePoolWithTagPriority,
+    ExAllocatePoolZero,
+    ExFreePool,
+    ExFreePool2,
+    ExFreePoolWithTag,
+    HighPoolPriority,
+    HighPoolPrioritySpecialPoolOverrun,
+    HighPoolPrioritySpecialPoolUnderrun,
+    IoCreateNotificationEvent,
+    KeReadStateEvent,
+    LowPoolPriority,
+    LowPoolPrioritySpecialPoolOverrun,
+    LowPoolPrioritySpecialPoolUnderrun,
+    NormalPoolPriority,
+    NormalPoolPrioritySpecialPoolOverrun,
+    NormalPoolPrioritySpecialPoolUnderrun,
+)
+from lookaside_sim.ddi_system import (
+    ExDeleteResourceLite,
+    ExInitializeResourceLite,
+    IoAllocateIrp,
+    IoAllocateMdl,
+    IoFreeIrp,
+    IoFreeMdl,
+    KeAcquireSpinLock,
+    KeAcquireSpinLockAtDpcLevel,
+    KeCancelTimer,
+    KeGetCurrentIrql,
+    KeGetCurrentProcessorNumber,
+    KeInitializeSpinLock,
+    KeLowerIrql,
+    KeRaiseIrql,
+    KeReleaseSpinLock,
+    KeReleaseSpinLockFromDpcLevel,
+    KeSetTimer,
+)
 from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
-from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
     EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
     EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT,
-    NONE_TAG,
     PROTECTED_POOL,
     NtStatus,
     PoolTag,
@@ -39,8 +98,15 @@ __all__ = [
     "POOL_FLAG_CACHE_ALIGNED",
     "POOL_FLAG_NON_PAGED",
     "POOL_FLAG_NON_PAGED_EXECUTE",
+    "POOL_FLAG_OPTIONAL_END",
+    "POOL_FLAG_OPTIONAL_START",
     "POOL_FLAG_PAGED",
     "POOL_FLAG_RAISE_ON_FAILURE",
+    "POOL_FLAG_REQUIRED_END",
+    "POOL_FLAG_REQUIRED_START",
+    "POOL_FLAG_RESERVED1",
+    "POOL_FLAG_RESERVED2",
+    "POOL_FLAG_RESERVED3",
     "POOL_FLAG_SESSION",
     "POOL_FLAG_SPECIAL_POOL",
     "POOL_FLAG_UNINITIALIZED",
@@ -51,13 +117,23 @@ __all__ = [
     "ExAllocateFromPagedLookasideList",
     "ExAllocatePool",
     "ExAllocatePool2",
+    "ExAllocatePoolPriorityUninitialized",
+    "ExAllocatePoolPriorityZero",
+    "ExAllocatePoolQuotaUninitialized",
+    "ExAllocatePoolQuotaZero",
+    "ExAllocatePoolUninitialized",
+    "ExAllocatePoolWithQuota",
+    "ExAllocatePoolWithQuotaTag",
     "ExAllocatePoolWithTag",
+    "ExAllocatePoolWithTagPriority",
     "ExAllocatePoolZero",
     "ExDeleteLookasideListEx",
     "ExDeleteNPagedLookasideList",
     "ExDeletePagedLookasideList",
+    "ExDeleteResourceLite",
     "ExFlushLookasideListEx",
     "ExFreePool",
+    "ExFreePool2",
     "ExFreePoolWithTag",
     "ExFreeToLookasideListEx",
     "ExFreeToNPagedLookasideList",
@@ -65,25 +141,34 @@ __all__ = [
     "ExInitializeLookasideListEx",
     "ExInitializeNPagedLookasideList",
     "ExInitializePagedLookasideList",
+    "ExInitializeResourceLite",
+    "HighPoolPriority",
+    "HighPoolPrioritySpecialPoolOverrun",
+    "HighPoolPrioritySpecialPoolUnderrun",
+    "IoAllocateIrp",
+    "IoAllocateMdl",
+    "IoCreateNotificationEvent",
+    "IoFreeIrp",
+    "IoFreeMdl",
+    "KeAcquireSpinLock",
+    "KeAcquireSpinLockAtDpcLevel",
+    "KeCancelTimer",
+    "KeGetCurrentIrql",
+    "KeGetCurrentProcessorNumber",
+    "KeInitializeSpinLock",
+    "KeLowerIrql",
+    "KeRaiseIrql",
+    "KeReadStateEvent",
+    "KeReleaseSpinLock",
+    "KeReleaseSpinLockFromDpcLevel",
+    "KeSetTimer",
+    "LowPoolPriority",
+    "LowPoolPrioritySpecialPoolOverrun",
+    "LowPoolPrioritySpecialPoolUnderrun",
+    "NormalPoolPriority",
+    "NormalPoolPrioritySpecialPoolOverrun",
+    "NormalPoolPrioritySpecialPoolUnderrun",
 ]
-
-POOL_FLAG_USE_QUOTA: Final = 0x1
-POOL_FLAG_UNINITIALIZED: Final = 0x2
-POOL_FLAG_SESSION: Final = 0x4
-POOL_FLAG_CACHE_ALIGNED: Final = 0x8
-POOL_FLAG_RAISE_ON_FAILURE: Final = 0x20
-POOL_FLAG_NON_PAGED: Final = 0x40
-POOL_FLAG_NON_PAGED_EXECUTE: Final = 0x80
-POOL_FLAG_PAGED: Final = 0x100
-POOL_FLAG_SPECIAL_POOL: Final = 0x1_0000_0000
-
-_POOL_OF_FLAG: Final = {
-    POOL_FLAG_NON_PAGED: PoolType.NonPagedPoolNx,
-    POOL_FLAG_NON_PAGED_EXECUTE: PoolType.NonPagedPoolExecute,
-    POOL_FLAG_PAGED: PoolType.PagedPool,
-}
-_REQUIRED_FLAGS: Final = 0xFFFF_FFFF
-_KNOWN_REQUIRED_FLAGS: Final = 0x1EF
 
 ExAllocateFunction = Callable[[PoolType, int, PoolTag, LookasideList], int]
 ExFreeFunction = Callable[[int, LookasideList], None]
@@ -241,92 +326,6 @@ ExFreeToNPagedLookasideList = ExFreeToLookasideListEx
 ExFreeToPagedLookasideList = ExFreeToLookasideListEx
 ExDeleteNPagedLookasideList = ExDeleteLookasideListEx
 ExDeletePagedLookasideList = ExDeleteLookasideListEx
-
-
-# --- the pool ----------------------------------------------------------------------------
-
-
-def ExAllocatePool(PoolType: PoolType | int, NumberOfBytes: int) -> int:
-    """Allocate from a pool with the tag ``None``; see `PoolManager.allocate`.
-
-    Returns:
-        The block's address, or 0 for NULL.
-    """
-    return ExAllocatePoolWithTag(PoolType, NumberOfBytes, NONE_TAG)
-
-
-def ExAllocatePoolWithTag(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
-    """Allocate from a pool; see `PoolManager.allocate`.
-
-    Returns:
-        The block's address, or 0 for NULL.
-    """
-    return current_kernel().pool.allocate(PoolType, NumberOfBytes, Tag) or 0
-
-
-def ExAllocatePoolZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
-    """Allocate zeroed memory: POOL_ZERO_ALLOCATION OR-ed into the type.
-
-    Returns:
-        The block's address, or 0 for NULL.
-    """
-    return ExAllocatePoolWithTag(int(PoolType) | _ZERO, NumberOfBytes, Tag)
-
-
-def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
-    """Allocate from the pool that the flags name, zeroed unless they say otherwise.
-
-    Args:
-        Flags: POOL_FLAG values: exactly one of NON_PAGED, NON_PAGED_EXECUTE and PAGED. An
-            unknown bit in the low 32 makes the call fail, in the high 32 it is ignored.
-        NumberOfBytes: not 0.
-        Tag: not 0.
-
-    Returns:
-        The block's address, or 0 for NULL: no memory, or invalid arguments.
-
-    Raises:
-        NtStatusError: with POOL_FLAG_RAISE_ON_FAILURE, instead of NULL. Choice, where the
-            documentation gives no value: STATUS_INVALID_PARAMETER for invalid arguments.
-
-    Source:
-        [doc] ExAllocatePool2, POOL_FLAGS; docs/sources.md, pool section 2.
-    """
-    tag = PoolTag(Tag)
-    flags = unsigned("Flags", Flags, 64)
-    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if flags & flag]
-    invalid = flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
-    if invalid or len(pools) != 1 or not NumberOfBytes or not tag:
-        current_kernel().check_running()
-        if flags & POOL_FLAG_RAISE_ON_FAILURE:
-            raise NtStatusError(
-                NtStatus.STATUS_INVALID_PARAMETER,
-                f"ExAllocatePool2(Flags {flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
-            )
-        return 0
-    pool_type = int(pools[0])
-    if not flags & POOL_FLAG_UNINITIALIZED:
-        pool_type |= _ZERO
-    if flags & POOL_FLAG_RAISE_ON_FAILURE:
-        pool_type |= int(PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE)
-    if flags & POOL_FLAG_CACHE_ALIGNED:
-        pool_type |= int(PoolType.NonPagedPoolCacheAligned)
-    if flags & POOL_FLAG_SESSION:
-        pool_type |= int(PoolType.NonPagedPoolSession)
-    return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
-
-
-def ExFreePool(P: int) -> None:
-    """Free a block without checking its tag; see `PoolManager.free`."""
-    current_kernel().pool.free(P)
-
-
-def ExFreePoolWithTag(P: int, Tag: TagLike) -> None:
-    """Free a block with a tag (0: no check); see `PoolManager.free`."""
-    current_kernel().pool.free(P, Tag)
-
-
-_ZERO: Final = int(PoolType.POOL_ZERO_ALLOCATION)
 
 
 def _routine(name: str, given: _Routine | int | None) -> _Routine | None:

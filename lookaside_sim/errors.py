@@ -4,6 +4,7 @@
 
     Exception
     ├── BugCheck              the machine stopped; .code, .parameters, .message
+    ├── SanitizerError        the sanitizer reports a misused list; .kind, .address, .history
     ├── NtStatusError         a routine raised an NTSTATUS, as its contract says; .status
     └── LookasideSimError     wrong use of the front end or of a tool of this package
         ├── InitError         ExInitializeLookasideListEx refused; .status
@@ -19,8 +20,27 @@ Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``Type
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookaside_sim.lookaside import LookasideList
+    from lookaside_sim.pool.ledger import BlockRecord
+
+SanitizerKind: TypeAlias = Literal[
+    "double-free",
+    "wrong-list",
+    "foreign-entry",
+    "use-after-free",
+    "entry-leaked",
+    "deleted-list",
+    "irql",
+]
+"""What the sanitizer tells apart."""
 
 
 class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an error
@@ -33,6 +53,7 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         code: the stop code.
         parameters: its four parameters.
         message: one sentence on what happened, to what.
+        leaks: the blocks a driver left behind when it was unloaded; empty for other stops.
     """
 
     def __init__(
@@ -40,15 +61,49 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         code: BugCheckCode,
         parameters: tuple[int, int, int, int],
         message: str,
+        leaks: Sequence[BlockRecord] = (),
     ) -> None:
         super().__init__(code, parameters, message)
         self.code = code
         self.parameters = parameters
         self.message = message
+        self.leaks = tuple(leaks)
 
     def __str__(self) -> str:
         values = ", ".join(f"{p:#x}" for p in self.parameters)
         return f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+
+
+class SanitizerError(Exception):
+    """The sanitizer found a lookaside list misused; the call did nothing.
+
+    Not a bug check: the machine still runs, and a test can go on.
+
+    Args:
+        kind: which misuse.
+        address: the entry, or the address written to.
+        lookaside: the list it is about.
+        message: one sentence on what happened.
+        history: what is known of the entry, oldest first, a sentence each.
+    """
+
+    def __init__(
+        self,
+        kind: SanitizerKind,
+        address: int,
+        lookaside: LookasideList,
+        message: str,
+        history: Sequence[str] = (),
+    ) -> None:
+        super().__init__(kind, address, message)
+        self.kind = kind
+        self.address = address
+        self.lookaside = lookaside
+        self.message = message
+        self.history = tuple(history)
+
+    def __str__(self) -> str:
+        return "\n    ".join((f"{self.kind}: {self.message}", *self.history))
 
 
 class NtStatusError(Exception):

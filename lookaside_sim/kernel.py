@@ -7,15 +7,17 @@ free entries in `memory` on a hit, `pool` on a miss → pages in `memory`. Flow 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn, Self, cast
 
+from lookaside_sim.drivers import Driver, Drivers
 from lookaside_sim.errors import BugCheck, LookasideSimError
+from lookaside_sim.kernel_objects import KernelObjects
 from lookaside_sim.lookaside import LookasideList
 from lookaside_sim.memory import Memory
-from lookaside_sim.memory.address_space import READ
+from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
@@ -23,9 +25,18 @@ from lookaside_sim.nt.types import Irql
 from lookaside_sim.observer import Observer
 from lookaside_sim.pool import PoolManager
 from lookaside_sim.pool.check import check_pools
+from lookaside_sim.pool.ledger import BlockLedger, BlockRecord
+from lookaside_sim.pool.managed import ManagedPool
+from lookaside_sim.pool.small_lists import SmallPoolLists
+from lookaside_sim.processes import Processes
 from lookaside_sim.registry import Registry
 from lookaside_sim.routines import Routines
+from lookaside_sim.sanitizer import Sanitizer
+from lookaside_sim.system_lists import SystemLists
 from lookaside_sim.tuning import MINIMUM_DEPTH, SCAN_PERIOD
+from lookaside_sim.verifier.checks import Violation
+from lookaside_sim.verifier.settings import Verifier
+from lookaside_sim.verifier.verification import Verification
 
 _STOPPED: Final = 0xFF  # a gate above every IRQL
 _MOST_PROCESSORS: Final = 64
@@ -69,10 +80,17 @@ class Kernel:
         nonpaged_pool_bytes: limit of NonPagedPool in bytes; whole pages of it can be used.
             None is 1 GiB on x64, 256 MiB on x86.
         paged_pool_bytes: limit of PagedPool, likewise.
+        verifier: settings of Driver Verifier, on from boot; None for none.
         nonpaged_nx_pool_bytes: limit of NonPagedPoolNx; None is that of NonPagedPool.
         seed: chooses the garbage that fresh pool memory holds.
         strict_pool_tags: whether freeing with a wrong tag stops the machine for every block,
             not only for one with PROTECTED_POOL in its tag.
+        sanitizer: whether lists check each call, see `lookaside_sim.sanitizer`.
+        small_pool_lists: whether the pool has its small-block lookaside lists. Choice: off,
+            so that a pool call shows what the pool itself does.
+        delayed_free: whether blocks freed wait on delayed free lists. Choice: off, likewise.
+        track_pool: whether a ledger tells who allocated each block where. Drivers and the
+            verifier turn it on by themselves.
 
     Raises:
         ValueError: an argument that describes no machine.
@@ -86,6 +104,16 @@ class Kernel:
         bugcheck: None, or the stop that ended it. Every later call raises it again; what
             only looks (fields of a list, views) still works, as a crash dump can be read.
         minimum_lookaside_depth: ExMinimumLookasideDepth, in entries.
+        verification: the verifier at work, or None.
+        sanitizer: what the sanitized lists share, or None.
+        drivers: the drivers ever loaded.
+        processes: the processes that pool can be charged to.
+        objects: timers and resources.
+        ledger: who allocated each live block, or None.
+        small_pool_lists: the small-pool lookaside lists, or None.
+        pending_frees: the delayed free list of each pool, by its name, or None.
+        processor: number of the processor that runs.
+        scanning: whether the balance set manager is scanning lists, under their spin lock.
         seconds: seconds simulated so far.
     """
 
@@ -95,10 +123,15 @@ class Kernel:
         processors: int = 1,
         nonpaged_pool_bytes: int | None = None,
         paged_pool_bytes: int | None = None,
+        verifier: Verifier | None = None,
         *,
         nonpaged_nx_pool_bytes: int | None = None,
         seed: int = 0,
         strict_pool_tags: bool = False,
+        sanitizer: bool = False,
+        small_pool_lists: bool = False,
+        delayed_free: bool = False,
+        track_pool: bool = False,
     ) -> None:
         self.arch: Architecture = architecture(arch)
         processors = unsigned("processors", processors, 16)
@@ -132,6 +165,30 @@ class Kernel:
         )
         self.registry = Registry(self)
         self.routines = Routines(self)
+        self.processor = 0
+        self.scanning = False
+        self._program_touches = False
+        self._irqls = [0] * processors
+        self._scanned_set = 0
+        self._system_lists: SystemLists | None = None
+        self.sanitizer = Sanitizer(self) if sanitizer else None
+        self.drivers = Drivers(self)
+        self.processes = Processes(self)
+        self.objects = KernelObjects(self)
+        self.ledger: BlockLedger | None = None
+        self.small_pool_lists: SmallPoolLists | None = None
+        self.pending_frees: dict[str, list[int]] | None = None
+        if delayed_free:
+            self.pending_frees = {pool.name: [] for pool in self.pool.descriptors}
+        self.verification: Verification | None = None
+        if small_pool_lists:
+            self.small_pool_lists = SmallPoolLists(self)
+        if small_pool_lists or delayed_free:
+            self.manage_pool()
+        if track_pool:
+            self.keep_ledger()
+        if verifier is not None:
+            self.enable_verifier(verifier)
 
     def _pool_bytes(self, name: str, given: int | None) -> int:
         if given is None:
@@ -141,6 +198,97 @@ class Kernel:
         if given > most:
             raise ValueError(f"{name} {given}: give 0 to {most} bytes on {self.arch.name}")
         return given
+
+    # --- drivers, the verifier, processors ------------------------------------------------
+
+    def load_driver(self, name: str) -> Driver:
+        """Load a driver: code that owns lists and pool and can be unloaded.
+
+        From now on a ledger tells who allocated each block, which makes pool calls slower.
+
+        Args:
+            name: of its image, such as ``mydrv.sys``.
+
+        Returns:
+            The driver; inside ``with driver:`` its code runs.
+
+        Raises:
+            ValueError: no name, or one that is loaded.
+        """
+        self.check_running()
+        driver = self.drivers.load(name)
+        self.keep_ledger()
+        return driver
+
+    def enable_verifier(self, verifier: Verifier) -> None:
+        """Switch Driver Verifier on, as ``verifier /volatile`` does.
+
+        Every list gets Depth 0 and MaximumDepth 0xFFFF, and so will every new one.
+
+        Args:
+            verifier: the settings.
+
+        Raises:
+            LookasideSimError: it is on already.
+        """
+        self.check_running()
+        if self.verification is not None:
+            raise LookasideSimError("the verifier is on already")
+        self.keep_ledger()
+        self.verification = Verification(self, verifier)
+        self.minimum_lookaside_depth = 0
+        for lookaside in self.lookaside_lists:
+            lookaside.disable()
+
+    def manage_pool(self) -> ManagedPool:
+        """Let the pool do more than the plain pool does; see `lookaside_sim.pool.managed`.
+
+        Returns:
+            `pool`, from now on of that class.
+        """
+        pool = self.pool
+        if not isinstance(pool, ManagedPool):
+            pool.__class__ = ManagedPool
+        return cast("ManagedPool", pool)
+
+    def keep_ledger(self) -> None:
+        """Tell from now on who allocated each block where."""
+        self.manage_pool()
+        if self.ledger is None:
+            self.ledger = BlockLedger()
+
+    @property
+    def system_lists(self) -> SystemLists:
+        """The P and L lists of IRPs and MDLs, made when they are first needed."""
+        if self._system_lists is None:
+            self._system_lists = SystemLists(self)
+        return self._system_lists
+
+    @contextmanager
+    def on_processor(self, number: int) -> Iterator[int]:
+        """Run what is inside on a processor, at its own IRQL.
+
+        Args:
+            number: 0 to processors - 1.
+
+        Raises:
+            ValueError: no such processor.
+        """
+        number = unsigned("processor", number, 16)
+        if number >= self.processors:
+            raise ValueError(f"processor {number}: give 0 to {self.processors - 1}")
+        before = self.processor
+        self._switch_to(number)
+        try:
+            yield number
+        finally:
+            self._switch_to(before)
+
+    def _switch_to(self, number: int) -> None:
+        self._irqls[self.processor] = self._irql
+        self.processor = number
+        if self._irqls[number] != self._irql:
+            self._set_irql(self._irqls[number])
 
     # --- IRQL ----------------------------------------------------------------------------
 
@@ -172,13 +320,31 @@ class Kernel:
         level = self._level(level)
         previous = self._irql
         if level < previous:
+            self._verify_irql(Violation.RAISE_TO_LOWER_IRQL, level)
             self.stop(
                 BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL,
                 (previous, level, 0, 0),
                 f"the IRQL was to be raised from {previous} to {level}",
             )
-        self._set_irql(level)
+        self.change_irql(level)
         return IrqlScope(self, previous)
+
+    def change_irql(self, level: int, *, by_spin_lock: bool = False) -> None:
+        """Set the IRQL and tell the verifier; nothing is checked."""
+        previous = self._irql
+        self._set_irql(level)
+        if self.verification is not None:
+            self.verification.irql_changed(previous, level, by_spin_lock=by_spin_lock)
+
+    def _verify_irql(self, violation: Violation, level: int) -> None:
+        verification = self.verification
+        if verification is not None and verification.watches_caller():
+            verb = "raised" if violation is Violation.RAISE_TO_LOWER_IRQL else "lowered"
+            verification.stop(
+                violation,
+                (self._irql, level, 0),
+                f"the IRQL was to be {verb} from {self._irql} to {level}",
+            )
 
     def lower_irql(self, level: int) -> None:
         """Lower the IRQL, as KeLowerIrql does.
@@ -195,19 +361,22 @@ class Kernel:
         """
         level = self._level(level)
         if level > self._irql:
+            self._verify_irql(Violation.LOWER_TO_HIGHER_IRQL, level)
             self.stop(
                 BugCheckCode.IRQL_NOT_LESS_OR_EQUAL,
                 (self._irql, level, 0, 0),
                 f"the IRQL was to be lowered from {self._irql} to {level}",
             )
-        self._set_irql(level)
+        self.change_irql(level)
 
     def _level(self, level: int) -> int:
         self.check_running()
         return unsigned("IRQL", level, 4)
 
     def _set_irql(self, level: int) -> None:
-        self._irql = self.gate = level
+        self._irql = level
+        if self.bugcheck is None:
+            self.gate = level
         if self.observer is not None:
             self.observer.irql_changed(level)
 
@@ -236,19 +405,40 @@ class Kernel:
         for _ in range(seconds):
             self._run_balance_set_manager()
             self.seconds += 1
+            self.objects.expire()
             if self.observer is not None:
                 self.observer.ticked()
 
     def _run_balance_set_manager(self) -> None:
         registry = self.registry
-        if self._phase < 2:
+        if self._phase == 2:
+            self._scan_system_lists()
+        else:
             minimum = self.minimum_lookaside_depth
-            # All links first: a ring must not leave the lists before it tuned.
-            for lookaside in tuple(
-                registry.walk(registry.paged if self._phase else registry.nonpaged)
-            ):
-                lookaside.adjust_depth(minimum)
+            self.scanning = True
+            try:
+                # All links first: a ring must not leave the lists before it tuned.
+                for lookaside in tuple(
+                    registry.walk(registry.paged if self._phase else registry.nonpaged)
+                ):
+                    lookaside.adjust_depth(minimum)
+            finally:
+                self.scanning = False
         self._phase = (self._phase + 1) % SCAN_PERIOD
+
+    def _scan_system_lists(self) -> None:
+        """Scan one set: the lists of a processor, or the shared ones after the last."""
+        scanned = self._scanned_set
+        self._scanned_set = (scanned + 1) % (self.processors + 1)
+        period = SCAN_PERIOD * self.processors
+        if scanned == self.processors:
+            if self._system_lists is not None:
+                self._system_lists.scan(None, period)
+            return
+        if self._system_lists is not None:
+            self._system_lists.scan(scanned, period)
+        if self.small_pool_lists is not None:
+            self.small_pool_lists.scan(scanned, period)
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
@@ -274,9 +464,13 @@ class Kernel:
         """
         self.check_running()
         bits = self.arch.address_bits
-        return self.memory.read(
-            unsigned("address", address, bits), unsigned("size", size, bits)
-        )
+        address, size = unsigned("address", address, bits), unsigned("size", size, bits)
+        self._before_touch(address, size, READ)
+        self._program_touches = True
+        try:
+            return self.memory.read(address, size)
+        finally:
+            self._program_touches = False
 
     def write(self, address: int, data: bytes) -> None:
         """Write simulated memory, without any check of whose it is.
@@ -292,7 +486,20 @@ class Kernel:
         self.check_running()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data {data!r}: give bytes")
-        self.memory.write(unsigned("address", address, self.arch.address_bits), bytes(data))
+        address = unsigned("address", address, self.arch.address_bits)
+        self._before_touch(address, len(data), WRITE)
+        self._program_touches = True
+        try:
+            self.memory.write(address, bytes(data))
+        finally:
+            self._program_touches = False
+
+    def _before_touch(self, address: int, size: int, operation: int) -> None:
+        """Let the sanitizer and the verifier look at what the program touches."""
+        if self.sanitizer is not None:
+            self.sanitizer.check_access(address, size, operation)
+        if self.verification is not None:
+            self.verification.check_touch(address, size, operation, by_driver=True)
 
     def place_in_image(self, size: int) -> int:
         """Find room for a structure in the drivers' data section.
@@ -304,6 +511,11 @@ class Kernel:
             An unmapped address, aligned for a LOOKASIDE_LIST_EX.
         """
         alignment = self.arch.lookaside_alignment
+        driver = self.drivers.current
+        if driver is not None and driver.loaded:
+            placed = driver.place_data(size, alignment)
+            if placed is not None:
+                return placed
         address = self._next_image_address
         while not self.memory.is_unmapped(address, size):
             address += alignment
@@ -312,6 +524,11 @@ class Kernel:
 
     def page_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch of unmapped memory."""
+        by_driver, self._program_touches = self._program_touches, False
+        if self.bugcheck is None:
+            self.drivers.explain_fault(address, operation)
+            if self.verification is not None:
+                self.verification.explain_fault(address, operation, by_driver=by_driver)
         verb = {READ: "read", 0x10: "executed"}.get(operation, "written")
         self.stop(
             BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
@@ -322,7 +539,11 @@ class Kernel:
     # --- stopping ------------------------------------------------------------------------
 
     def stop(
-        self, code: BugCheckCode, parameters: tuple[int, int, int, int], message: str
+        self,
+        code: BugCheckCode,
+        parameters: tuple[int, int, int, int],
+        message: str,
+        leaks: Sequence[BlockRecord] = (),
     ) -> NoReturn:
         """KeBugCheckEx: stop the machine for good.
 
@@ -330,12 +551,13 @@ class Kernel:
             code: the stop code.
             parameters: its four parameters.
             message: one sentence on what happened.
+            leaks: the blocks an unloaded driver left behind.
 
         Raises:
             BugCheck: always.
         """
         self.check_running()
-        self.bugcheck = BugCheck(code, parameters, message)
+        self.bugcheck = BugCheck(code, parameters, message, leaks)
         self.gate = _STOPPED
         self.memory.stop_caching()  # sends every call of a list down its slow path
         raise self.bugcheck
@@ -352,6 +574,10 @@ class Kernel:
         check_pools(self.pool, self.memory)
         for lookaside in self.lookaside_lists:
             lookaside.check()
+        if self.small_pool_lists is not None:
+            self.small_pool_lists.check()
+        if self._system_lists is not None:
+            self._system_lists.check()
 
     def check_running(self) -> None:
         """Raise the stop again if the machine has stopped."""

@@ -149,6 +149,16 @@ class LookasideList:
     _last_allocate_misses: int
     _future: tuple[int, ...]
 
+    def __new__(
+        cls, kernel: Kernel, name: str = "", address: int | None = None
+    ) -> LookasideList:
+        """Make a list; on a kernel with the sanitizer, one that checks each call."""
+        if cls is LookasideList and kernel.sanitizer is not None:
+            from lookaside_sim.sanitizer import SanitizedList
+
+            return object.__new__(SanitizedList)
+        return object.__new__(cls)
+
     def __init__(self, kernel: Kernel, name: str = "", address: int | None = None) -> None:
         kernel.check_running()
         self._kernel = kernel
@@ -226,6 +236,8 @@ class LookasideList:
             if routine is not None and not callable(routine):
                 raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")
 
+        if kernel.verification is not None:
+            kernel.verification.check_list_size(self, size)
         if depth == 0:
             depth = EX_MAXIMUM_LOOKASIDE_DEPTH_BASE
         elif not EX_MAXIMUM_LOOKASIDE_DEPTH_BASE <= depth <= EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT:
@@ -276,9 +288,12 @@ class LookasideList:
         """
         kernel = self._kernel
         kernel.check_running()
+        size = unsigned("size", size, kernel.arch.pointer_size * 8)
+        if kernel.verification is not None:
+            kernel.verification.check_list_size(self, size)
         self.set_up(
             pool_type=unsigned("pool_type", pool_type, 32),
-            size=unsigned("size", size, kernel.arch.pointer_size * 8),
+            size=size,
             tag=PoolTag(tag),
             maximum_depth=EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
             allocate_ex=kernel.routines.allocate_address(allocate),
@@ -309,6 +324,8 @@ class LookasideList:
             free_ex: address of the free routine.
         """
         kernel = self._kernel
+        if kernel.verification is not None:
+            kernel.verification.check_list_initialize(self)
         if self._embedded:
             self._load()  # finds out whether the memory is still there
         flink, blink = self._flink, self._blink
@@ -328,6 +345,9 @@ class LookasideList:
             self._store()
         kernel.registry.insert(self, paged=bool(pool_type & 1))
         self._active = True
+        kernel.drivers.list_initialized(self)
+        if kernel.drivers.owner_of(self) is not None:
+            self._plan = None  # what it allocates belongs to its driver: see _allocate_slowly
         if kernel.observer is not None:
             kernel.observer.list_initialized(self)
 
@@ -409,6 +429,12 @@ class LookasideList:
         self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
+        drivers = self._kernel.drivers
+        if drivers.all and not drivers.running:
+            owner = drivers.owner_of(self)
+            if owner is not None:
+                with owner:
+                    return self._allocate_slowly()
         observer = self._kernel.observer
         if observer is None:
             return self._allocate_through_memory()
@@ -546,8 +572,12 @@ class LookasideList:
         Source:
             [doc] ExDeleteLookasideListEx; docs/sources.md, lists section 5.
         """
-        self._kernel.check_running()
-        self._kernel.registry.remove(self)
+        kernel = self._kernel
+        kernel.check_running()
+        if kernel.verification is not None:
+            kernel.verification.check_list_delete(self)
+        kernel.registry.remove(self)
+        kernel.drivers.list_deleted(self)
         self._active = False
         self._flush()
         if self._kernel.observer is not None:
@@ -758,6 +788,9 @@ class LookasideList:
     # they are blanked so that no call can take the hot path.
 
     def _load(self) -> None:
+        kernel = self._kernel
+        if kernel.verification is not None:
+            kernel.verification.check_touch(self.address, self.image_size, 0, by_driver=False)
         self._reset(self._memory.read(self.address, self.image_size))
 
     def _store(self) -> None:
@@ -910,7 +943,28 @@ class LookasideList:
     @property
     def next_entry(self) -> int | None:
         """ListEntry.Flink where the object knows it; None where memory must be asked."""
-        return None if self._embedded else self._flink
+        if self._embedded and not self._kernel.drivers.is_unloaded(self.address):
+            return None
+        return self._flink
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in a pool block."""
+        return self._embedded
+
+    def lose_memory(self) -> None:
+        """The structure's memory is unmapped: from now on every use is a touch of it."""
+        self._embedded = True
+        self._hide()
+
+    def disable(self) -> None:
+        """Let the list hold nothing any more: Depth 0, MaximumDepth 0xFFFF."""
+        if self._embedded:
+            self._load()
+        self._depth = 0
+        self._maximum_depth = DISABLED_MAXIMUM_DEPTH
+        if self._embedded:
+            self._store()
 
     def reset_counters(self) -> None:
         """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""

@@ -121,6 +121,14 @@ class Registry:
         memory.write_pointer(flink + size, blink)
         self._by_entry.pop(entry, None)
 
+    def holds(self, lookaside: LookasideList) -> bool:
+        """Whether a list at this list's address was inserted and not removed."""
+        return lookaside.address + self._offset in self._by_entry
+
+    def embedded(self) -> Iterator[LookasideList]:
+        """The active lists whose structure lies in a pool block."""
+        return (each for each in self._by_entry.values() if each.is_embedded)
+
     def forget_walks(self) -> None:
         """The links may have changed: follow them again the next time."""
         self._walked.clear()

@@ -12,18 +12,50 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lookaside_sim.nt.types import PoolType
+from lookaside_sim.windbg_pool import (
+    PoolRow,
+    pool,
+    pool_rows,
+    poolfind,
+    poolmon,
+    poolmon_row,
+    poolused,
+    poolused_text,
+    pplookaside,
+)
+from lookaside_sim.windbg_verifier import (
+    DriverReport,
+    VerifierReport,
+    verifier,
+    verifier_report,
+    verifier_text,
+)
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside import LookasideList
 
 __all__ = [
+    "DriverReport",
+    "PoolRow",
+    "VerifierReport",
     "lookaside",
     "lookasides",
+    "pool",
+    "pool_rows",
     "pool_type_name",
+    "poolfind",
+    "poolmon",
+    "poolmon_row",
+    "poolused",
+    "poolused_text",
+    "pplookaside",
     "printable",
     "reset_counters",
     "set_depth",
+    "verifier",
+    "verifier_report",
+    "verifier_text",
 ]
 
 _BASE_NAMES = {

@@ -275,7 +275,11 @@ def test_a_signature(routine: Callable[..., Any], expected: str) -> None:
 @pytest.mark.parametrize(
     ("routine", "expected"),
     [
-        (Kernel, "arch='x64', processors=1, nonpaged_pool_bytes=None, paged_pool_bytes=None"),
+        (
+            Kernel,
+            "arch='x64', processors=1, nonpaged_pool_bytes=None, paged_pool_bytes=None,"
+            " verifier=None",
+        ),
         (LookasideAllocator, "kernel"),
     ],
 )
@@ -304,7 +308,8 @@ def test_ddi_lists_every_documented_name_it_has() -> None:
     documented = {
         name
         for name in vars(ddi)
-        if name.startswith(("Ex", "EX_", "POOL_FLAG_", "PROTECTED_POOL"))
+        if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_FLAG_", "PROTECTED_POOL"))
+        or "PoolPriority" in name
         if not name.endswith("Function")
     }
     assert set(ddi.__all__) == documented

@@ -164,6 +164,21 @@ class Memory:
         for page in range(start >> PAGE_SHIFT, ((start + size - 1) >> PAGE_SHIFT) + 1):
             self._structures.setdefault(page, []).append(structure)
 
+    def detach_range(self, start: int, end: int) -> list[Structure]:
+        """Unmap every structure that begins in a range.
+
+        Returns:
+            The structures, by address.
+        """
+        found: dict[int, Structure] = {}
+        for page in range(start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1):
+            for structure in self._structures.pop(page, ()):
+                if start <= structure.address < end:
+                    found[structure.address] = structure
+                else:
+                    self._structures.setdefault(page, []).append(structure)
+        return [found[address] for address in sorted(found)]
+
     def take_over(self, old: Structure, new: Structure) -> None:
         """Have another object stand for the structure at an address."""
         for page in range(

@@ -73,6 +73,14 @@ class Architecture:
     """Where lists lie that were given no address of their own."""
     code_start: int
     """Where routines lie, so that a list can point at them."""
+    driver_images_start: int
+    """Where the images of loaded drivers begin."""
+    special_pool_start: int
+    """The verifier's special pool: a region of its own."""
+    processor_blocks_start: int
+    """Where the processors' control blocks lie, with their lookaside lists."""
+    process_start: int
+    """Where the EPROCESS of each process lies."""
 
     @property
     def next_entry_lost_bits(self) -> int:
@@ -115,6 +123,10 @@ _X64 = Architecture(
     lookaside_heads_start=0xFFFF_F806_6C4F_2A40,
     image_data_start=0xFFFF_F80A_1D25_3000,
     code_start=0xFFFF_F80A_1D24_1000,
+    driver_images_start=0xFFFF_F80A_3000_0000,
+    special_pool_start=0xFFFF_F980_0000_0000,
+    processor_blocks_start=0xFFFF_F806_7000_0000,
+    process_start=0xFFFF_C00F_0000_0080,
 )
 
 _X86 = Architecture(
@@ -134,6 +146,10 @@ _X86 = Architecture(
     lookaside_heads_start=0x8297_2A40,
     image_data_start=0x8C25_3000,
     code_start=0x8C24_1000,
+    driver_images_start=0x8D00_0000,
+    special_pool_start=0xE000_0000,
+    processor_blocks_start=0x8380_0000,
+    process_start=0x8480_0020,
 )
 
 _BY_NAME = {arch.name: arch for arch in (_X64, _X86)}

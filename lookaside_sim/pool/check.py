@@ -55,6 +55,11 @@ class PoolBlock:
         """Whether the block is free."""
         return self.block_type == 0
 
+    @property
+    def is_parked(self) -> bool:
+        """Whether the block was freed and waits on a lookaside or delayed free list."""
+        return bool(self.block_type & 4) and not self.block_type & 2
+
 
 def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[PoolBlock]:
     """Walk the headers of one page of blocks.
@@ -108,7 +113,7 @@ def check_pools(manager: PoolManager, memory: Memory) -> None:
     Raises:
         InvariantError: the first one that does not hold.
     """
-    charged: Counter[tuple[bool, int]] = Counter()
+    charged = manager.charged_elsewhere()
     for pool in manager.descriptors:
         _check_pool(manager, memory, pool, charged)
     for big in manager.big_blocks.values():
@@ -157,6 +162,8 @@ def _check_pool(
                         _fail(f"the free block at {block.header:#x} follows a free block")
                     if block.units > 1:
                         free[block.header + layout.size] = block.units
+                elif block.is_parked:
+                    pass  # a lookaside or delayed free list has it; its tag is not charged
                 elif block.units > 1:  # one unit is the Frag in front of a handed back tail
                     live.add((block.header - pool.base) // layout.unit + 1)
                     tag = int(block.tag) & ~PROTECTED_POOL

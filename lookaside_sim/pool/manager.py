@@ -14,6 +14,7 @@ Source:
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import index as as_index
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
@@ -967,6 +968,10 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self._tags.snapshot()
+
+    def charged_elsewhere(self) -> Counter[tuple[bool, int]]:
+        """Bytes charged to tags for blocks outside the pools, by paged and tag."""
+        return Counter()
 
     def row_of(self, tag: int, *, paged: bool) -> int:
         """The tag of the row that blocks of a tag are charged to."""

@@ -1,0 +1,142 @@
+"""Who allocated each live block, where, and what became of the freed ones.
+
+Kept beside the pool from the moment somebody needs it: a driver was loaded, the verifier was
+switched on, or the kernel was made with ``track_pool=True``. NT has this only under the
+verifier's pool tracking; without it, it changes nothing but messages and `Driver.pool`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from lookaside_sim.call_sites import CallSite
+from lookaside_sim.nt.types import PoolTag, PoolType
+
+if TYPE_CHECKING:
+    from lookaside_sim.drivers import Driver
+
+LOG_ENTRIES: Final = 0x10000
+"""Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
+
+
+@attrs.frozen(eq=False)
+class BlockRecord:
+    """One allocation.
+
+    Attributes:
+        address: of its body.
+        size: bytes asked for.
+        tag: its tag.
+        pool_type: the type asked for, modifier bits included.
+        owner: the driver that allocated it, None for code outside any driver.
+        call_site: where in the program.
+        serial: number of the allocation, from 1.
+        verified: whether the verifier watched the allocation.
+        freed_at: where it was freed; None while it is live.
+    """
+
+    address: int
+    size: int
+    tag: PoolTag
+    pool_type: PoolType
+    owner: Driver | None
+    call_site: CallSite
+    serial: int
+    verified: bool = False
+    freed_at: CallSite | None = None
+
+    def __str__(self) -> str:
+        kind = "paged" if self.pool_type.is_paged else "nonpaged"
+        text = f"the {self.size}-byte {kind} block {self.tag!s} at {self.address:#x}"
+        text += f", allocated in {self.call_site}"
+        if self.owner is not None:
+            text += f" by {self.owner.name}"
+        if self.freed_at is not None:
+            text += f", freed in {self.freed_at}"
+        return text
+
+
+class BlockLedger:
+    """The live blocks since the ledger was opened, and the newest of the freed ones.
+
+    Attributes:
+        live: the record of each live block, by address, in order of allocation.
+        freed: the last record of each freed address, oldest free first.
+    """
+
+    __slots__ = ("_serial", "freed", "live")
+
+    def __init__(self) -> None:
+        self.live: dict[int, BlockRecord] = {}
+        self.freed: OrderedDict[int, BlockRecord] = OrderedDict()
+        self._serial = 0
+
+    def add(
+        self,
+        address: int,
+        size: int,
+        tag: int,
+        pool_type: int,
+        owner: Driver | None,
+        site: CallSite,
+        *,
+        verified: bool = False,
+    ) -> BlockRecord:
+        """Record an allocation."""
+        self._serial += 1
+        record = BlockRecord(
+            address,
+            size,
+            PoolTag(tag),
+            PoolType(pool_type),
+            owner,
+            site,
+            self._serial,
+            verified,
+        )
+        self.live[address] = record
+        return record
+
+    def remove(self, address: int, site: CallSite) -> BlockRecord | None:
+        """Record a free.
+
+        Returns:
+            The block's record as it was, None for a block older than the ledger.
+        """
+        record = self.live.pop(address, None)
+        if record is not None:
+            self.freed.pop(address, None)
+            self.freed[address] = attrs.evolve(record, freed_at=site)
+            if len(self.freed) > LOG_ENTRIES:
+                self.freed.popitem(last=False)
+        return record
+
+    def describe(self, address: int) -> str:
+        """What is known of the block at an address: a noun phrase."""
+        record = self.live.get(address) or self.freed.get(address)
+        return f"the block at {address:#x}" if record is None else str(record)
+
+    def owned_by(self, driver: Driver | None) -> Iterator[BlockRecord]:
+        """The live blocks of one driver, oldest first."""
+        return (record for record in self.live.values() if record.owner is driver)
+
+
+def leak_table(leaks: tuple[BlockRecord, ...]) -> str:
+    """Print blocks as the pool allocation list of ``!verifier 3`` does.
+
+    Returns:
+        A heading and one line a block, without a final newline.
+    """
+    lines = [
+        "Address             Length      Tag   Caller",
+        "------------------  ----------  ----  ------",
+    ]
+    lines += [
+        f"{leak.address:#018x}  {leak.size:#010x}  {leak.tag!s}  {leak.call_site}"
+        for leak in leaks
+    ]
+    return "\n".join(lines)

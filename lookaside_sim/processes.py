@@ -1,0 +1,154 @@
+"""Processes, as far as the pool cares: whom a charged block is billed to.
+
+Source:
+    [doc] ExAllocatePoolWithQuotaTag; docs/sources.md, pool section 2 (quota).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from lookaside_sim.errors import NtStatusError
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.types import NtStatus, PoolTag
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.pool.manager import PoolAllocation
+
+_SPACING: Final = 0x1000  # bytes between two EPROCESS
+_BAD_PROCESS: Final = 0x0D  # BAD_POOL_CALLER, parameter 1
+_UNLIMITED: Final = 1 << 62
+
+
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
+class Process:
+    """A process.
+
+    Attributes:
+        name: of its image.
+        address: of its EPROCESS, which is all of it that there is.
+        nonpaged_quota: bytes of nonpaged pool it may be charged.
+        paged_quota: likewise for paged pool.
+        nonpaged_usage: bytes it is charged now.
+        paged_usage: likewise for paged pool.
+        references: charged blocks that keep the process alive.
+    """
+
+    name: str
+    address: int
+    nonpaged_quota: int
+    paged_quota: int
+    nonpaged_usage: int = 0
+    paged_usage: int = 0
+    references: int = 0
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the System process, which is never charged."""
+        return self.name == "System"
+
+
+class Processes:
+    """The processes of one kernel.
+
+    Args:
+        kernel: the machine.
+
+    Attributes:
+        system: the System process, in which code runs unless `running` says otherwise.
+        current: the process code runs in.
+        all: every process, the System process first.
+    """
+
+    __slots__ = ("_charges", "_kernel", "all", "current", "system")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.all: list[Process] = []
+        self._charges: dict[int, tuple[Process, int, bool]] = {}
+        self.system = self.current = self.create("System")
+
+    def create(
+        self, name: str, *, nonpaged_quota: int = _UNLIMITED, paged_quota: int = _UNLIMITED
+    ) -> Process:
+        """Make a process.
+
+        Args:
+            name: of its image.
+            nonpaged_quota: bytes of nonpaged pool it may be charged.
+            paged_quota: likewise for paged pool.
+        """
+        address = self._kernel.arch.process_start + len(self.all) * _SPACING
+        process = Process(name, address, nonpaged_quota, paged_quota)
+        self.all.append(process)
+        return process
+
+    @contextmanager
+    def running(self, process: Process) -> Iterator[Process]:
+        """Run what is inside in a process."""
+        before, self.current = self.current, process
+        try:
+            yield process
+        finally:
+            self.current = before
+
+    def charge(self, process: Process, block: PoolAllocation) -> None:
+        """Charge a process the bytes of a block.
+
+        Raises:
+            NtStatusError: STATUS_QUOTA_EXCEEDED; nothing is charged.
+        """
+        paged, size = block.pool_type.is_paged, block.block_size
+        used = process.paged_usage if paged else process.nonpaged_usage
+        quota = process.paged_quota if paged else process.nonpaged_quota
+        if used + size > quota:
+            kind = "paged" if paged else "nonpaged"
+            raise NtStatusError(
+                NtStatus.STATUS_QUOTA_EXCEEDED,
+                f"{process.name} uses {used} of its {quota} bytes of {kind} pool and asks for"
+                f" {size} more",
+            )
+        self._add(process, size, paged=paged)
+        process.references += 1
+        self._charges[block.address] = (process, size, paged)
+
+    def uncharge(self, address: int, process: int | None = None, tag: int = 0) -> None:
+        """Take the charge of a block back.
+
+        Args:
+            address: of the block; one that is not charged is left alone.
+            process: what its header names, None to believe the charge itself.
+            tag: its tag.
+
+        Raises:
+            BugCheck: BAD_POOL_CALLER (0xD) when the header names no process.
+        """
+        charge = self._charges.get(address)
+        if process is not None and not any(each.address == process for each in self.all):
+            self._kernel.stop(
+                BugCheckCode.BAD_POOL_CALLER,
+                (_BAD_PROCESS, address, tag, process),
+                f"the block {PoolTag(tag)!s} at {address:#x} is billed to {process:#x}, which"
+                " is no process: its header was overwritten",
+            )
+        if charge is not None:
+            del self._charges[address]
+            billed, size, paged = charge
+            self._add(billed, -size, paged=paged)
+            billed.references -= 1
+
+    def billed(self, address: int) -> Process | None:
+        """The process a block is billed to."""
+        charge = self._charges.get(address)
+        return None if charge is None else charge[0]
+
+    def _add(self, process: Process, size: int, *, paged: bool) -> None:
+        if paged:
+            process.paged_usage += size
+        else:
+            process.nonpaged_usage += size

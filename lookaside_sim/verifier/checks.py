@@ -1,0 +1,70 @@
+"""The violations of bug check 0xC4 that the simulator can find."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Violation(IntEnum):
+    """Parameter 1 of DRIVER_VERIFIER_DETECTED_VIOLATION; the comment says what 2 to 4 are.
+
+    Source:
+        [doc] Bug Check 0xC4; docs/sources.md, pool section 6.
+    """
+
+    #: IRQL, pool type, 0.
+    ZERO_BYTES = 0x00
+    #: IRQL, pool type, bytes.
+    ALLOCATE_PAGED_ABOVE_APC_LEVEL = 0x01
+    #: IRQL, pool type, bytes.
+    ALLOCATE_ABOVE_DISPATCH_LEVEL = 0x02
+    #: 0, 0, 0.
+    MUST_SUCCEED_TOO_LARGE = 0x03
+    #: address, 0, 0.
+    FREE_OF_UNKNOWN_ADDRESS = 0x10
+    #: IRQL, pool type, address.
+    FREE_PAGED_ABOVE_APC_LEVEL = 0x11
+    #: IRQL, pool type, address.
+    FREE_ABOVE_DISPATCH_LEVEL = 0x12
+    #: 0, pool header, its contents.
+    FREED_TWICE = 0x13
+    #: timer, pool type, address freed.
+    FREE_WITH_ACTIVE_TIMER = 0x15
+    #: 0, address, 0.
+    FREE_OF_BAD_ADDRESS = 0x16
+    #: ERESOURCE, pool type, address freed.
+    FREE_WITH_ACTIVE_RESOURCE = 0x17
+    #: IRQL, new IRQL, 0.
+    RAISE_TO_LOWER_IRQL = 0x30
+    #: IRQL, new IRQL, 0.
+    LOWER_TO_HIGHER_IRQL = 0x31
+    #: IRQL, spin lock, 0.
+    RELEASE_SPIN_LOCK_IRQL = 0x32
+    #: IRQL, spin lock, 0.
+    ACQUIRE_AT_DPC_LEVEL_IRQL = 0x40
+    #: IRQL, spin lock, 0.
+    RELEASE_FROM_DPC_LEVEL_IRQL = 0x41
+    #: IRQL, spin lock, 0.
+    ACQUIRE_SPIN_LOCK_IRQL = 0x42
+    #: base of the block, first changed address, bytes charged.
+    WRITTEN_PAST_END = 0x51
+    #: paged bytes, nonpaged bytes, blocks not freed.
+    ALLOCATE_WHILE_UNLOADING = 0x61
+    #: address of the driver's name, 0, blocks not freed.
+    UNLOAD_WITH_POOL = 0x62
+    #: lookaside list, 0, 0.
+    LIST_INITIALIZED_TWICE = 0xCA
+    #: lookaside list, 0, 0.
+    DELETE_OF_UNINITIALIZED_LIST = 0xCB
+    #: lookaside list, start of the block, its size.
+    FREE_WITH_ACTIVE_LIST = 0xCC
+    #: lookaside list, size given, minimum.
+    ENTRY_TOO_SMALL = 0xCD
+    #: ERESOURCE, 0, 0.
+    RESOURCE_INITIALIZED_TWICE = 0xD0
+    #: ERESOURCE, 0, 0.
+    DELETE_OF_UNINITIALIZED_RESOURCE = 0xD1
+    #: ERESOURCE, start of the block, its size.
+    FREE_WITH_RESOURCE = 0xD2
+    #: code address, pool type, tag.
+    EXECUTABLE_POOL = 0x2000

@@ -1,0 +1,47 @@
+"""The documents say what is true: tests that are named exist, outputs are those of the programs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
+
+
+def named_tests() -> list[tuple[str, str]]:
+    return NAMED.findall((ROOT / "docs" / "fidelity.md").read_text("utf-8"))
+
+
+def test_every_test_in_the_ledger_exists() -> None:
+    named = named_tests()
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (TESTS / file).exists()
+        or name
+        not in {
+            node.name
+            for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8")))
+            if isinstance(node, ast.FunctionDef)
+        }
+    ]
+    assert missing == []
+
+
+def test_every_row_of_the_ledger_names_a_test() -> None:
+    text = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith(("| ---", "| behavior", "| choice"))
+    ]
+    assert len(rows) > 60
+    assert [row for row in rows if not NAMED.search(row)] == []
+
+
+def test_the_table_of_misuse_is_what_the_programs_print() -> None:
+    printed = (ROOT / "examples" / "three_ways.out").read_text("utf-8")
+    assert (ROOT / "docs" / "misuse.md").read_text("utf-8").endswith("\n\n" + printed)
