@@ -93,11 +93,13 @@ class LookasideAllocator:
 
     Args:
         kernel: the machine to allocate on.
+        name: symbol of its list, as `LookasideList` takes it.
+        address: where its list lies, likewise.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, *, name: str = "", address: int | None = None) -> None:
         self._kernel = kernel
-        self._lookaside = LookasideList(kernel)
+        self._lookaside = LookasideList(kernel, name, address)
         self._size: int | None = None
 
     def init(

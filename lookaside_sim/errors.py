@@ -96,7 +96,7 @@ class AllocError(LookasideSimError):
     """The list and the pool under it had no memory left."""
 
 
-class LayoutError(LookasideSimError):
+class LayoutError(LookasideSimError, ValueError):
     """A layout that is not the list's own; nothing was touched."""
 
 
@@ -104,7 +104,7 @@ class NotSupportedError(LookasideSimError):
     """A fixed-size list can neither grow nor shrink an allocation."""
 
 
-class TraceError(LookasideSimError):
+class TraceError(LookasideSimError, ValueError):
     """A trace file that does not follow the format, or asks for something impossible.
 
     Args:

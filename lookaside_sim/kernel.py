@@ -7,7 +7,6 @@ free entries in `memory` on a hit, `pool` on a miss → pages in `memory`. Flow 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -18,6 +17,7 @@ from lookaside_sim.errors import BugCheck
 from lookaside_sim.lookaside import LookasideList
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
@@ -29,6 +29,7 @@ from lookaside_sim.routines import Routines
 from lookaside_sim.tuning import MINIMUM_DEPTH, SCAN_PERIOD
 
 _STOPPED: Final = 0xFF  # a gate above every IRQL
+_MOST_PROCESSORS: Final = 64
 _MIB: Final = 1 << 20
 _DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
 
@@ -106,9 +107,9 @@ class Kernel:
         strict_pool_tags: bool = False,
     ) -> None:
         self.arch: Architecture = architecture(arch)
-        processors = operator.index(processors)
-        if not 1 <= processors <= 64:
-            raise ValueError(f"processors={processors}: give 1 to 64")
+        processors = unsigned("processors", processors, 16)
+        if not 1 <= processors <= _MOST_PROCESSORS:
+            raise ValueError(f"processors {processors}: give 1 to {_MOST_PROCESSORS}")
         self.processors = processors
         nonpaged = self._pool_bytes("nonpaged_pool_bytes", nonpaged_pool_bytes)
         self.bugcheck: BugCheck | None = None
@@ -122,7 +123,7 @@ class Kernel:
         self._phase = 0
         self._tokens: list[Token[Kernel | None]] = []
         self._next_image_address = self.arch.image_data_start
-        self.memory = Memory(self.arch, operator.index(seed), self.page_fault)
+        self.memory = Memory(self.arch, unsigned("seed", seed, 64), self.page_fault)
         self.pool = PoolManager(
             self,
             self.memory,
@@ -141,10 +142,10 @@ class Kernel:
     def _pool_bytes(self, name: str, given: int | None) -> int:
         if given is None:
             return _DEFAULT_POOL_BYTES[self.arch.name]
-        given = operator.index(given)
+        given = unsigned(name, given, 64)
         most = self.arch.pool_region_size
-        if not 0 <= given <= most:
-            raise ValueError(f"{name}={given}: give 0 to {most} bytes on {self.arch.name}")
+        if given > most:
+            raise ValueError(f"{name} {given}: give 0 to {most} bytes on {self.arch.name}")
         return given
 
     # --- IRQL ----------------------------------------------------------------------------
@@ -209,10 +210,7 @@ class Kernel:
 
     def _level(self, level: int) -> int:
         self.check_running()
-        level = operator.index(level)
-        if not Irql.PASSIVE_LEVEL <= level <= Irql.HIGH_LEVEL:
-            raise ValueError(f"IRQL {level}: give 0 (PASSIVE_LEVEL) to 15 (HIGH_LEVEL)")
-        return level
+        return unsigned("IRQL", level, 4)
 
     def _set_irql(self, level: int) -> None:
         self._irql = self.gate = level
@@ -238,9 +236,7 @@ class Kernel:
             spec/lookaside.md section 6.
         """
         self.check_running()
-        seconds = operator.index(seconds)
-        if seconds < 0:
-            raise ValueError(f"seconds={seconds}: time cannot run backwards")
+        seconds = unsigned("seconds", seconds, 64)
         for _ in range(seconds):
             self._run_balance_set_manager()
             self.seconds += 1
@@ -276,10 +272,13 @@ class Kernel:
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
-            ValueError: a negative address or size.
+            TypeError, ValueError: an address or size that does not fit a pointer.
         """
-        address, size = self._range(address, operator.index(size))
-        return self.memory.read(address, size)
+        self.check_running()
+        bits = self.arch.address_bits
+        return self.memory.read(
+            unsigned("address", address, bits), unsigned("size", size, bits)
+        )
 
     def write(self, address: int, data: bytes) -> None:
         """Write simulated memory, without any check of whose it is.
@@ -290,18 +289,12 @@ class Kernel:
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
-            ValueError: a negative address.
+            TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
-        data = bytes(memoryview(data))
-        address, _ = self._range(address, len(data))
-        self.memory.write(address, data)
-
-    def _range(self, address: int, size: int) -> tuple[int, int]:
         self.check_running()
-        address = operator.index(address)
-        if address < 0 or size < 0:
-            raise ValueError(f"address {address:#x}, size {size}: neither can be negative")
-        return address, size
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data {data!r}: give bytes")
+        self.memory.write(unsigned("address", address, self.arch.address_bits), bytes(data))
 
     def place_in_image(self, size: int) -> int:
         """Find room for a structure in the drivers' data section.

@@ -26,12 +26,12 @@ Source:
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from lookaside_sim.errors import InvariantError
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
@@ -164,7 +164,7 @@ class LookasideList:
         if address is None:
             self.address = kernel.place_in_image(kernel.arch.lookaside_size)
         else:
-            self.address = operator.index(address)
+            self.address = unsigned("address", address, kernel.arch.address_bits)
             self._check_place()
         if self._embedded:
             self._hide()
@@ -215,10 +215,10 @@ class LookasideList:
         """
         kernel = self._kernel
         kernel.check_running()
-        pool_type = int(pool_type)
-        size = _unsigned("size", size, kernel.arch.pointer_size * 8)
-        flags = _unsigned("flags", flags, 32)
-        depth = _unsigned("depth", depth, 16)
+        pool_type = unsigned("pool_type", pool_type, 32)
+        size = unsigned("size", size, kernel.arch.pointer_size * 8)
+        flags = unsigned("flags", flags, 32)
+        depth = unsigned("depth", depth, 16)
         tag = PoolTag(tag)
         for role, routine in (("allocate", allocate), ("free", free)):
             if routine is not None and not callable(routine):
@@ -275,8 +275,8 @@ class LookasideList:
         kernel = self._kernel
         kernel.check_running()
         self.set_up(
-            pool_type=_unsigned("pool type", pool_type, 32),
-            size=_unsigned("size", size, kernel.arch.pointer_size * 8),
+            pool_type=unsigned("pool_type", pool_type, 32),
+            size=unsigned("size", size, kernel.arch.pointer_size * 8),
             tag=PoolTag(tag),
             maximum_depth=EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
             allocate_ex=kernel.routines.allocate_address(allocate),
@@ -356,7 +356,7 @@ class LookasideList:
             self._held = held - 1
             self._total_allocates += 1
             return entry
-        if self._plan is not None and self._memory.caching:
+        if not self._first and self._plan is not None and self._memory.caching:
             # An empty list with the default routine, on a running machine nobody listens to.
             self._total_allocates += 1
             self._allocate_misses += 1
@@ -433,7 +433,7 @@ class LookasideList:
     def _free_slowly(self, entry: int | None) -> None:
         kernel = self._kernel
         kernel.check_running()
-        where = 0 if entry is None else _unsigned("entry", entry, kernel.arch.address_bits)
+        where = 0 if entry is None else unsigned("entry", entry, kernel.arch.address_bits)
         if self._embedded:
             self._load()
         self._total_frees += 1
@@ -887,18 +887,9 @@ class LookasideList:
         Args:
             depth: entries, 0 to 65535.
         """
-        depth = _unsigned("depth", depth, 16)
+        depth = unsigned("depth", depth, 16)
         if self._embedded:
             self._load()
         self._depth = depth
         if self._embedded:
             self._store()
-
-
-def _unsigned(name: str, value: int, bits: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} {value!r}: give an integer")
-    value = operator.index(value)
-    if not 0 <= value < 1 << bits:
-        raise ValueError(f"{name} {value}: give 0 to {(1 << bits) - 1:#x}")
-    return value

@@ -145,9 +145,9 @@ class Memory:
         number = (arena.base >> PAGE_SHIFT) + first
         self.big_pages.update(dict.fromkeys(range(number, number + count), number))
 
-    def release(self, arena: Arena, first: int, count: int) -> None:
-        """Unmap pages of a big allocation."""
-        arena.unmap(first, count)
+    def release(self, arena: Arena, first: int, count: int, *, cached: bool) -> None:
+        """Take the pages of a big allocation from it; cached ones stay mapped."""
+        arena.unmap(first, count, cached=cached)
         number = (arena.base >> PAGE_SHIFT) + first
         for page in range(number, number + count):
             del self.big_pages[page]

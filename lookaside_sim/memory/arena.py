@@ -24,21 +24,24 @@ from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
 UNMAPPED: Final = 0
 """Never mapped so far: its bytes are not made up yet."""
 RETURNED: Final = 1
-"""Unmapped again. Its bytes stay as they were and are seen again by the next owner, as those
-of a page in the system's page caches are."""
-RESERVED: Final = 2
-"""Part of a big allocation that nobody has touched: its bytes are not made up yet."""
-BIG: Final = 3
+"""Unmapped again; the next owner sees its bytes as they were."""
+CACHED: Final = 2
+"""In a page cache: nobody's, but still mapped, with its bytes as they were."""
+RESERVED: Final = 3
+"""Mapped, but nobody has touched it: its bytes are not made up yet."""
+BIG: Final = 4
 """Part of a big allocation."""
-BLOCKS: Final = 4
+BLOCKS: Final = 5
 """Blocks with headers, which only the pool manager has written."""
-EXPOSED: Final = 5
+EXPOSED: Final = 6
 """Blocks with headers that somebody else may have written: nothing in it is cached."""
-HEADS: Final = 6
+HEADS: Final = 7
 """List heads of the pool manager."""
 
-_TO_BIG: Final = bytes([RESERVED, BIG, *range(2, 256)])
-_TO_UNMAPPED: Final = bytes([UNMAPPED, RETURNED, UNMAPPED, *([RETURNED] * 253)])
+_ALL: Final = range(HEADS + 1)
+_TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
+_TO_CACHED: Final = {RESERVED: RESERVED}
+_TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 
 NO_BLOCK: Final = 0xFF
 
@@ -141,10 +144,22 @@ class Arena:
 
     def map_big(self, first: int, count: int) -> None:
         """Map adjacent pages for a big allocation."""
-        states = self.states[first : first + count]
-        self.states[first : first + count] = states.translate(_TO_BIG)
+        self._change(first, count, _TO_BIG, BIG)
 
-    def unmap(self, first: int, count: int) -> None:
-        """Unmap adjacent pages."""
+    def unmap(self, first: int, count: int, *, cached: bool) -> None:
+        """Take adjacent pages from their owner.
+
+        Args:
+            first: the first page's number in the arena.
+            count: how many.
+            cached: whether they go to a page cache and stay mapped.
+        """
+        if cached:
+            self._change(first, count, _TO_CACHED, CACHED)
+        else:
+            self._change(first, count, _TO_UNMAPPED, RETURNED)
+
+    def _change(self, first: int, count: int, special: dict[int, int], other: int) -> None:
+        table = bytes(special.get(state, other) for state in _ALL).ljust(256)
         states = self.states[first : first + count]
-        self.states[first : first + count] = states.translate(_TO_UNMAPPED)
+        self.states[first : first + count] = states.translate(table)

@@ -32,6 +32,10 @@ HotTuple: TypeAlias = tuple[
 ]
 
 _FREE_LINK_DAMAGED: Final = 3  # BAD_POOL_HEADER, parameter 1
+_CACHED_PAGES_PAGED: Final = 1
+_CACHED_PAGES_NONPAGED: Final = 3
+"""Longest run of freed pages that goes to a page cache and so stays mapped. Choice, where the
+depth of these caches is not known: they take every such run."""
 _SPARE_PAGES: Final = 64
 """Pages of address space that every pool has beyond its limit, so that freed runs of pages
 can wait for their size to be asked for again."""
@@ -63,6 +67,7 @@ class PoolDescriptor:
 
     Attributes:
         arena: its memory.
+        cached_pages: longest run of freed pages that stays mapped.
         runs: which pages of the arena are handed out.
         head_addresses: address of each list's head.
         listed: byte ``i`` is 1 when list ``i`` holds an entry, so that the first list with
@@ -78,6 +83,7 @@ class PoolDescriptor:
         "_stop",
         "arena",
         "base",
+        "cached_pages",
         "head_addresses",
         "hot",
         "listed",
@@ -105,6 +111,7 @@ class PoolDescriptor:
         self.paged = paged
         self._memory = memory
         self._stop = stop
+        self.cached_pages = _CACHED_PAGES_PAGED if paged else _CACHED_PAGES_NONPAGED
         self._pointer_shift = 3 if arch.pointer_size == 8 else 2
         self._align_mask = arch.pointer_size - 1
         window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)

@@ -14,14 +14,15 @@ Source:
 
 from __future__ import annotations
 
-import operator
+from operator import index as as_index
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.memory import Arena, Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK, RETURNED
+from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import (
@@ -264,8 +265,9 @@ class PoolManager:
             [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
         """
         # Requests repeat: look the whole request up before looking at its parts.
-        plan = self._requests.get((int(pool_type), size, tag))
-        if plan is None:
+        try:
+            plan = self._requests[as_index(pool_type), size, tag]
+        except (KeyError, TypeError):
             plan = self._plan_request(pool_type, size, tag)
         address = self.allocate_planned(plan) or None
         if self._kernel.observer is not None:
@@ -273,7 +275,8 @@ class PoolManager:
         return address
 
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
-        pool_type, size = int(pool_type), operator.index(size)
+        pool_type = unsigned("pool_type", pool_type, 32)
+        size = unsigned("size", size, self._memory.arch.address_bits)
         plan = self.plan(pool_type, size, PoolTag(tag))
         if len(self._requests) >= _MOST_PLANS:
             self._requests.clear()
@@ -301,7 +304,8 @@ class PoolManager:
             [doc] ExFreePoolWithTag; spec/pool.md section 3, "Free order".
         """
         if type(address) is not int:
-            address = 0 if address is None else operator.index(address)
+            bits = self._memory.arch.address_bits
+            address = 0 if address is None else unsigned("address", address, bits)
         self.free_block(address, 0 if tag is None else PoolTag(tag))
         if self._kernel.observer is not None:
             self._kernel.observer.pool_freed(address)
@@ -522,6 +526,9 @@ class PoolManager:
             side = self._tags.find(sides, owner & _TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
+        # At once and even if the header ends up inside a merged block: it is what a second
+        # free of the same address looks at.
+        ulongs[header_at] = header & (lowest_type - 1)
         word = self._links.pop(address, None)
 
         # Merge with the block behind, then with the one in front.
@@ -572,7 +579,9 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
-                states[at >> PAGE_SHIFT] = RETURNED
+                states[at >> PAGE_SHIFT] = CACHED
+                if word is not None:
+                    words[2 * (at >> unit_shift)] = word
                 pool.runs.give_back(at >> PAGE_SHIFT, 1)
                 return
             units &= size_mask  # only overwritten sizes add up to this
@@ -785,11 +794,13 @@ class PoolManager:
         memory = self._memory
         del self._big[big.address]
         del memory.big_blocks[big.address]
-        self._links.pop(big.address, None)
         first = (big.address - pool.base) >> PAGE_SHIFT
+        word = self._links.pop(big.address, None)
+        if word is not None:
+            arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
         last = first + big.pages - 1
         tail_state = arena.states[last]
-        memory.release(arena, first, big.pages)
+        memory.release(arena, first, big.pages, cached=big.pages <= pool.cached_pages)
         if not big.tail_units:
             pool.runs.give_back(first, big.pages)
             return
@@ -808,7 +819,7 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = RETURNED
+            arena.states[last] = CACHED
             pool.runs.give_back(last, 1)
             return
         self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)

@@ -1,0 +1,223 @@
+"""Run a trace on a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import attrs
+
+from lookaside_sim.errors import NtStatusError, TraceError
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
+from lookaside_sim.trace.format import Event
+
+MICROSECONDS: Final = 1_000_000
+LOOKASIDE_TAG: Final = PoolTag(b"Look")
+"""Tag of the lists that a replay makes for sizes of a heap trace."""
+_PROGRESS_MASK: Final = (1 << 14) - 1
+_FIELD_OF_STATUS: Final = {
+    NtStatus.STATUS_INVALID_PARAMETER_4: "pool",
+    NtStatus.STATUS_INVALID_PARAMETER_5: "flags",
+    NtStatus.STATUS_INVALID_PARAMETER_8: "depth",
+}
+
+
+@attrs.define(eq=False)
+class Replay:
+    """What a replay did, and the machine it did it on.
+
+    Attributes:
+        kernel: the machine, as the trace left it.
+        lists: the lists by name, those for sizes of a heap trace first.
+        live: address of each allocation not freed yet, by id; None where it failed.
+        events: events run.
+        ticks: whole seconds that passed, each one run of the balance set manager.
+        failed: allocations that got no memory.
+        pool_calls: allocations and frees that went to the pool straight, without a list.
+    """
+
+    kernel: Kernel
+    lists: dict[str, LookasideList] = attrs.field(factory=dict)
+    live: dict[int, int | None] = attrs.field(factory=dict)
+    events: int = 0
+    ticks: int = 0
+    failed: int = 0
+    pool_calls: int = 0
+
+    @property
+    def list_calls(self) -> int:
+        """Allocate and free calls on lists."""
+        return sum(each.total_allocates + each.total_frees for each in self.lists.values())
+
+    @property
+    def saved_pool_calls(self) -> int:
+        """Calls on lists that needed no call of the pool: the hits."""
+        misses = sum(each.allocate_misses + each.free_misses for each in self.lists.values())
+        return self.list_calls - misses
+
+    @property
+    def held_entries(self) -> int:
+        """Free entries on the lists now."""
+        return sum(each.current_depth for each in self.lists.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the free entries on the lists now, as their sizes say."""
+        return sum(each.current_depth * each.size for each in self.lists.values())
+
+
+def replay(
+    trace: Iterable[Event],
+    kernel: Kernel | None = None,
+    *,
+    lookaside: Iterable[int] = (),
+    progress: Callable[[Replay], None] | None = None,
+) -> Replay:
+    """Run every event of a trace.
+
+    The trace is read once, an event at a time. Each whole second it passes is one tick. An
+    allocation that fails is counted, and its free is skipped.
+
+    Args:
+        trace: from `load`, or any events.
+        kernel: the machine to run it on; None for a new one with the defaults.
+        lookaside: sizes in bytes; allocations of exactly such a size that name no list, from
+            NonPagedPool, are served by a list of that size.
+        progress: called now and then with the replay so far.
+
+    Returns:
+        What was done.
+
+    Raises:
+        TraceError: an event that cannot follow the events before it, or an init that
+            ExInitializeLookasideListEx refuses.
+        BugCheck: the machine stopped.
+        ValueError: a size in ``lookaside`` that no list can have.
+    """
+    name = str(getattr(trace, "name", "events"))
+    done = Replay(Kernel() if kernel is None else kernel)
+    kernel = done.kernel
+    kernel.check_running()
+    by_size: dict[int, LookasideList] = {}
+    for size in lookaside:
+        each = LookasideList(kernel, f"heap-{size}")
+        each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
+        by_size[size] = done.lists[each.name] = each
+    # Where to free what: the list an entry came from, None for the pool.
+    owners: dict[int, LookasideList | None] = {}
+    live = done.live
+    pool = kernel.pool
+    second = 0
+    for event in trace:
+        op, time, identity = event[:3]
+        if time >= (second + 1) * MICROSECONDS:
+            passed = time // MICROSECONDS - second
+            kernel.tick(passed)
+            second += passed
+            done.ticks += passed
+        if op == "alloc":
+            if identity is None or identity in owners:
+                raise TraceError(
+                    name, event.line, "id", f"{identity} is still live: free it before"
+                )
+            owner: LookasideList | None
+            if event.list is not None:
+                owner = _find(done, event, name)
+            elif event.pool:
+                owner = None  # a list serves one pool, and NonPagedPool is 0
+            else:
+                owner = by_size.get(event.size or 0)
+            try:
+                if owner is not None:
+                    address = owner.allocate()
+                else:
+                    done.pool_calls += 1
+                    address = _allocate(pool.allocate, event, name)
+            except NtStatusError:
+                address = None
+            if address is None:
+                done.failed += 1
+            owners[identity] = owner
+            live[identity] = address
+        elif op == "free":
+            if identity is None or identity not in owners:
+                raise TraceError(
+                    name, event.line, "id", f"{identity} is not live: allocate it before"
+                )
+            owner = owners.pop(identity)
+            address = live.pop(identity)
+            if address is not None:
+                if owner is not None:
+                    owner.free(address)
+                else:
+                    done.pool_calls += 1
+                    pool.free(address)
+        elif op == "init":
+            _initialize(done, event, name)
+        elif op == "flush":
+            _find(done, event, name).flush()
+        elif op == "delete":
+            _find(done, event, name).delete()
+        else:
+            _change_irql(kernel, event, name)
+        done.events += 1
+        if progress is not None and not done.events & _PROGRESS_MASK:
+            progress(done)
+    return done
+
+
+def _allocate(
+    allocate: Callable[[PoolType, int, PoolTag], int | None], event: Event, name: str
+) -> int | None:
+    if event.size is None:
+        raise TraceError(name, event.line, "size", "missing: 'alloc' without a list needs it")
+    pool = PoolType.NonPagedPool if event.pool is None else event.pool
+    try:
+        return allocate(pool, event.size, NONE_TAG if event.tag is None else event.tag)
+    except ValueError as error:
+        raise TraceError(name, event.line, "pool", str(error)) from None
+
+
+def _find(done: Replay, event: Event, name: str) -> LookasideList:
+    found = done.lists.get(event.list or "")
+    if found is None:
+        raise TraceError(name, event.line, "list", f"{event.list!r} was never initialized")
+    return found
+
+
+def _initialize(done: Replay, event: Event, name: str) -> None:
+    """Initialize a list, a second time too: what NT does then is the program's business."""
+    if not event.list or event.size is None:
+        field = "size" if event.list else "list"
+        raise TraceError(name, event.line, field, "missing: 'init' needs it")
+    found = done.lists.get(event.list)
+    made = LookasideList(done.kernel, event.list) if found is None else found
+    try:
+        status = made.initialize(
+            pool_type=PoolType.NonPagedPool if event.pool is None else event.pool,
+            size=event.size,
+            tag=NONE_TAG if event.tag is None else event.tag,
+            flags=event.flags or 0,
+            depth=event.depth or 0,
+        )
+    except ValueError as error:
+        field = str(error).split()[0]
+        raise TraceError(name, event.line, field, str(error)) from None
+    if not status.is_success:
+        field = _FIELD_OF_STATUS[status]
+        raise TraceError(
+            name, event.line, field, f"{getattr(event, field)!r} is refused: {status.name}"
+        )
+    done.lists[event.list] = made
+
+
+def _change_irql(kernel: Kernel, event: Event, name: str) -> None:
+    level = event.level
+    if level is None or not Irql.PASSIVE_LEVEL <= level <= Irql.HIGH_LEVEL:
+        raise TraceError(name, event.line, "level", f"{level}: give 0 to 15")
+    if level > kernel.irql:
+        kernel.raise_irql(level)
+    else:
+        kernel.lower_irql(level)

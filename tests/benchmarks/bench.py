@@ -1,0 +1,158 @@
+"""Speed and memory of the simulator, as ratios where a ratio can be had.
+
+Run ``python tests/benchmarks/bench.py [rounds]``. Calls are compared with a minimal Python
+class (four counters, a depth check, a LIFO list) measured in the same rounds, because
+machines differ and wander: read the ratios.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim.trace import load, replay
+
+TAG = b"Bnch"
+PAIRS = 50_000
+LISTS = 10_000
+BLOCKS = 1_000_000
+REDIS = Path(__file__).parent.parent / "traces" / "redis.jsonl.gz"
+
+
+class Minimal:
+    """What any lookaside list must do, and nothing else."""
+
+    __slots__ = ("allocates", "depth", "entries", "free_misses", "frees", "misses", "next")
+
+    def __init__(self) -> None:
+        self.allocates = self.misses = self.frees = self.free_misses = 0
+        self.depth, self.next = 4, 0xFFFF_8000_0000_1000
+        self.entries: list[int] = []
+
+    def allocate(self) -> int:
+        """Pop, or make one up."""
+        self.allocates += 1
+        if self.entries:
+            return self.entries.pop()
+        self.misses += 1
+        self.next += 64
+        return self.next
+
+    def free(self, entry: int) -> None:
+        """Push, or drop."""
+        self.frees += 1
+        if len(self.entries) >= self.depth:
+            self.free_misses += 1
+        else:
+            self.entries.append(entry)
+
+
+def new_list(kernel: Kernel | None = None) -> LookasideList:
+    """An initialized list of 64-byte entries."""
+    lookaside = LookasideList(kernel or Kernel())
+    lookaside.initialize(pool_type=PoolType.NonPagedPool, size=64, tag=TAG)
+    return lookaside
+
+
+def pairs(one: Minimal | LookasideList) -> float:
+    """Nanoseconds of ``free(allocate())`` that always hits."""
+    one.free(one.allocate())
+    gc.collect()
+    start = time.perf_counter_ns()
+    for _ in range(PAIRS):
+        one.free(one.allocate())
+    return (time.perf_counter_ns() - start) / PAIRS
+
+
+def list_misses() -> float:
+    """Nanoseconds of a pair while far more entries are out than the depth holds."""
+    one = new_list()
+    live = [one.allocate() for _ in range(64)]
+    gc.collect()
+    start = time.perf_counter_ns()
+    for _ in range(PAIRS // 64):
+        for entry in live[:32]:
+            one.free(entry)
+        live[:32] = [one.allocate() for _ in range(32)]
+    return (time.perf_counter_ns() - start) / (PAIRS // 64 * 32)
+
+
+def pool_pairs() -> float:
+    """Nanoseconds of one allocation and free on the pool's public methods."""
+    pool = Kernel().pool
+    keep = [pool.allocate(PoolType.NonPagedPool, 64, TAG) for _ in range(20)]
+    pool.free(keep[5])
+    start = time.perf_counter_ns()
+    for _ in range(PAIRS // 4):
+        pool.free(pool.allocate(PoolType.NonPagedPool, 64, TAG))
+    return (time.perf_counter_ns() - start) / (PAIRS // 4)
+
+
+def ticks(rounds: int) -> tuple[float, float]:
+    """Milliseconds of a tick over many lists: none used since the last, all used."""
+    kernel = Kernel()
+    lists = [new_list(kernel) for _ in range(LISTS)]
+    kernel.tick(3)
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for busy in [False, True] * rounds:
+        if busy:
+            for lookaside in lists:
+                lookaside.free(lookaside.allocate())
+        start = time.perf_counter_ns()
+        kernel.tick()
+        found[busy].append((time.perf_counter_ns() - start) / 1e6)
+        kernel.tick(2)
+    return statistics.median(found[False]), statistics.median(found[True])
+
+
+def bytes_per_block() -> float:
+    """Resident bytes for each of many live blocks, the caller's list and ints included."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    pool = Kernel().pool
+    gc.collect()
+    before = resident()
+    live = [pool.allocate(PoolType.NonPagedPool, 64, TAG) for _ in range(BLOCKS)]
+    used = resident() - before
+    return used / len(live)
+
+
+def main(rounds: int) -> None:
+    """Measure everything and print it."""
+    cases: dict[str, Callable[[], float]] = {
+        "minimal class": lambda: pairs(Minimal()),
+        "list, all hits": lambda: pairs(new_list()),
+        "list, mostly misses": list_misses,
+        "pool alone": pool_pairs,
+    }
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        names = random.sample(list(cases), len(cases))
+        measured = {name: cases[name]() for name in names}
+        for name, value in measured.items():
+            rows[name].append((value, value / measured["minimal class"]))
+    print("one allocate and free      ns     ratio")
+    for name, values in rows.items():
+        ns = statistics.median(value for value, _ in values)
+        print(f"  {name:20} {ns:7.0f} {statistics.median(r for _, r in values):9.2f}")
+    idle, busy = ticks(rounds)
+    print(f"tick over {LISTS:,} lists    {idle:.1f} ms idle, {busy:.1f} ms all used")
+    start = time.perf_counter()
+    done = replay(load(REDIS), lookaside=(24, 16))
+    print(
+        f"redis recording          {(time.perf_counter() - start) / done.events * 1e6:.1f} us/event"
+    )
+    if Path("/proc/self/statm").exists():
+        print(f"live 64-byte blocks      {bytes_per_block():.0f} bytes each, resident")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
