@@ -368,4 +368,6 @@ def _lines(file: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise TraceError(name, number + 1, None, f"damaged gzip file: {error}") from None
     finally:
-        text.detach()
+        # A reader that stopped early may be collected after its file was closed.
+        if not file.closed:
+            text.detach()
