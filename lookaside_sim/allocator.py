@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ctypes
 import operator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import attrs
@@ -30,6 +29,7 @@ from lookaside_sim.errors import (
     NotSupportedError,
 )
 from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType, TagLike
 
 if TYPE_CHECKING:
@@ -127,10 +127,12 @@ class LookasideAllocator:
                 system-wide list).
             TypeError, ValueError: an argument no caller could pass.
         """
+        self._kernel.check_running()
         if self._size is not None:
             raise InitError(
                 NtStatus.STATUS_ALREADY_INITIALIZED, "the allocator is initialized already"
             )
+        size = unsigned("size", size, 32)  # more than the list's field keeps would be cut
         status = self._lookaside.initialize(
             pool_type=pool_type,
             size=size,
@@ -208,7 +210,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def grow_zeroed(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -216,7 +218,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def shrink(self, pointer: int, old_layout: Layout, new_layout: Layout) -> NoReturn:
         """Refuse, as `grow` does.
@@ -224,7 +226,7 @@ class LookasideAllocator:
         Raises:
             NotSupportedError: always.
         """
-        raise NotSupportedError("Not supported")
+        self._refuse()
 
     def box(self, value: bytes) -> Box:
         """Allocate memory for a value and write the value there.
@@ -251,9 +253,10 @@ class LookasideAllocator:
         The crate's own ``destroy`` leaves its mark set, so its drop deletes the list a second
         time, which NT stops the machine for (KERNEL_SECURITY_CHECK_FAILURE, 3).
         """
+        self._kernel.check_running()
         if self._size is not None:
-            self._size = None
             self._lookaside.delete()
+            self._size = None
 
     @property
     def lookaside(self) -> LookasideList:
@@ -277,18 +280,17 @@ class LookasideAllocator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._kernel.bugcheck is None:
             self.destroy()
 
+    def _refuse(self) -> NoReturn:
+        self._kernel.check_running()
+        raise NotSupportedError("Not supported")
+
     def _check_initialized(self) -> int:
+        self._kernel.check_running()
         if self._size is None:
-            self._kernel.check_running()
             raise LookasideSimError("the allocator is not initialized: call init first")
         return self._size
 
@@ -369,11 +371,6 @@ class Box:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._allocator.kernel.bugcheck is None:
             self.close()

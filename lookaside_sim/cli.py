@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ EXIT_OK: Final = 0
 EXIT_STOPPED: Final = 1
 """The trace stopped the machine: a result, not an error of the command."""
 EXIT_BAD_INPUT: Final = 2
+EXIT_BROKEN_PIPE: Final = 141
+"""What a shell reports for a program that wrote to a closed pipe."""
 
 _PROGRESS_SECONDS: Final = 0.2
 
@@ -27,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports bad arguments in one line, as bad input is reported everywhere here."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}\n")
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has enough. What is still buffered must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except (LookasideSimError, OSError, ValueError) as error:
         print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -111,10 +120,9 @@ def _run(options: argparse.Namespace) -> int:
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
-    sizes = list(dict.fromkeys(options.lookaside))
     progress = _Progress(trace.name, sys.stderr) if sys.stderr.isatty() else None
     try:
-        done = replay(trace, kernel, lookaside=sizes, progress=progress)
+        done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
     except BugCheck as stop:
         print(f"*** STOP: {stop}")
         return EXIT_STOPPED
@@ -171,7 +179,8 @@ def summary(trace: Trace, done: Replay) -> str:
     saved = done.saved_pool_calls
     calls = done.pool_calls + done.list_calls
     lines = [
-        f"Trace          {trace.path.name}: {trace.header.source or 'no source given'}",
+        f"Trace          {windbg.printable(trace.path.name)}:"
+        f" {windbg.printable(trace.header.source) or 'no source given'}",
         f"Events         {done.events:,} in {done.ticks} s of balance set manager ticks",
         f"Allocate hits  {allocate_hits:,} of {allocates:,} list allocates"
         f" ({_percent(allocate_hits, allocates)})",
@@ -203,6 +212,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _one_line(error: Exception) -> str:
+    text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        text = f"{error.filename}: {error.strerror}"
+    return " ".join(text.split())

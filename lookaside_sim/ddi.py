@@ -331,6 +331,6 @@ def _routine(name: str, given: _Routine | int | None) -> _Routine | None:
     """A routine, or None for NULL."""
     if given is None or (isinstance(given, int) and given == 0):
         return None
-    if isinstance(given, int):
-        raise TypeError(f"{name} {given:#x}: give a callable, or 0 for NULL")
+    if isinstance(given, int) or not callable(given):
+        raise TypeError(f"{name} {given!r}: give a callable, or 0 for NULL")
     return given

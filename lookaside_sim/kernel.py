@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import Final, NoReturn, Self
 
-from lookaside_sim.errors import BugCheck
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside import LookasideList
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ
@@ -53,12 +52,7 @@ class IrqlScope:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._kernel.bugcheck is None:
             self._kernel.lower_irql(self.previous)
 
@@ -143,7 +137,7 @@ class Kernel:
         if given is None:
             return _DEFAULT_POOL_BYTES[self.arch.name]
         given = unsigned(name, given, 64)
-        most = self.arch.pool_region_size
+        most = self.arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
         if given > most:
             raise ValueError(f"{name} {given}: give 0 to {most} bytes on {self.arch.name}")
         return given
@@ -345,8 +339,8 @@ class Kernel:
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.
 
-        Holds in correct use and in misuse that NT does not notice, as long as nobody wrote
-        over headers or links, and no entry was freed twice or to a list of another size.
+        Holds in correct use. Whoever writes over headers or links, frees an entry twice or
+        to a list with larger entries, or frees what no pool allocated, breaks some.
 
         Raises:
             InvariantError: the first invariant that does not hold.
@@ -369,8 +363,13 @@ class Kernel:
 
         Args:
             observer: who, or None.
+
+        Raises:
+            LookasideSimError: somebody else listens already.
         """
         self.check_running()
+        if observer is not None and self.observer is not None:
+            raise LookasideSimError(f"{self.observer!r} listens already, and only one can")
         self.observer = observer
         if observer is not None:
             self.memory.stop_caching()
@@ -390,12 +389,7 @@ class Kernel:
         self._tokens.append(_current.set(self))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         _current.reset(self._tokens.pop())
 
     def __repr__(self) -> str:

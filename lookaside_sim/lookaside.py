@@ -27,10 +27,9 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from lookaside_sim.errors import InvariantError
+from lookaside_sim.errors import InvariantError, LookasideSimError, NtStatusError
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
@@ -60,7 +59,6 @@ FreeRoutine = Callable[[int, "LookasideList"], None]
 _VALID_FLAGS: Final = 3
 _VALID_POOL_TYPE_BITS: Final = 0x3E7
 _SEQUENCE_BITS: Final = {8: 48, 4: 16}  # by pointer size
-_ENTRY_ALIGNMENT_MASK: Final = 0xF  # bits of NextEntry that an x64 SLIST header has no room for
 
 
 class LookasideList:
@@ -309,7 +307,11 @@ class LookasideList:
         kernel = self._kernel
         if self._embedded:
             self._load()  # finds out whether the memory is still there
+        flink, blink = self._flink, self._blink
         self._reset(bytes(kernel.arch.lookaside_size))
+        # Inserting is what writes the links. Those of a list that is active still lead into
+        # the system-wide list meanwhile.
+        self._flink, self._blink = flink, blink
         self._depth = kernel.minimum_lookaside_depth
         self._maximum_depth = maximum_depth if self._depth else DISABLED_MAXIMUM_DEPTH
         self._type = pool_type
@@ -383,26 +385,39 @@ class LookasideList:
         held = self._held
         if held < self._depth:
             links = self._links
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first  # type: ignore[index]
-                self._first = entry  # type: ignore[assignment]
+            if type(entry) is int and (entry in links or self._memory.cache(entry)):
+                links[entry] = self._first
+                self._first = entry
                 self._held = held + 1
                 self._total_frees += 1
                 return
-        elif self._plain_free and self._memory.caching:
+        elif type(entry) is int and self._plain_free and self._memory.caching:
             # A full list with the default routine, on a running machine nobody listens to.
             self._total_frees += 1
             self._free_misses += 1
             try:
-                self._pool.free_block(entry)  # type: ignore[arg-type]
+                self._pool.free_block(entry)
                 return
-            except (TypeError, ValueError):
+            except ValueError:
                 # No address: nothing is counted, and the slow path says what is wrong.
                 self._total_frees -= 1
                 self._free_misses -= 1
         self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
+        observer = self._kernel.observer
+        if observer is None:
+            return self._allocate_through_memory()
+        entry = None
+        try:
+            entry = self._allocate_through_memory()
+        except NtStatusError:
+            observer.list_allocated(self, None)  # it is counted, so it is told
+            raise
+        observer.list_allocated(self, entry)
+        return entry
+
+    def _allocate_through_memory(self) -> int | None:
         kernel = self._kernel
         kernel.check_running()
         if self._embedded:
@@ -425,10 +440,7 @@ class LookasideList:
                 routine = kernel.routines.allocate_routine(routine_address)
                 with kernel.unobserved():
                     entry = routine(PoolType(pool_type), size, PoolTag(tag), self)
-        entry = entry or None
-        if kernel.observer is not None:
-            kernel.observer.list_allocated(self, entry)
-        return entry
+        return entry or None
 
     def _free_slowly(self, entry: int | None) -> None:
         kernel = self._kernel
@@ -468,27 +480,27 @@ class LookasideList:
         link = self._links.get(entry)
         if link is None:
             link = self._memory.read_pointer(entry)
-            self._memory.cache(entry)
         self._first = self._as_next_entry(link)
+        if self._first == link:
+            self._memory.cache(entry)
         self._held = self._held - 1 & USHORT_MASK
         return entry
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList, through memory."""
         self._memory.cache(entry)
+        self._sequence_base -= 1  # the free is counted already, and may still fault
         if entry in self._links:
             self._links[entry] = self._first
         else:
             self._memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
-        # The sequence counts pushes, which the counters give: see _sequence.
+        self._sequence_base += 1
 
     def _as_next_entry(self, address: int) -> int:
         """What remains of an address in the header: on x64 its low 4 bits have no room."""
-        if self._kernel.arch.pointer_size == 8:
-            return address & ~_ENTRY_ALIGNMENT_MASK
-        return address
+        return address & ~self._kernel.arch.next_entry_lost_bits
 
     @property
     def _sequence(self) -> int:
@@ -555,12 +567,7 @@ class LookasideList:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         # After a stop there is nothing left to delete on, and the stop is on its way up.
         if self._active and self._kernel.bugcheck is None:
             self.delete()
@@ -633,19 +640,28 @@ class LookasideList:
         return self._kernel.arch
 
     @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        current, routines = self._current(), self._kernel.routines
+        return (
+            current._allocate_ex == routines.default_allocate
+            and current._free_ex == routines.default_free
+        )
+
+    @property
     def is_active(self) -> bool:
         """Whether the list was initialized and not yet deleted."""
         return self._active
 
     def __bytes__(self) -> bytes:
         """The structure as it lies in memory."""
-        if self._embedded:
-            return self._memory.read(self.address, self.image_size)
-        return self.store_image()
+        return self._look() if self._embedded else self.store_image()
 
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"
         label = f" {self.name}" if self.name else ""
+        if self._embedded and not self._is_mapped():
+            return f"<LookasideList{label} @ {self.address:#x} not mapped>"
         return (
             f"<LookasideList{label} @ {self.address:#x} {self.tag!s}"
             f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
@@ -715,8 +731,8 @@ class LookasideList:
         if arch.pointer_size == 8:
             high = int.from_bytes(image[8:16], "little")
             self._held = low & USHORT_MASK
-            self._first = high & ~_ENTRY_ALIGNMENT_MASK
-            self._reserved = high & _ENTRY_ALIGNMENT_MASK
+            self._first = high & ~arch.next_entry_lost_bits
+            self._reserved = high & arch.next_entry_lost_bits
             sequence = low >> 16
         else:
             self._first = low & ULONG_MASK
@@ -812,8 +828,21 @@ class LookasideList:
         view = object.__new__(type(self))
         view._kernel = self._kernel
         view._pool = self._pool
-        view._reset(self._memory.read(self.address, self.image_size))
+        view._reset(self._look())
         return view
+
+    def _is_mapped(self) -> bool:
+        ends = self.address, self.address + self.image_size - 1
+        return all(map(self._memory.holds_page_of, ends))
+
+    def _look(self) -> bytes:
+        """Read the structure as a debugger does: that it is gone does not stop the machine."""
+        if not self._is_mapped():
+            raise LookasideSimError(
+                f"the pool block with the lookaside list at {self.address:#x} was freed, and"
+                " nothing is mapped there any more"
+            )
+        return self._memory.read(self.address, self.image_size)
 
     def _check_place(self) -> None:
         """Decide whether the structure lies in a pool block or is driver data of its own."""
@@ -872,6 +901,7 @@ class LookasideList:
 
     def reset_counters(self) -> None:
         """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""
+        self._kernel.check_running()
         if self._embedded:
             self._load()
         self._sequence_base = self._sequence
@@ -887,6 +917,7 @@ class LookasideList:
         Args:
             depth: entries, 0 to 65535.
         """
+        self._kernel.check_running()
         depth = unsigned("depth", depth, 16)
         if self._embedded:
             self._load()

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Told of each call once it has succeeded; only one at a time can listen.
+    """Told of each call once it has returned; only one at a time can listen.
+
+    An allocation that raised a status is told like one that returned NULL: it is counted.
 
     Pool calls that a lookaside list makes, itself or in its routines, are not reported: they
     belong to the list's own call.

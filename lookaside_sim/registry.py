@@ -158,7 +158,8 @@ class Registry:
                 seen.add(entry)
             lookaside = known.get(entry)
             if lookaside is None:
-                lookaside = LookasideList.over_memory(self._kernel, entry - self._offset)
+                address = entry - self._offset & (1 << self._kernel.arch.address_bits) - 1
+                lookaside = LookasideList.over_memory(self._kernel, address)
             yield lookaside
             next_entry = lookaside.next_entry
             if next_entry is None:

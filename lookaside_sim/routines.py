@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lookaside_sim.memory.address_space import EXECUTE
+from lookaside_sim.nt.types import ULONG_MASK
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
@@ -69,13 +70,19 @@ class Routines:
         self._address_of[id(routine)] = address
         return address
 
-    # Reached only through a field that was overwritten with the other default's address, or
-    # by a routine that chains to the default by address.
+    # Reached only through a field that was overwritten with the other default's address: the
+    # routine then takes the arguments for its own, and what is missing for 0.
 
-    def _call_pool_allocate(
-        self, pool_type: int, size: int, tag: int, _lookaside: object = None
-    ) -> int:
-        return self._kernel.pool.allocate_block(int(pool_type), size, tag)
+    def _call_pool_allocate(self, *arguments: object) -> int:
+        pool_type, size, tag = (*map(self._as_word, arguments), 0, 0, 0)[:3]
+        pool = self._kernel.pool
+        if not pool.serves(pool_type):
+            pool_type = 0
+        return pool.allocate_block(pool_type, size, tag & ULONG_MASK)
 
-    def _call_pool_free(self, entry: int, *_ignored: object) -> None:
-        self._kernel.pool.free_block(int(entry))
+    def _call_pool_free(self, *arguments: object) -> None:
+        self._kernel.pool.free_block(self._as_word(arguments[0]))
+
+    @staticmethod
+    def _as_word(argument: object) -> int:
+        return argument if isinstance(argument, int) else int(getattr(argument, "address", 0))

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside import LookasideList
 
-__all__ = ["lookaside", "lookasides", "pool_type_name", "reset_counters", "set_depth"]
+__all__ = [
+    "lookaside",
+    "lookasides",
+    "pool_type_name",
+    "printable",
+    "reset_counters",
+    "set_depth",
+]
 
 _BASE_NAMES = {
     0: "NonPagedPool",
@@ -59,28 +66,28 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
 
     Args:
         lookaside_list: the list.
-        debugger_depth: print Current Depth as WinDbg does on x64, which reads the x86 header
-            layout there and so prints 0. By default the true depth.
+        debugger_depth: print Current Depth as WinDbg does: on x64 it reads the x86 header
+            layout and so prints 0. By default the true depth.
 
     Returns:
         Seven lines without a final newline.
     """
     of = lookaside_list
-    current = 0 if debugger_depth else of.current_depth
+    current = 0 if debugger_depth and of.arch.pointer_size == 8 else of.current_depth
     allocates, frees = of.total_allocates, of.total_frees
     allocate_rate = _hit_rate(allocates, of.allocate_misses)
     free_rate = _hit_rate(frees, of.free_misses)
     width = of.arch.pointer_size * 2
     return "\n".join(
         (
-            f'Lookaside "{of.name}" @ 0x{of.address:0{width}x}'
+            f'Lookaside "{printable(of.name)}" @ 0x{of.address:0{width}x}'
             f'  Tag(hex): 0x{of.tag:08x} "{of.tag!s}"',
             f"    Type           =       {int(of.type):04x}  {pool_type_name(of.type)}",
             f"    Current Depth  = {current:10}  Max Depth  = {of.depth:10}",
             f"    Size           = {of.size:10}  Max Alloc  = {of.size * of.depth:10}",
             f"    AllocateMisses = {of.allocate_misses:10}  FreeMisses = {of.free_misses:10}",
             f"    TotalAllocates = {allocates:10}  TotalFrees = {frees:10}",
-            f"    Hit Rate       = {allocate_rate:9}% Hit Rate   = {free_rate:9}%",
+            f"    Hit Rate       = {allocate_rate:10}% Hit Rate   = {free_rate:10}%",
         )
     )
 
@@ -106,12 +113,18 @@ def lookasides(
     totals = []
     for name, paged in (("NonPaged", False), ("Paged", True)):
         of_kind = [each for each in shown if each.type.is_paged is paged]
-        current = sum(each.size * each.current_depth for each in of_kind)
+        hidden = debugger_depth and kernel.arch.pointer_size == 8
+        current = 0 if hidden else sum(each.size * each.current_depth for each in of_kind)
         potential = sum(each.size * each.depth for each in of_kind)
         label = f"Total {name} currently allocated for above lists"
-        totals.append(f"{label:50} = {0 if debugger_depth else current:8}")
+        totals.append(f"{label:50} = {current:8}")
         totals.append(f"{f'Total {name} potential for above lists':50} = {potential:8}")
     return "\n".join([*blocks, *totals])
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line or cannot be printed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def reset_counters(lookaside_list: LookasideList) -> None:

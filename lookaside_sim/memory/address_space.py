@@ -179,6 +179,10 @@ class Memory:
                     return False
         return True
 
+    def holds_page_of(self, address: int) -> bool:
+        """Whether an address lies in a mapped page of a pool."""
+        return self._page_at(address) is not None
+
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         for structure in self._structures.get(address >> PAGE_SHIFT, ()):
@@ -264,15 +268,18 @@ class Memory:
 
     # --- the link cache ------------------------------------------------------------------
 
-    def cache(self, entry: int | None) -> bool:
+    def cache(self, entry: int) -> bool:
         """Cache the word at an address if a live block starts there; the word stays.
+
+        A list takes links from the cache as they are. Whoever asks must be about to write a
+        link, or know that the word is one that a list's header can hold.
 
         Returns:
             Whether the word is cached now.
         """
         if entry in self.links:
             return True
-        if not self.caching or type(entry) is not int or entry < 0:
+        if not self.caching or entry < 0:
             return False
         found = self._page_at(entry)
         if found is None:

@@ -75,6 +75,11 @@ class Architecture:
     """Where routines lie, so that a list can point at them."""
 
     @property
+    def next_entry_lost_bits(self) -> int:
+        """Low bits of an address that SLIST_HEADER.NextEntry has no room for."""
+        return 0xF if self.pointer_size == 8 else 0
+
+    @property
     def lookaside_size(self) -> int:
         """Bytes of a LOOKASIDE_LIST_EX."""
         return self.slist_header_size + self.lookaside_list.size

@@ -103,6 +103,11 @@ class TagTable:
             side = sides.setdefault(int(OVERFLOW_TAG), [0] * (2 * self._sizes))
         return side
 
+    def row_of(self, tag: int, *, paged: bool) -> int:
+        """The tag of the row that blocks of a tag are charged to: its own, or the overflow."""
+        sides = self.paged if paged else self.nonpaged
+        return tag if tag in sides else int(OVERFLOW_TAG)
+
     def count_big(self, sides: dict[int, Side], tag: int, what: int, size: int) -> None:
         """Count a big allocation or free.
 

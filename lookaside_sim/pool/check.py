@@ -114,6 +114,7 @@ def check_pools(manager: PoolManager, memory: Memory) -> None:
     for big in manager.big_blocks.values():
         pool = _require(manager.descriptor_at(big.address), big.address)
         charged[pool.paged, big.tag & ~PROTECTED_POOL] += big.size
+    charged = _by_row(manager, charged)
     for tag, usage in manager.rows().items():
         for paged, size in ((False, usage.nonpaged_bytes), (True, usage.paged_bytes)):
             found = charged.pop((paged, int(tag)), 0)
@@ -185,6 +186,16 @@ def _check_pool(
                 _fail(f"{entry:#x} is on list {index} of {pool.name}, and no such free block")
     if free:
         _fail(f"free blocks of {pool.name} on no list: {[hex(entry) for entry in free]}")
+
+
+def _by_row(
+    manager: PoolManager, charged: Counter[tuple[bool, int]]
+) -> Counter[tuple[bool, int]]:
+    """Add the tags up that share the overflow row."""
+    rows: Counter[tuple[bool, int]] = Counter()
+    for (paged, tag), size in charged.items():
+        rows[paged, manager.row_of(tag, paged=paged)] += size
+    return rows
 
 
 def _require(pool: PoolDescriptor | None, address: int) -> PoolDescriptor:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final, NoReturn, TypeAlias
 
+from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory import Memory
-from lookaside_sim.memory.arena import HEADS
+from lookaside_sim.memory.arena import HEADS, RETURNED
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.pool.accounting import Side
@@ -209,18 +210,35 @@ class PoolDescriptor:
         self.stop_damaged(entry)
 
     def entries(self, index: int) -> Iterator[int]:
-        """The entries of list ``index`` as forward links give them, for tools and checks."""
+        """The entries of list ``index`` as forward links give them, for tools and checks.
+
+        Raises:
+            InvariantError: a link leads out of the pool's memory, or the links run in a ring.
+        """
         head = self.head_addresses[index]
         entry = self.arena.words[2 * index]
+        seen: set[int] = set()
         while entry != head:
+            if entry in seen or not self._holds(entry):
+                raise InvariantError(
+                    f"list {index} of {self.name} leads to {entry:#x}, which is"
+                    f" {'on it already' if entry in seen else 'not in its memory'}"
+                )
+            seen.add(entry)
             yield entry
             entry = self.arena.words[(entry - self.base) >> self._pointer_shift]
+
+    def _holds(self, address: int) -> bool:
+        """Whether an address is mapped memory of this pool."""
+        page = (address - self.base) >> PAGE_SHIFT
+        states = self.arena.states
+        return 0 <= page < len(states) and states[page] > RETURNED
 
     def link(self, entry: int, which: int, target: int) -> None:
         """Write Flink (0) or Blink (1) of an entry found by following a link."""
         at = ((entry - self.base) >> self._pointer_shift) + which
-        if not 0 <= at < len(self.arena.words):
-            self._fault(entry, write=True)
+        if not self._holds(entry):
+            self.fault(entry + (which << self._pointer_shift), write=True)
         self.arena.words[at] = target
 
     def stop_damaged(self, entry: int) -> NoReturn:
@@ -248,22 +266,27 @@ class PoolDescriptor:
         address &= (1 << self._memory.arch.address_bits) - 1
         for byte in (address, address + size - 1):
             if self._memory.is_unmapped(byte, 1):
-                self._fault(byte, write=False)
+                self.fault(byte, write=False)
         return self._memory.read_pointer(address)
 
-    def _fault(self, address: int, *, write: bool) -> NoReturn:
+    def fault(self, address: int, *, write: bool) -> NoReturn:
+        """Stop for a touch of unmapped memory while walking headers or free lists.
+
+        Raises:
+            BugCheck: DRIVER_CORRUPTED_EXPOOL, or PAGE_FAULT_IN_NONPAGED_AREA in paged pool.
+        """
         # The nonpaged pool's lock is a spin lock, so the walk runs at DISPATCH_LEVEL, where
         # a fault has a stop code of its own; the paged pool's lock is a mutex.
         if self.paged:
             self._stop(
                 BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
                 (address, 2 if write else 0, 0, 0),
-                f"a free list link of {self.name} leads to {address:#x}, which is not mapped",
+                f"a header or link of {self.name} leads to {address:#x}, which is not mapped",
             )
         self._stop(
             BugCheckCode.DRIVER_CORRUPTED_EXPOOL,
             (address, 2, int(write), 0),
-            f"a free list link of {self.name} leads to {address:#x}, which is not mapped",
+            f"a header or link of {self.name} leads to {address:#x}, which is not mapped",
         )
 
     def _heads_were_written(self) -> None:

@@ -84,6 +84,7 @@ _NEVER: Final = -1
 _PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 _PAGE_ULONGS_MASK: Final = (1 << _PAGE_ULONGS_SHIFT) - 1
 
+_TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
 _MOST_PLANS: Final = 4096
 """Plans that are kept; a program with more kinds of requests starts over."""
 
@@ -265,13 +266,21 @@ class PoolManager:
             [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
         """
         # Requests repeat: look the whole request up before looking at its parts.
-        try:
-            plan = self._requests[as_index(pool_type), size, tag]
-        except (KeyError, TypeError):
+        plan = None
+        if type(size) is int and type(tag) in _TAG_TYPES:
+            plan = self._requests.get((as_index(pool_type), size, tag))
+        if plan is None:
             plan = self._plan_request(pool_type, size, tag)
-        address = self.allocate_planned(plan) or None
-        if self._kernel.observer is not None:
-            self._kernel.observer.pool_allocated(address, PoolType(pool_type), size, tag)
+        observer = self._kernel.observer
+        if observer is None:
+            return self.allocate_planned(plan) or None
+        address = None
+        try:
+            address = self.allocate_planned(plan) or None
+        except NtStatusError:
+            observer.pool_allocated(None, PoolType(pool_type), size, tag)
+            raise
+        observer.pool_allocated(address, PoolType(pool_type), size, tag)
         return address
 
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
@@ -446,26 +455,31 @@ class PoolManager:
                 ulongs[header_at] = previous | sizes
             else:
                 behind_at = header_at + (units + rest << self._ulong_shift)
-                if previous:
-                    # Take the end; the remainder stays in front.
-                    ulongs[header_at] = previous | rest << 16
-                    remainder = address
-                    address += rest << self._unit_shift
-                    position += rest
-                    header_at = behind_at - (units << self._ulong_shift)
-                    ulongs[header_at] = rest | sizes
-                    behind = units
-                else:
-                    # The block begins its page: take the front; the remainder lies behind.
-                    ulongs[header_at] = sizes
-                    rest_at = header_at + (units << self._ulong_shift)
-                    ulongs[rest_at] = units | rest << 16
-                    ulongs[rest_at + 1] = ulongs[header_at + 1]
-                    remainder = address + (units << self._unit_shift)
-                    entry_at += 2 * units
-                    behind = rest
-                if behind_at & _PAGE_ULONGS_MASK:
-                    ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                try:
+                    if previous:
+                        # Take the end; the remainder stays in front.
+                        ulongs[header_at] = previous | rest << 16
+                        remainder = address
+                        address += rest << self._unit_shift
+                        position += rest
+                        header_at = behind_at - (units << self._ulong_shift)
+                        ulongs[header_at] = rest | sizes
+                        behind = units
+                    else:
+                        # The block begins its page: take the front; the remainder lies behind.
+                        ulongs[header_at] = sizes
+                        rest_at = header_at + (units << self._ulong_shift)
+                        ulongs[rest_at] = units | rest << 16
+                        ulongs[rest_at + 1] = ulongs[header_at + 1]
+                        remainder = address + (units << self._unit_shift)
+                        entry_at += 2 * units
+                        behind = rest
+                    if behind_at & _PAGE_ULONGS_MASK:
+                        ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | behind
+                except IndexError:
+                    # A forged free block leads out of the memory that is backed.
+                    wild = header_at if header_at >= len(ulongs) else behind_at
+                    pool.fault(base + (wild << 2), write=True)
                 if rest > 1:
                     # Link the remainder behind its list.
                     tail_at = 2 * rest - 1
@@ -482,7 +496,7 @@ class PoolManager:
         marks[position] = unused
         side[units] += 1
         if request[0] & ZERO_BIT:
-            self._memory.write(address, bytes(request[1]))
+            self._memory.write(address, bytes(max(request[1], 1)))
         return address
 
     def free_block(self, address: int, tag: int = 0) -> None:
@@ -526,9 +540,6 @@ class PoolManager:
             side = self._tags.find(sides, owner & _TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        # At once and even if the header ends up inside a merged block: it is what a second
-        # free of the same address looks at.
-        ulongs[header_at] = header & (lowest_type - 1)
         word = self._links.pop(address, None)
 
         # Merge with the block behind, then with the one in front.
@@ -556,6 +567,9 @@ class PoolManager:
                 self._stop_previous_size(address, previous << unit_shift)
             front = ulongs[front_at]
             if front < lowest_type:
+                # The header ends up inside the merged block, and must not look in use: a
+                # second free of the same address reads it.
+                ulongs[header_at] = header & (lowest_type - 1)
                 if word is not None:
                     words[2 * position] = word  # else the link written below covers it
                 header_at = front_at
@@ -579,6 +593,7 @@ class PoolManager:
 
         if units > size_mask:
             if units == self._units_per_page and not header_at & _PAGE_ULONGS_MASK:
+                ulongs[header_at] &= lowest_type - 1
                 states[at >> PAGE_SHIFT] = CACHED
                 if word is not None:
                     words[2 * (at >> unit_shift)] = word
@@ -587,6 +602,8 @@ class PoolManager:
             units &= size_mask  # only overwritten sizes add up to this
         behind_at = header_at + (units << ulong_shift)
         if behind_at & _PAGE_ULONGS_MASK:
+            if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+                self._check_mapped_behind(pool, behind_at)
             ulongs[behind_at] = ulongs[behind_at] & ~size_mask | units
         ulongs[header_at] = previous | units << 16
         if units > 1:
@@ -800,14 +817,13 @@ class PoolManager:
             arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
         last = first + big.pages - 1
         tail_state = arena.states[last]
-        memory.release(arena, first, big.pages, cached=big.pages <= pool.cached_pages)
+        cached = big.pages <= pool.cached_pages
+        memory.release(arena, first, big.pages, cached=cached)
         if not big.tail_units:
             pool.runs.give_back(first, big.pages)
             return
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
-        if big.pages > 1:
-            pool.runs.give_back(first, big.pages - 1)
         arena.states[last] = tail_state
         units = big.tail_units + 1
         header_at = last << _PAGE_ULONGS_SHIFT
@@ -819,14 +835,18 @@ class PoolManager:
                 pool.unlink(entry + (units << self._unit_shift))
             units += behind
         if units == self._units_per_page:
-            arena.states[last] = CACHED
-            pool.runs.give_back(last, 1)
+            arena.unmap(last, 1, cached=cached)
+            pool.runs.give_back(first, big.pages)
             return
-        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        pool.runs.give_back(first, big.pages - 1)  # a single page never has a tail
         behind_at = header_at + (units << self._ulong_shift)
-        if behind_at & _PAGE_ULONGS_MASK:
-            arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
-        pool.insert_head(entry, units)
+        if header_at ^ behind_at > _PAGE_ULONGS_MASK:
+            self._check_mapped_behind(pool, behind_at)
+            units &= self._size_mask
+        self._write_header(arena, entry - pool.base, 0, units, _FREE_TAG)
+        arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
+        if units > 1:
+            pool.insert_head(entry, units)
 
     def _check_tag(self, address: int, owner: int, tag: int) -> None:
         """Stop the machine when a free names another tag than the block's and it matters.
@@ -850,8 +870,15 @@ class PoolManager:
         if self._ulong1(following) & self._size_mask != units:
             self._stop_sizes_disagree(address, units)
 
+    def _check_mapped_behind(self, pool: PoolDescriptor, behind_at: int) -> None:
+        """Before PreviousSize is written where overwritten sizes say, in another page."""
+        behind = pool.base + (behind_at << 2)
+        if self._memory.is_unmapped(behind, 1):
+            pool.fault(behind, write=True)
+
     def _ulong1(self, header: int) -> int:
         """The first 32 bits of a header, wherever it is; faults where nothing is mapped."""
+        header &= (1 << self._memory.arch.address_bits) - 1  # below NULL is the top of memory
         return int.from_bytes(self._memory.read(header, 4), "little")
 
     def _refuse_free_irql(self, address: int, block_type: int) -> NoReturn:
@@ -932,6 +959,10 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self._tags.snapshot()
+
+    def row_of(self, tag: int, *, paged: bool) -> int:
+        """The tag of the row that blocks of a tag are charged to."""
+        return self._tags.row_of(tag, paged=paged)
 
     def descriptor_at(self, address: int) -> PoolDescriptor | None:
         """The pool whose address range holds an address."""

@@ -13,7 +13,6 @@ sense after the lines before it (is that allocation live?) is for the replay to 
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
@@ -120,12 +119,13 @@ class Trace:
             ("version", VERSION),
             ("time_unit", TIME_UNIT),
         ):
-            if field not in found or found[field] != right:
+            value = found.get(field)
+            if type(value) is not type(right) or value != right:
                 raise TraceError(
                     self.name,
                     number,
                     field,
-                    f"{found.get(field)!r} in the header: give {right!r}",
+                    f"{value!r} in the header: give {right!r}",
                 )
         source = found.get("source", "")
         if not isinstance(source, str):
@@ -185,8 +185,24 @@ def as_json(event: Event) -> dict[str, object]:
     if event.tag is not None and event.tag != NONE_TAG:
         found["tag"] = int(event.tag).to_bytes(4, "little").decode("latin-1")
     if event.pool is not None and event.pool != PoolType.NonPagedPool:
-        found["pool"] = event.pool.name
+        found["pool"] = pool_name(event.pool)
     return found
+
+
+def pool_name(pool: PoolType) -> str:
+    """Name a pool type in one word, or else its bits, as the pool field has them.
+
+    Args:
+        pool: the type.
+
+    Returns:
+        A PoolType name, or several joined by ``|``; a bit without a name is its number.
+    """
+    names = {member.value: name for name, member in PoolType.__members__.items()}
+    if pool.value in names:
+        return names[pool.value]
+    bits = [1 << at for at in range(pool.value.bit_length()) if pool.value >> at & 1]
+    return "|".join(names.get(bit, str(bit)) for bit in bits)
 
 
 def parse(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Event]:
@@ -208,8 +224,8 @@ def parse(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Event]:
             found, end = _DECODE(text)
             op = found["op"]
             allowed = _FIELDS[op]
-            is_plain = end >= len(text) - 1 and allowed >= found.keys()
-        except (ValueError, TypeError, LookupError):
+            is_plain = (end == len(text) or text[end:].isspace()) and allowed >= found.keys()
+        except (ValueError, TypeError, LookupError, RecursionError):
             is_plain = False
         if not is_plain:
             found = _object(text, name, number)
@@ -313,8 +329,8 @@ def _pool(found: dict[str, Any], name: str, line: int) -> PoolType:
     try:
         pool = PoolType(0)
         for part in value.split("|"):
-            pool |= PoolType[part]
-    except (AttributeError, KeyError):
+            pool |= PoolType(int(part)) if part.isdecimal() else PoolType[part]
+    except (AttributeError, KeyError, ValueError):
         raise TraceError(
             name, line, "pool", f"{value!r}: give a PoolType name, such as 'PagedPool'"
         ) from None
@@ -351,6 +367,7 @@ def _object(text: str, name: str, line: int) -> dict[str, Any]:
 
 
 def _open_to_read(path: Path) -> IO[bytes]:
+    """Open a file for iteration over its lines."""
     if path.name.endswith(_GZIP_SUFFIX):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     return path.open("rb")
@@ -359,15 +376,11 @@ def _open_to_read(path: Path) -> IO[bytes]:
 def _lines(file: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
     """Number the lines of a file, and turn what a damaged file raises into a TraceError."""
     number = 0
-    text = io.TextIOWrapper(cast("io.BufferedReader", file), encoding="utf-8", newline="\n")
     try:
-        for number, line in enumerate(text, 1):
-            yield number, line
+        for line in file:
+            number += 1
+            yield number, line.decode()
     except UnicodeDecodeError as error:
-        raise TraceError(name, number + 1, None, f"not UTF-8: {error.reason}") from None
+        raise TraceError(name, number, None, f"not UTF-8: {error.reason}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise TraceError(name, number + 1, None, f"damaged gzip file: {error}") from None
-    finally:
-        # A reader that stopped early may be collected after its file was closed.
-        if not file.closed:
-            text.detach()

@@ -11,6 +11,7 @@ from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
     EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
+    EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT,
     PoolTag,
     PoolType,
     TagLike,
@@ -26,6 +27,7 @@ _FLAG_BITS = {
     PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE: EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
     PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE: EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
 }
+_INIT_TYPE_BITS = 0x3E7 | sum(int(bit) for bit in _FLAG_BITS)
 
 
 class Recording:
@@ -65,6 +67,11 @@ class Recording:
 
     def list_initialized(self, lookaside: LookasideList) -> None:
         """Record the initialization of a list."""
+        why_not = _why_no_init_event_makes(lookaside)
+        if why_not:
+            self._names.pop(lookaside, None)
+            self.left_out.append(f"init of {lookaside!r}: {why_not}")
+            return
         name = self._names.get(lookaside)
         if name is None:
             taken = set(self._names.values())
@@ -117,6 +124,15 @@ class Recording:
         """Let a second pass."""
         self._time += MICROSECONDS
 
+    def finish(self, level: int) -> None:
+        """End the recording: seconds after the last call need an event that carries them.
+
+        Args:
+            level: the IRQL now; an event that sets it again changes nothing.
+        """
+        if self._time > (self.events[-1].time if self.events else 0):
+            self.irql_changed(level)
+
     def irql_changed(self, level: int) -> None:
         """Record a new IRQL."""
         self._add(Event("irql", self._time, level=level))
@@ -145,6 +161,21 @@ class Recording:
         return name
 
 
+def _why_no_init_event_makes(lookaside: LookasideList) -> str:
+    """Say what an init event has no field for, or nothing where it has all."""
+    pool_type = int(lookaside.type)
+    maximum = lookaside.maximum_depth
+    if not lookaside.has_default_routines:
+        return "custom routines"
+    if lookaside.size < lookaside.arch.minimum_entry_size:
+        return f"a size below {lookaside.arch.minimum_entry_size}"
+    if pool_type & ~_INIT_TYPE_BITS or pool_type & 3 == 3 or pool_type & 24 == 24:
+        return f"type {pool_type:#x}"
+    if not EX_MAXIMUM_LOOKASIDE_DEPTH_BASE <= maximum <= EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT:
+        return f"maximum depth {maximum}"
+    return ""
+
+
 @contextmanager
 def record(kernel: Kernel) -> Iterator[Recording]:
     """Record every call on a kernel inside the ``with`` block.
@@ -160,6 +191,7 @@ def record(kernel: Kernel) -> Iterator[Recording]:
     try:
         yield recording
     finally:
+        recording.finish(int(kernel.irql))
         kernel.observer = None
         if kernel.bugcheck is None:
             kernel.observe(None)

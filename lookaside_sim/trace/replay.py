@@ -101,10 +101,11 @@ def replay(
     kernel = done.kernel
     kernel.check_running()
     by_size: dict[int, LookasideList] = {}
-    for size in lookaside:
+    for size in dict.fromkeys(lookaside):
         each = LookasideList(kernel, f"heap-{size}")
         each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
         by_size[size] = done.lists[each.name] = each
+    made_here = frozenset(done.lists)
     # Where to free what: the list an entry came from, None for the pool.
     owners: dict[int, LookasideList | None] = {}
     live = done.live
@@ -125,10 +126,10 @@ def replay(
             owner: LookasideList | None
             if event.list is not None:
                 owner = _find(done, event, name)
-            elif event.pool:
+            elif event.pool or event.size is None:
                 owner = None  # a list serves one pool, and NonPagedPool is 0
             else:
-                owner = by_size.get(event.size or 0)
+                owner = by_size.get(event.size)
             try:
                 if owner is not None:
                     address = owner.allocate()
@@ -155,6 +156,9 @@ def replay(
                     done.pool_calls += 1
                     pool.free(address)
         elif op == "init":
+            if event.list in made_here:
+                problem = f"{event.list!r} is what this replay calls the list of a size"
+                raise TraceError(name, event.line, "list", problem)
             _initialize(done, event, name)
         elif op == "flush":
             _find(done, event, name).flush()

@@ -44,12 +44,12 @@ class Minimal:
         self.next += 64
         return self.next
 
-    def free(self, entry: int) -> None:
+    def free(self, entry: int | None) -> None:
         """Push, or drop."""
         self.frees += 1
         if len(self.entries) >= self.depth:
             self.free_misses += 1
-        else:
+        elif entry is not None:
             self.entries.append(entry)
 
 

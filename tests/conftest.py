@@ -1,0 +1,44 @@
+"""The hypothesis profile and the fixtures that the tests share."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from lookaside_sim import Kernel, LookasideList, PoolType
+
+settings.register_profile("lookaside_sim", derandomize=True, deadline=None, max_examples=40)
+settings.load_profile("lookaside_sim")
+
+
+@pytest.fixture(params=["x64", "x86"])
+def arch(request: pytest.FixtureRequest) -> str:
+    """Each machine in turn."""
+    name = request.param
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.fixture
+def kernel(arch: str) -> Kernel:
+    """A fresh machine."""
+    return Kernel(arch)
+
+
+@pytest.fixture(params=["data", "block"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Where a structure lies: in a driver's data, or inside a pool block."""
+    name = request.param
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.fixture
+def blank(kernel: Kernel, place: str) -> LookasideList:
+    """A list that is not initialized, its bytes zero, in either place."""
+    if place == "data":
+        return LookasideList(kernel, "drv!List")
+    block = kernel.pool.allocate(PoolType.NonPagedPool, 0x200, b"DExt")
+    assert block is not None
+    kernel.write(block, bytes(0x200))
+    return LookasideList(kernel, "drv!List", address=block + 0x40)

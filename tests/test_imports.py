@@ -1,0 +1,83 @@
+"""What an import of the package loads, seen from a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import lookaside_sim
+
+# The front ends for test tools may load those; nothing else may.
+FOR_TESTS = "lookaside_sim.testing"
+
+PROGRAM = """
+import importlib, json, sys
+
+def loaded():
+    return {name for name in sys.modules if name.partition(".")[0] != "lookaside_sim"}
+
+def forget():
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lookaside_sim"]:
+        del sys.modules[name]
+
+before = loaded()
+failed = {}
+import lookaside_sim
+along = set(sys.modules)  # loaded by the package itself, whatever is imported first
+for name in json.loads(sys.argv[1]):
+    if name in along:
+        continue
+    forget()
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        failed[name] = repr(error)
+tops = {name.partition(".")[0] for name in loaded() - before}
+third_party = sorted(tops - set(sys.stdlib_module_names))
+print(json.dumps({"failed": failed, "third_party": third_party}))
+"""
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(lookaside_sim.__path__, "lookaside_sim.")
+    return ["lookaside_sim", *(each.name for each in found)]
+
+
+def fresh(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def core() -> dict[str, Any]:
+    names = [name for name in modules() if not name.startswith(FOR_TESTS)]
+    assert {"lookaside_sim", "lookaside_sim.cli", "lookaside_sim.__main__"} <= set(names)
+    report: dict[str, Any] = json.loads(fresh(PROGRAM, json.dumps(names)))
+    return report
+
+
+def test_each_module_can_be_imported_first(core: dict[str, Any]) -> None:
+    assert core["failed"] == {}
+
+
+def test_attrs_is_the_only_other_package(core: dict[str, Any]) -> None:
+    assert set(core["third_party"]) | {"attr"} == {"attr", "attrs"}
+
+
+def test_the_package_alone_loads_neither_tools_nor_the_command() -> None:
+    program = "import sys, lookaside_sim; print(*sorted(sys.modules))"
+    found = set(fresh(program).split())
+    assert "lookaside_sim.kernel" in found
+    assert found.isdisjoint({"pytest", "_pytest", "hypothesis", "argparse"})
+    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_TESTS})

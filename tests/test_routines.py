@@ -1,0 +1,130 @@
+"""Routines have addresses, and lists call through them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
+
+ALLOCATE_EX = {"x64": 0x30, "x86": 0x28}
+FREE_EX = {"x64": 0x38, "x86": 0x2C}
+
+
+def routines_of(lookaside: LookasideList) -> tuple[int, int]:
+    """AllocateEx and FreeEx."""
+    image, arch = bytes(lookaside), lookaside.arch
+    found = []
+    for offsets in (ALLOCATE_EX, FREE_EX):
+        at = offsets[arch.name]
+        found.append(int.from_bytes(image[at : at + arch.pointer_size], "little"))
+    return found[0], found[1]
+
+
+def grab(pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList) -> int | None:
+    return None
+
+
+def drop(entry: int, lookaside: LookasideList) -> None:
+    pass
+
+
+def make(kernel: Kernel, custom: bool) -> LookasideList:
+    lookaside = LookasideList(kernel)
+    lookaside.initialize(
+        size=32,
+        tag=b"rout",
+        allocate=grab if custom else None,
+        free=drop if custom else None,
+    )
+    return lookaside
+
+
+def test_the_defaults_have_one_address_each(kernel: Kernel) -> None:
+    first, second = make(kernel, False), make(kernel, False)
+    assert routines_of(first) == routines_of(second)
+    allocate, free = routines_of(first)
+    assert allocate != free
+    assert (allocate, free) == (
+        kernel.routines.default_allocate,
+        kernel.routines.default_free,
+    )
+
+
+def test_a_routine_keeps_its_address(kernel: Kernel) -> None:
+    first, second, plain = make(kernel, True), make(kernel, True), make(kernel, False)
+    assert routines_of(first) == routines_of(second)
+    assert len({*routines_of(first), *routines_of(plain)}) == 4
+
+
+def test_code_is_executed_not_read(kernel: Kernel) -> None:
+    with pytest.raises(BugCheck) as stop:
+        kernel.read(kernel.routines.default_allocate, 1)
+    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+
+
+def test_an_address_gives_its_routine_back(kernel: Kernel) -> None:
+    routines = kernel.routines
+    assert routines.allocate_routine(routines.allocate_address(grab)) is grab
+    assert routines.free_routine(routines.free_address(drop)) is drop
+
+
+@pytest.mark.parametrize("kind", ["allocate_routine", "free_routine"])
+def test_an_address_without_a_routine_faults(kernel: Kernel, kind: str) -> None:
+    with pytest.raises(BugCheck) as stop:
+        getattr(kernel.routines, kind)(0x1234)
+    assert stop.value.parameters == (0x1234, 0x10, 0, 0)
+    assert "executed" in stop.value.message
+
+
+def test_a_routine_may_chain_to_the_defaults(kernel: Kernel) -> None:
+    routines = kernel.routines
+    default_allocate = routines.allocate_routine(routines.default_allocate)
+    default_free = routines.free_routine(routines.default_free)
+    calls: list[str] = []
+
+    def allocate(
+        pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList
+    ) -> int | None:
+        calls.append("allocate")
+        return default_allocate(pool_type, size, tag, lookaside)
+
+    def free(entry: int, lookaside: LookasideList) -> None:
+        calls.append("free")
+        default_free(entry, lookaside)
+
+    lookaside = LookasideList(kernel)
+    lookaside.initialize(pool_type=1, size=32, tag=b"chan", allocate=allocate, free=free)
+    entry = lookaside.allocate()
+    assert entry is not None
+    block = kernel.pool.query(entry)
+    assert block is not None
+    assert (block.tag, block.size) == (PoolTag(b"chan"), 32)
+    lookaside.free(entry)
+    lookaside.flush()
+    assert calls == ["allocate", "free"]
+    assert kernel.pool.query(entry) is None
+
+
+def test_the_free_default_in_allocate_ex_frees_the_pool_type(kernel: Kernel) -> None:
+    lookaside = make(kernel, False)
+    _, free = routines_of(lookaside)
+    size = kernel.arch.pointer_size
+    at = lookaside.address + ALLOCATE_EX[kernel.arch.name]
+    kernel.write(at, free.to_bytes(size, "little"))
+    with pytest.raises(BugCheck) as stop:
+        lookaside.allocate()
+    assert stop.value.code is BugCheckCode.BAD_POOL_CALLER
+    assert stop.value.parameters == (0x46, 0, 0, 0)
+
+
+def test_the_allocate_default_in_free_ex_is_no_python_error(kernel: Kernel) -> None:
+    # ExAllocatePoolWithTag(entry, list, ...): whatever comes of it, it is NT that reports it.
+    lookaside = make(kernel, False)
+    entry = lookaside.allocate()
+    allocate, _ = routines_of(lookaside)
+    size = kernel.arch.pointer_size
+    at = lookaside.address + FREE_EX[kernel.arch.name]
+    kernel.write(at, allocate.to_bytes(size, "little"))
+    lookaside.set_depth(0)
+    with pytest.raises(BugCheck):
+        lookaside.free(entry)
