@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -16,6 +16,7 @@ from lookaside_sim.testing.shrinking import minimize_number, minimize_sequence
 from lookaside_sim.testing.steps import (
     Allocate,
     AllocateEachSecond,
+    AllocateFree,
     Free,
     FreeAt,
     Program,
@@ -25,8 +26,8 @@ from lookaside_sim.testing.steps import (
 
 __all__ = ["check_allocator", "shrink_program"]
 
-_SHRINKING_CALLS: Final = 1_500_000
-"""Calls of the allocator to spend on shrinking: a few seconds at the very most. Calls and not
+_SHRINKING_CALLS: Final = 600_000
+"""Calls of the allocator to spend on shrinking: seconds at the very most. Calls and not
 seconds, so that the report is the same on a slow machine."""
 
 
@@ -163,6 +164,7 @@ class _Shrinker:
         while self._example != before and self._calls_left > 0:
             before = self._example
             minimize_sequence(self._example.program, lambda steps: self._try(tuple(steps)))
+            self._join()
             for index in range(len(self._example.program)):
                 self._simplify(index)
             self._simplify_setting()
@@ -180,6 +182,18 @@ class _Shrinker:
             return False
         self._keep(candidate, difference)
         return True
+
+    def _join(self) -> None:
+        """Make one bulk step of two steps beside each other."""
+        index = 0
+        while index + 1 < len(self._example.program):
+            program = self._example.program
+            first, second = program[index : index + 2]
+            joined = _joined(first, second)
+            if joined is None or not self._try(
+                (*program[:index], joined, *program[index + 2 :])
+            ):
+                index += 1
 
     def _simplify(self, index: int) -> None:
         """Make one step the plainest that still fails, its numbers small."""
@@ -202,7 +216,7 @@ class _Shrinker:
 
     def _with_number(self, index: int, step: Step, name: str) -> Callable[[int], bool]:
         def fails(number: int) -> bool:
-            return self._try_step(index, attrs.evolve(step, **{name: number}))
+            return self._try_step(index, _with(step, name, number))
 
         return fails
 
@@ -226,6 +240,24 @@ class _Shrinker:
         ):
             if plain != now and self._try_example(plain):
                 break
+
+
+def _joined(first: Step, second: Step) -> Step | None:
+    """One step for two, or None where there is none."""
+    if isinstance(first, Allocate) and isinstance(second, Free):
+        return AllocateFree(min(first.count, second.count))
+    if type(first) is not type(second) or isinstance(first, AllocateEachSecond):
+        return None
+    for name in ("count", "seconds"):
+        if hasattr(first, name) and _with(first, name, 1) == _with(second, name, 1):
+            # Alike in everything but the number.
+            return _with(first, name, getattr(first, name) + getattr(second, name))
+    return None
+
+
+def _with(step: Any, name: str, number: int) -> Step:
+    changed: Step = attrs.evolve(step, **{name: number})
+    return changed
 
 
 def _cost(program: tuple[Step, ...]) -> int:

@@ -102,10 +102,12 @@ def _regression(program: Program, level: str, reuse: bool, factory: object) -> s
     lines = [f"from lookaside_sim.testing import {', '.join([*steps, 'run_program'])}"]
     module = getattr(factory, "__module__", None)
     name = getattr(factory, "__qualname__", "")
-    if module and all(part.isidentifier() for part in name.split(".")):
+    if module not in (None, "__main__") and all(
+        part.isidentifier() for part in name.split(".")
+    ):
         lines.append(f"from {module} import {name.partition('.')[0]}")
     else:
-        # Nothing at the top of a module: a lambda, a partial, a class inside a function.
+        # Nothing at the top of a module: a lambda, a partial, a class inside a function or script.
         lines.append(f"# Define or import here, as `factory`: {name or repr(factory)}")
         name = "factory"
     lines += [

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from lookaside_sim.errors import BugCheck, TraceError
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.testing.shrinking import minimize_sequence
+from lookaside_sim.testing.shrinking import minimize_number, minimize_sequence
 from lookaside_sim.trace import Event, replay
 
 __all__ = ["Check", "pin_trace", "shrink_trace"]
@@ -143,20 +143,25 @@ def _flat(events: list[Event], units: Iterable[tuple[int, ...]]) -> list[Event]:
 
 
 def _sooner(events: list[Event], fails: Callable[[list[Event]], bool]) -> list[Event]:
-    """Let no more time pass than the failure needs."""
+    """Let no more time pass than the failure needs: nothing, or some whole seconds."""
     for index in range(len(events)):
-        before = events[index - 1].time if index else 0
-        wait = events[index].time - before
-        # None at all; up to the last whole second; one second.
-        for less in (0, wait // _MICROSECONDS * _MICROSECONDS, _MICROSECONDS):
-            if less >= wait:
-                continue
-            moved = [each._replace(time=each.time - wait + less) for each in events[index:]]
-            candidate = [*events[:index], *moved]
-            if fails(candidate):
-                events = candidate
-                break
+        wait = events[index].time - (events[index - 1].time if index else 0)
+        whole = wait // _MICROSECONDS
+
+        def fails_with(seconds: int, index: int = index, events: list[Event] = events) -> bool:
+            return fails(_waiting(events, index, seconds))
+
+        if wait and fails_with(whole):
+            events = _waiting(events, index, minimize_number(whole, fails_with))
     return events
+
+
+def _waiting(events: list[Event], index: int, seconds: int) -> list[Event]:
+    """The same events with so much time between one and the one before."""
+    before = events[index - 1].time if index else 0
+    earlier = events[index].time - before - seconds * _MICROSECONDS
+    moved = [each._replace(time=each.time - earlier) for each in events[index:]]
+    return [*events[:index], *moved]
 
 
 def _source(event: Event) -> str:

@@ -42,10 +42,10 @@ def test_entries_blocks_and_lists_are_reported_with_their_place() -> None:
 def test_entries_left_on_a_list_deleted_unheard_are_found_by_the_pool() -> None:
     kernel = Kernel()
     with LeakTracker(kernel) as tracker:
-        with record(kernel):
-            lookaside = made(kernel)
-            assert lookaside.allocate() is not None
-            lookaside.delete()
+        kernel.observe(None)
+        lookaside = made(kernel)
+        assert lookaside.allocate() is not None
+        lookaside.delete()
         (leak,) = tracker.leaks()
     assert str(leak) == "1 pool blocks were not freed"
 

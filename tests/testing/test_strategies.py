@@ -154,7 +154,7 @@ def test_programs_have_every_kind_of_step() -> None:
 @pytest.mark.parametrize("kind", [Allocate, Fail])
 def test_programs_shrink_to_what_a_person_would_write(kind: type[Step]) -> None:
     program = find(
-        operations(max_steps=8),
+        operations(max_steps=4, max_lists=1),
         lambda drawn: any(isinstance(step, kind) for step in drawn),
         settings=few,
     )

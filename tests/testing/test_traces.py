@@ -51,8 +51,9 @@ def test_time_that_matters_stays() -> None:
         if replay(events).ticks >= 2:
             raise RuntimeError("two seconds passed")
 
-    (only,) = shrink_trace(noisy_trace(), ticked)
-    assert 2 * SECOND <= only.time < 4 * SECOND
+    reduced = shrink_trace(noisy_trace(), ticked)
+    assert len(reduced) <= 3
+    assert reduced[-1].time == 2 * SECOND
 
 
 def test_only_the_same_failure_counts() -> None:
@@ -127,7 +128,7 @@ def test_the_command_shrinks_and_pins(
     assert main(["shrink", str(trace_file), "--check", "my_trace_checks:few"]) == 0
     assert "events reduced to 3:" in capsys.readouterr().out
     reduced = trace_file.with_name("noisy.min.jsonl")
-    assert [event.op for event in load(reduced)] == ["alloc"] * 3
+    assert [event.op for event in load(reduced)] == ["alloc", "alloc", "free"]
     assert main(["pin", str(reduced), "-o", "test_kept.py"]) == 0
     run_source(trace_file.with_name("test_kept.py").read_text("utf-8"))
     capsys.readouterr()
