@@ -249,8 +249,8 @@ class ByteChoices:
 
 # How often each kind of step is drawn, of 32.
 _KINDS: Final = (
-    ("allocate", 8), ("free", 7), ("tick", 5), ("rounds", 3), ("load", 3), ("free at", 2),
-    ("flush", 2), ("fail", 2),
+    ("allocate", 9), ("free", 8), ("tick", 5), ("free at", 3), ("rounds", 2), ("flush", 2),
+    ("fail", 2), ("load", 1),
 )  # fmt: skip
 _WEIGHTED: Final = tuple(kind for kind, weight in _KINDS for _ in range(weight))
 
@@ -282,7 +282,7 @@ def _draw_step(choices: Choices) -> Step:
     if kind == "rounds":
         return AllocateFree(_pick(choices, BOUNDARY_ROUNDS))
     if kind == "load":
-        return AllocateEachSecond(_pick(choices, (1, 24, 25, 26, 75, 76)), 1 + choices.below(6))
+        return AllocateEachSecond(_pick(choices, (1, 24, 25, 26, 75, 76)), 1 + choices.below(4))
     if kind == "free at":
         return FreeAt(choices.below(16))
     return Flush() if kind == "flush" else Fail(1 + choices.below(4))
