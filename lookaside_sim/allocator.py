@@ -10,7 +10,7 @@ The crate serializes its calls with a spinning mutex that leaves the IRQL alone.
 here runs one call at a time, so there is nothing to take.
 
 Source:
-    spec/lookaside.md section 10; the documentation of the crate win-lookaside 0.1.0.
+    docs/sources.md, lists section 10; the documentation of the crate win-lookaside 0.1.0.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class LookasideAllocator:
         self._kernel = kernel
         self._lookaside = LookasideList(kernel, name, address)
         self._size: int | None = None
+        self._was_destroyed = False
 
     def init(
         self,
@@ -144,6 +145,7 @@ class LookasideAllocator:
         if not status.is_success:
             raise InitError(status, "the lookaside list could not be initialized")
         self._size = size
+        self._was_destroyed = False
 
     def alloc(self) -> int | None:
         """Take one entry.
@@ -257,6 +259,7 @@ class LookasideAllocator:
         if self._size is not None:
             self._lookaside.delete()
             self._size = None
+            self._was_destroyed = True
 
     @property
     def lookaside(self) -> LookasideList:
@@ -291,7 +294,11 @@ class LookasideAllocator:
     def _check_initialized(self) -> int:
         self._kernel.check_running()
         if self._size is None:
-            raise LookasideSimError("the allocator is not initialized: call init first")
+            raise LookasideSimError(
+                "the allocator was destroyed: its list takes nothing back and has nothing left"
+                if self._was_destroyed
+                else "the allocator is not initialized: call init first"
+            )
         return self._size
 
     def _check_layout(self, layout: Layout) -> None:

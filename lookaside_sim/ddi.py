@@ -5,7 +5,7 @@ NULL is 0 here, in arguments and results. Pool routines act on the kernel made c
 the documented parameters, that returns 0 for NULL.
 
 Source:
-    [doc] the page of each routine (wdm.h); spec/lookaside.md sections 3 to 5, spec/pool.md
+    [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
     section 2.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
@@ -181,7 +182,7 @@ def ExInitializeNPagedLookasideList(
         Depth: ignored (reserved).
 
     Source:
-        [doc] ExInitializeNPagedLookasideList; spec/lookaside.md section 5.
+        [doc] ExInitializeNPagedLookasideList; docs/sources.md, lists section 5.
     """
     _initialize_older(Lookaside, Allocate, Free, PoolType.NonPagedPool, Flags, Size, Tag)
 
@@ -289,27 +290,28 @@ def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
             documentation gives no value: STATUS_INVALID_PARAMETER for invalid arguments.
 
     Source:
-        [doc] ExAllocatePool2, POOL_FLAGS; spec/pool.md section 2.
+        [doc] ExAllocatePool2, POOL_FLAGS; docs/sources.md, pool section 2.
     """
     tag = PoolTag(Tag)
-    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if Flags & flag]
-    invalid = Flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
+    flags = unsigned("Flags", Flags, 64)
+    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if flags & flag]
+    invalid = flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
     if invalid or len(pools) != 1 or not NumberOfBytes or not tag:
         current_kernel().check_running()
-        if Flags & POOL_FLAG_RAISE_ON_FAILURE:
+        if flags & POOL_FLAG_RAISE_ON_FAILURE:
             raise NtStatusError(
                 NtStatus.STATUS_INVALID_PARAMETER,
-                f"ExAllocatePool2(Flags {Flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
+                f"ExAllocatePool2(Flags {flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
             )
         return 0
     pool_type = int(pools[0])
-    if not Flags & POOL_FLAG_UNINITIALIZED:
+    if not flags & POOL_FLAG_UNINITIALIZED:
         pool_type |= _ZERO
-    if Flags & POOL_FLAG_RAISE_ON_FAILURE:
+    if flags & POOL_FLAG_RAISE_ON_FAILURE:
         pool_type |= int(PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE)
-    if Flags & POOL_FLAG_CACHE_ALIGNED:
+    if flags & POOL_FLAG_CACHE_ALIGNED:
         pool_type |= int(PoolType.NonPagedPoolCacheAligned)
-    if Flags & POOL_FLAG_SESSION:
+    if flags & POOL_FLAG_SESSION:
         pool_type |= int(PoolType.NonPagedPoolSession)
     return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
 

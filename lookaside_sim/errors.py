@@ -79,7 +79,8 @@ class InitError(LookasideSimError):
     """`LookasideAllocator.init` failed; nothing was initialized.
 
     Args:
-        status: the NTSTATUS of ExInitializeLookasideListEx.
+        status: the NTSTATUS of ExInitializeLookasideListEx, or STATUS_ALREADY_INITIALIZED,
+            which is the front end's own.
         message: what was wrong.
     """
 

@@ -224,10 +224,12 @@ class Kernel:
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA when a list's memory is gone.
+            LookasideSimError: the system-wide list runs in a ring, where NT would never
+                come back; the seconds before that have passed.
             ValueError: a negative time.
 
         Source:
-            spec/lookaside.md section 6.
+            docs/sources.md, lists section 6.
         """
         self.check_running()
         seconds = unsigned("seconds", seconds, 64)
@@ -238,13 +240,15 @@ class Kernel:
                 self.observer.ticked()
 
     def _run_balance_set_manager(self) -> None:
-        phase = self._phase
-        self._phase = (phase + 1) % SCAN_PERIOD
         registry = self.registry
-        if phase < 2:
+        if self._phase < 2:
             minimum = self.minimum_lookaside_depth
-            for lookaside in registry.walk(registry.paged if phase else registry.nonpaged):
+            # All links first: a ring must not leave the lists before it tuned.
+            for lookaside in tuple(
+                registry.walk(registry.paged if self._phase else registry.nonpaged)
+            ):
                 lookaside.adjust_depth(minimum)
+        self._phase = (self._phase + 1) % SCAN_PERIOD
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
@@ -394,8 +398,8 @@ class Kernel:
 
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
-        pages = sum(pool.runs.in_use for pool in self.pool.descriptors)
-        return f"<Kernel {self.arch.name} {pages * PAGE_SIZE:#x} pool bytes, {state}>"
+        used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
+        return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
 
 
 def current_kernel() -> Kernel:

@@ -21,7 +21,7 @@ cached there; anything else (an empty or full list, an entry the pool did not ma
 machine) falls through to the slow path, which does the same on bytes.
 
 Source:
-    spec/lookaside.md sections 1 to 5.
+    docs/sources.md, lists sections 1 to 5.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self
 
 from lookaside_sim.errors import InvariantError, LookasideSimError, NtStatusError
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
@@ -70,8 +70,9 @@ class LookasideList:
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
         address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
-            pool block (the structure is then part of that block), or any unmapped address
-            outside the pools. None takes the next place in a driver's zeroed data section.
+            pool block (the structure is then part of that block), the address of a list that
+            is not active (the memory is the same), or any unmapped address outside the
+            pools. None takes the next place in a driver's zeroed data section.
 
     Raises:
         ValueError: the address is misaligned, already taken, or in a pool but not in it
@@ -79,12 +80,11 @@ class LookasideList:
         BugCheck: the machine has stopped.
 
     Source:
-        [doc] LOOKASIDE_LIST_EX; spec/lookaside.md section 1. Choice: a structure at an
+        [doc] LOOKASIDE_LIST_EX; docs/sources.md, lists section 1. Choice: a structure at an
         unmapped address makes a new piece of zeroed driver data there.
     """
 
     __slots__ = (
-        "__weakref__",
         "_active",
         "_allocate_ex",
         "_allocate_misses",
@@ -164,8 +164,11 @@ class LookasideList:
         else:
             self.address = unsigned("address", address, kernel.arch.address_bits)
             self._check_place()
+        there = self._memory.structure_at(self.address)
         if self._embedded:
             self._hide()
+        elif isinstance(there, LookasideList) and there.address == self.address:
+            self._take_over(there)
         else:
             self._memory.attach(self)
 
@@ -189,7 +192,8 @@ class LookasideList:
 
         Args:
             pool_type: pool the entries come from.
-            size: bytes an entry must have; raised to one pointer. The field keeps 32 bits.
+            size: bytes an entry must have; raised to one pointer. The field keeps 32 bits,
+                which nothing checks: 4 GiB become 0.
             tag: pool tag of the entries.
             flags: EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL (1),
                 EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE (2) or 0.
@@ -209,14 +213,14 @@ class LookasideList:
                 corrupt.
 
         Source:
-            [doc] ExInitializeLookasideListEx; spec/lookaside.md section 3.
+            [doc] ExInitializeLookasideListEx; docs/sources.md, lists section 3.
         """
         kernel = self._kernel
         kernel.check_running()
         pool_type = unsigned("pool_type", pool_type, 32)
         size = unsigned("size", size, kernel.arch.pointer_size * 8)
         flags = unsigned("flags", flags, 32)
-        depth = unsigned("depth", depth, 16)
+        depth = integer("depth", depth)
         tag = PoolTag(tag)
         for role, routine in (("allocate", allocate), ("free", free)):
             if routine is not None and not callable(routine):
@@ -268,7 +272,7 @@ class LookasideList:
 
         Source:
             [doc] ExInitializeNPagedLookasideList, ExInitializePagedLookasideList;
-            spec/lookaside.md section 5.
+            docs/sources.md, lists section 5.
         """
         kernel = self._kernel
         kernel.check_running()
@@ -346,7 +350,7 @@ class LookasideList:
                 forged link is followed, or the list was never initialized.
 
         Source:
-            [doc] ExAllocateFromLookasideListEx; spec/lookaside.md sections 2 and 4.
+            [doc] ExAllocateFromLookasideListEx; docs/sources.md, lists sections 2 and 4.
         """
         held = self._held
         if held:
@@ -380,7 +384,7 @@ class LookasideList:
             TypeError, ValueError: no address at all; nothing is counted.
 
         Source:
-            [doc] ExFreeToLookasideListEx; spec/lookaside.md sections 2 and 4.
+            [doc] ExFreeToLookasideListEx; docs/sources.md, lists sections 2 and 4.
         """
         held = self._held
         if held < self._depth:
@@ -435,6 +439,8 @@ class LookasideList:
                 self._store()
             if routine_address == kernel.routines.default_allocate:
                 plan = kernel.pool.plan(pool_type, size, tag)
+                if not self._embedded:
+                    self._plan = plan
                 entry = kernel.pool.allocate_planned(plan)
             else:
                 routine = kernel.routines.allocate_routine(routine_address)
@@ -472,7 +478,7 @@ class LookasideList:
             with kernel.unobserved():
                 routine(entry, self)
 
-    # --- the SLIST (spec/lookaside.md section 2) -----------------------------------------
+    # --- the SLIST (docs/sources.md, lists section 2) -----------------------------------------
 
     def _pop(self) -> int:
         """InterlockedPopEntrySList on a list with a first entry, through memory."""
@@ -522,7 +528,7 @@ class LookasideList:
             BugCheck: what the free routine stops for.
 
         Source:
-            [doc] ExFlushLookasideListEx; spec/lookaside.md section 5.
+            [doc] ExFlushLookasideListEx; docs/sources.md, lists section 5.
         """
         self._flush()
         if self._kernel.observer is not None:
@@ -538,7 +544,7 @@ class LookasideList:
                 this list: it was deleted before, or its links are overwritten.
 
         Source:
-            [doc] ExDeleteLookasideListEx; spec/lookaside.md section 5.
+            [doc] ExDeleteLookasideListEx; docs/sources.md, lists section 5.
         """
         self._kernel.check_running()
         self._kernel.registry.remove(self)
@@ -667,7 +673,7 @@ class LookasideList:
             f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
         )
 
-    # --- the structure in memory (spec/lookaside.md section 1) ---------------------------
+    # --- the structure in memory (docs/sources.md, lists section 1) ---------------------------
 
     @property
     def image_size(self) -> int:
@@ -743,12 +749,9 @@ class LookasideList:
         self._prepare_misses()
 
     def _prepare_misses(self) -> None:
-        """Find out whether misses go straight to the pool, and what they ask it for."""
-        routines = self._kernel.routines
-        self._plain_free = self._free_ex == routines.default_free
-        self._plan = None
-        if self._allocate_ex == routines.default_allocate and self._pool.serves(self._type):
-            self._plan = self._pool.plan(self._type, self._size, self._tag)
+        """Find out whether misses go straight to the pool."""
+        self._plain_free = self._free_ex == self._kernel.routines.default_free
+        self._plan = None  # made by the first miss, so that looking at a list plans nothing
 
     # A structure inside a pool block is not cached: whoever frees or overwrites the block
     # changes the list. Each operation loads the fields and stores them back, and in between
@@ -832,8 +835,7 @@ class LookasideList:
         return view
 
     def _is_mapped(self) -> bool:
-        ends = self.address, self.address + self.image_size - 1
-        return all(map(self._memory.holds_page_of, ends))
+        return self._memory.is_mapped(self.address, self.image_size)
 
     def _look(self) -> bytes:
         """Read the structure as a debugger does: that it is gone does not stop the machine."""
@@ -843,6 +845,17 @@ class LookasideList:
                 " nothing is mapped there any more"
             )
         return self._memory.read(self.address, self.image_size)
+
+    def _take_over(self, old: LookasideList) -> None:
+        """Become the object for the structure of an inactive list, bytes and all."""
+        if old._active:
+            raise ValueError(f"address {self.address:#x}: the active list {old!r} is there")
+        image = old.store_image()
+        self._memory.take_over(old, self)
+        self._reset(image)
+        # Whoever still has the old object works on the memory that is the new one's.
+        old._embedded = True
+        old._hide()
 
     def _check_place(self) -> None:
         """Decide whether the structure lies in a pool block or is driver data of its own."""
@@ -871,7 +884,7 @@ class LookasideList:
             minimum_depth: the system's minimum, in entries.
 
         Source:
-            spec/lookaside.md section 6.
+            docs/sources.md, lists section 6.
         """
         if self._embedded:
             self._load()

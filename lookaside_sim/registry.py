@@ -4,7 +4,7 @@ They are doubly linked through the ListEntry fields in simulated memory, so what
 those fields corrupts the lists, and what the kernel then finds is what NT would find.
 
 Source:
-    spec/lookaside.md sections 3 (insertion), 5 (removal) and 6 (the walk).
+    docs/sources.md, lists sections 3 (insertion), 5 (removal) and 6 (the walk).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from lookaside_sim.memory.address_space import EXECUTE
@@ -32,7 +33,7 @@ class Routines:
         self._kernel = kernel
         self._next = kernel.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
-        self._address_of: dict[int, int] = {}
+        self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
 
@@ -59,15 +60,20 @@ class Routines:
         return routine
 
     def _find_or_place(self, routine: Callable[..., Any]) -> int:
-        # By identity: the table keeps the routine alive, so its id stays its own.
-        address = self._address_of.get(id(routine))
-        return self._place(routine) if address is None else address
+        # Equal callables, such as the same method of the same object, are one routine.
+        key: Hashable = id(routine)  # for what cannot be hashed; the table keeps it alive
+        with suppress(TypeError):
+            hash(routine)
+            key = routine
+        address = self._address_of.get(key)
+        if address is None:
+            address = self._address_of[key] = self._place(routine)
+        return address
 
     def _place(self, routine: Callable[..., Any]) -> int:
         address = self._next
         self._next += _SPACING
         self._at[address] = routine
-        self._address_of[id(routine)] = address
         return address
 
     # Reached only through a field that was overwritten with the other default's address: the

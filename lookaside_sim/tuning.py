@@ -4,7 +4,7 @@ The balance set manager samples each list and moves its Depth: up when too many 
 missed, slowly down when hardly any did, quickly down when the list is hardly used.
 
 Source:
-    spec/lookaside.md section 6 (ExAdjustLookasideDepth). [observed] The same numbers in
+    docs/sources.md, lists section 6 (ExAdjustLookasideDepth). [observed] The same numbers in
     every version looked at; Microsoft documents that the depth is tuned, not how.
 """
 
@@ -61,7 +61,7 @@ def next_depth(
         The new Depth, in entries.
 
     Source:
-        spec/lookaside.md section 6. The product of misses and scale, and that of ratio and
+        docs/sources.md, lists section 6. The product of misses and scale, and that of ratio and
         room, wrap at 32 bits, as ULONG arithmetic does.
     """
     if maximum_depth == DISABLED_MAXIMUM_DEPTH:

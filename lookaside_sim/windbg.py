@@ -3,7 +3,7 @@
 They only look, so they also work on a machine that has stopped, as a debugger does.
 
 Source:
-    spec/lookaside.md section 8, from public WinDbg transcripts.
+    docs/sources.md, lists section 8, from public WinDbg transcripts.
 """
 
 from __future__ import annotations
@@ -155,4 +155,4 @@ def _hit_rate(total: int, misses: int) -> int:
 
     Choice: counters that say there were more misses than calls print 0.
     """
-    return 100 * max(total - misses, 0) // total if misses and total else 100
+    return 100 * max(total - misses, 0) // max(total, 1) if misses else 100

@@ -329,7 +329,7 @@ def test_without_init_nothing_can_be_used(kernel: Kernel, use: str, destroyed: b
         allocator.init(24, 0)
         allocator.destroy()
     image = bytes(allocator.lookaside)
-    with pytest.raises(LookasideSimError, match="not initialized"):
+    with pytest.raises(LookasideSimError, match=r"not initialized|was destroyed"):
         USES[use](allocator)
     assert bytes(allocator.lookaside) == image
     assert kernel.bugcheck is None
@@ -489,7 +489,7 @@ def test_a_box_outliving_its_allocator_keeps_its_memory(
 ) -> None:
     box = allocator.box(VALUE)
     allocator.destroy()
-    with pytest.raises(LookasideSimError, match="not initialized"):
+    with pytest.raises(LookasideSimError, match=r"not initialized|was destroyed"):
         box.close()
     assert kernel.pool.usage(b"allc").outstanding == 1
     assert kernel.read(box.pointer, 24) == VALUE

@@ -99,7 +99,7 @@ def test_a_valid_depth_becomes_the_maximum(
     assert (blank.depth, blank.maximum_depth) == (4, maximum)
 
 
-@pytest.mark.parametrize("depth", [1, 4, 20, 255, 1025, 2048, 0x7FFF, 0xFFFF])
+@pytest.mark.parametrize("depth", [-1, 1, 4, 20, 255, 1025, 0x7FFF, 0xFFFF, 0x10000])
 def test_any_other_depth_is_refused(kernel: Kernel, blank: LookasideList, depth: int) -> None:
     before = bytes(blank)
     assert blank.initialize(size=32, tag=b"dept", depth=depth) is BAD_DEPTH
@@ -273,8 +273,6 @@ BAD_ARGUMENTS: list[tuple[str, object, type[Exception], str]] = [
     ("flags", -1, ValueError, "flags -1"),
     ("flags", 1 << 32, ValueError, f"flags {1 << 32}"),
     ("flags", "1", TypeError, "flags '1'"),
-    ("depth", -1, ValueError, "depth -1"),
-    ("depth", 65536, ValueError, "depth 65536"),
     ("depth", 256.0, TypeError, "depth 256.0"),
     ("tag", b"abc", ValueError, "abc"),
     ("tag", -1, ValueError, "-0x1"),

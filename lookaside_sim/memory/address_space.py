@@ -131,10 +131,6 @@ class Memory:
         self._arenas[base >> self._region_shift] = arena
         return arena
 
-    def arena_at(self, address: int) -> Arena | None:
-        """The arena whose region holds an address, mapped or not."""
-        return self._arenas.get(address >> self._region_shift)
-
     def watch_page(self, number: int, watcher: Callable[[], None]) -> None:
         """Have a function called after every write into a page."""
         self._watchers[number] = watcher
@@ -168,6 +164,14 @@ class Memory:
         for page in range(start >> PAGE_SHIFT, ((start + size - 1) >> PAGE_SHIFT) + 1):
             self._structures.setdefault(page, []).append(structure)
 
+    def take_over(self, old: Structure, new: Structure) -> None:
+        """Have another object stand for the structure at an address."""
+        for page in range(
+            old.address >> PAGE_SHIFT, ((old.address + old.image_size - 1) >> PAGE_SHIFT) + 1
+        ):
+            here = self._structures[page]
+            here[here.index(old)] = new
+
     def is_unmapped(self, address: int, size: int) -> bool:
         """Whether no byte of the range is mapped."""
         end = address + size
@@ -179,9 +183,18 @@ class Memory:
                     return False
         return True
 
-    def holds_page_of(self, address: int) -> bool:
-        """Whether an address lies in a mapped page of a pool."""
-        return self._page_at(address) is not None
+    def is_mapped(self, address: int, size: int) -> bool:
+        """Whether every byte of a range is mapped."""
+        end = address + size
+        while address < end:
+            structure = self.structure_at(address)
+            if structure is not None:
+                address = structure.address + structure.image_size
+            elif self._page_at(address) is not None:
+                address = (address | PAGE_MASK) + 1
+            else:
+                return False
+        return True
 
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""

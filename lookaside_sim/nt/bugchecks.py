@@ -9,7 +9,7 @@ class BugCheckCode(IntEnum):
     """Stop codes of the modeled routines.
 
     Source:
-        [doc] Bug Check Code Reference; spec/pool.md section 6.
+        [doc] Bug Check Code Reference; docs/sources.md, pool section 6.
     """
 
     #: current IRQL, new IRQL, 0, 0: KeRaiseIrql to a lower level.
@@ -21,7 +21,7 @@ class BugCheckCode(IntEnum):
     BAD_POOL_HEADER = 0x19
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50
-    #: P1 is the kind of misuse: 6 and 7 already freed, 8 and 9 IRQL, 0xA tag,
+    #: P1 is the kind of misuse: 7 already freed (6, its twin, is not used here), 8 and 9 IRQL, 0xA tag,
     #: 0x46 invalid address, 0x9A must succeed, 0x9B tag 0, 0x9C tag 'BIG '.
     BAD_POOL_CALLER = 0xC2
     #: address, IRQL, 0 read / 1 write, code address: fault while walking the free lists.

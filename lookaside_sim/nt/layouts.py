@@ -1,8 +1,8 @@
 """Sizes, offsets and address ranges of one machine: x64 or x86.
 
 Source:
-    [header] wdm.h (WDK, mingw-w64) and public symbol layouts; spec/lookaside.md section 1,
-    spec/pool.md section 3. The address ranges are this simulator's choice: system space,
+    [header] wdm.h (WDK, mingw-w64) and public symbol layouts; docs/sources.md, lists section 1,
+    docs/sources.md, pool section 3. The address ranges are this simulator's choice: system space,
     wide apart, so that an address tells what it belongs to.
 """
 

@@ -114,7 +114,7 @@ class PoolTag(int):
             characters of 0x20 to 0x7E.
 
     Source:
-        [doc] ExAllocatePoolWithTag, Tag parameter; spec section "Common rules".
+        [doc] ExAllocatePoolWithTag, Tag parameter; docs/sources.md, pool section 2.
     """
 
     __slots__ = ()

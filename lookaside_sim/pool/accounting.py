@@ -6,7 +6,7 @@ frees from the back (``side[-units]``), and the totals are computed when somebod
 allocations, which have no size in units, are counted apart.
 
 Source:
-    spec/pool.md section 5.1 (POOL_TRACKER_TABLE; charged bytes are those of the block,
+    docs/sources.md, pool section 5.1 (POOL_TRACKER_TABLE; charged bytes are those of the block,
     header included).
 """
 

@@ -9,7 +9,7 @@ Glossary, used throughout the pool manager:
 * list ``i`` holds free blocks of ``i + 1`` units.
 
 Source:
-    spec/pool.md section 3 (ListHeads; a free block of k units is on ListHeads[k-1]).
+    docs/sources.md, pool section 3 (ListHeads; a free block of k units is on ListHeads[k-1]).
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class PoolDescriptor:
 
         Raises:
             BugCheck: BAD_POOL_HEADER (3) when one does not; DRIVER_CORRUPTED_EXPOOL or
-                PAGE_FAULT_IN_NONPAGED_AREA when a link leads to unmapped memory.
+                PAGE_FAULT_IN_NONPAGED_AREA when the entry itself is not mapped.
         """
         words = self.arena.words
         shift = self._pointer_shift
@@ -244,16 +244,17 @@ class PoolDescriptor:
     def stop_damaged(self, entry: int) -> NoReturn:
         """Stop for an entry whose links are unsound.
 
-        Works out what following them runs into, reading as the processor would.
+        Choice: a link that leads to unmapped memory is as damaged as any other; what cannot
+        be read back is reported as 0. Only an entry that is itself unmapped is a fault.
 
         Raises:
             BugCheck: as `unlink` describes.
         """
         size = self._memory.arch.pointer_size
-        flink = self._follow(entry)
-        back_from_next = self._follow(flink + size)
-        blink = self._follow(entry + size)
-        back_from_previous = self._follow(blink)
+        if not self._memory.is_mapped(entry, 2 * size):
+            self.fault(entry, write=False)
+        back_from_next = self._read_back(self._memory.read_pointer(entry) + size)
+        back_from_previous = self._read_back(self._memory.read_pointer(entry + size))
         self._stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_FREE_LINK_DAMAGED, entry, back_from_next, back_from_previous),
@@ -261,12 +262,9 @@ class PoolDescriptor:
             f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}",
         )
 
-    def _follow(self, address: int) -> int:
-        size = self._memory.arch.pointer_size
-        address &= (1 << self._memory.arch.address_bits) - 1
-        for byte in (address, address + size - 1):
-            if self._memory.is_unmapped(byte, 1):
-                self.fault(byte, write=False)
+    def _read_back(self, address: int) -> int:
+        if not self._memory.is_mapped(address, self._memory.arch.pointer_size):
+            return 0
         return self._memory.read_pointer(address)
 
     def fault(self, address: int, *, write: bool) -> NoReturn:

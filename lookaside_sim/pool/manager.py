@@ -8,7 +8,7 @@ Flow of an allocation: route (type to pool) → checks → free list, else fresh
 header → accounting. A free: header → checks → accounting → merge → free list, or page back.
 
 Source:
-    spec/pool.md sections 1 to 3 and 5.1; each choice the spec leaves open is marked
+    docs/sources.md, pool sections 1 to 3 and 5.1; each choice the spec leaves open is marked
     "Choice" where it is made.
 """
 
@@ -92,6 +92,11 @@ PoolPlan: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, tuple
 """What every request of one type, size and tag needs: the pool; the highest IRQL at which it
 can take the hot path; units of its block; BlockSize and PoolType in place for the header;
 bytes at the block's end not asked for; the tag and the side of its row; type and size."""
+
+
+def _shown(tag: int) -> str:
+    protected = " (Protected)" if tag & PROTECTED_POOL else ""
+    return f"{PoolTag(tag)!s}{protected}"
 
 
 @attrs.frozen
@@ -263,7 +268,7 @@ class PoolManager:
             TypeError, ValueError: an argument no caller could pass.
 
         Source:
-            [doc] ExAllocatePoolWithTag; spec/pool.md sections 2 and 3.
+            [doc] ExAllocatePoolWithTag; docs/sources.md, pool sections 2 and 3.
         """
         # Requests repeat: look the whole request up before looking at its parts.
         plan = None
@@ -310,7 +315,7 @@ class PoolManager:
             TypeError, ValueError: an argument no caller could pass.
 
         Source:
-            [doc] ExFreePoolWithTag; spec/pool.md section 3, "Free order".
+            [doc] ExFreePoolWithTag; docs/sources.md, pool section 3, "Free order".
         """
         if type(address) is not int:
             bits = self._memory.arch.address_bits
@@ -860,8 +865,8 @@ class PoolManager:
             self._kernel.stop(
                 BugCheckCode.BAD_POOL_CALLER,
                 (_WRONG_TAG, address, owner, tag),
-                f"the block at {address:#x} has the tag {PoolTag(owner)!s} and was freed"
-                f" with {PoolTag(tag)!s}",
+                f"the block at {address:#x} has the tag {_shown(owner)} and was freed"
+                f" {f'with {_shown(tag)}' if tag else 'without a tag'}",
             )
 
     def _stop_unless_next_agrees(self, address: int, units: int) -> None:
@@ -930,7 +935,10 @@ class PoolManager:
         first = memory.big_pages.get(address >> PAGE_SHIFT)
         if first is not None:
             big = self._big[first << PAGE_SHIFT]
-            if address < big.address + big.size:
+            used = big.pages << PAGE_SHIFT
+            if big.tail_units:
+                used += (big.tail_units << self._unit_shift) - (1 << PAGE_SHIFT)
+            if address < big.address + used:
                 return PoolAllocation(
                     address=big.address,
                     size=big.size,

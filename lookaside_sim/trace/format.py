@@ -29,7 +29,6 @@ VERSION: Final = 1
 TIME_UNIT: Final = "us"
 
 _GZIP_SUFFIX: Final = ".gz"
-_OPS: Final = ("init", "alloc", "free", "flush", "delete", "irql")
 _LIST_FIELDS: Final = frozenset({"t", "op", "list"})
 _FIELDS: Final = {
     "init": frozenset({"t", "op", "list", "size", "tag", "pool", "flags", "depth"}),
@@ -342,7 +341,7 @@ def _complain(found: dict[str, Any], name: str, line: int) -> None:
     op = found.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
         problem = f"{op!r}" if "op" in found else "missing"
-        raise TraceError(name, line, "op", f"{problem}: give one of {', '.join(_OPS)}")
+        raise TraceError(name, line, "op", f"{problem}: give one of {', '.join(_FIELDS)}")
     for field in found:
         if field not in _FIELDS[op]:
             raise TraceError(

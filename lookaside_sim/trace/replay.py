@@ -10,6 +10,7 @@ import attrs
 from lookaside_sim.errors import NtStatusError, TraceError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
 from lookaside_sim.trace.format import Event
 
@@ -102,6 +103,7 @@ def replay(
     kernel.check_running()
     by_size: dict[int, LookasideList] = {}
     for size in dict.fromkeys(lookaside):
+        unsigned("lookaside size", size, 32)
         each = LookasideList(kernel, f"heap-{size}")
         each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
         by_size[size] = done.lists[each.name] = each
@@ -135,7 +137,7 @@ def replay(
                     address = owner.allocate()
                 else:
                     done.pool_calls += 1
-                    address = _allocate(pool.allocate, event, name)
+                    address = _allocate(kernel, event, name)
             except NtStatusError:
                 address = None
             if address is None:
@@ -172,16 +174,27 @@ def replay(
     return done
 
 
-def _allocate(
-    allocate: Callable[[PoolType, int, PoolTag], int | None], event: Event, name: str
-) -> int | None:
+def _allocate(kernel: Kernel, event: Event, name: str) -> int | None:
     if event.size is None:
         raise TraceError(name, event.line, "size", "missing: 'alloc' without a list needs it")
-    pool = PoolType.NonPagedPool if event.pool is None else event.pool
-    try:
-        return allocate(pool, event.size, NONE_TAG if event.tag is None else event.tag)
-    except ValueError as error:
-        raise TraceError(name, event.line, "pool", str(error)) from None
+    _check_widths(kernel, event, name)
+    pool_type = PoolType.NonPagedPool if event.pool is None else event.pool
+    if not kernel.pool.serves(int(pool_type)):
+        raise TraceError(
+            name, event.line, "pool", f"pool type {int(pool_type):#x}: no pool serves it"
+        )
+    tag = NONE_TAG if event.tag is None else event.tag
+    return kernel.pool.allocate(pool_type, event.size, tag)
+
+
+def _check_widths(kernel: Kernel, event: Event, name: str) -> None:
+    """Refuse a number that its C type cannot hold."""
+    for field, bits in (("size", kernel.arch.address_bits), ("flags", 32), ("pool", 32)):
+        value = getattr(event, field)
+        if value is not None and int(value) >> bits:
+            raise TraceError(
+                name, event.line, field, f"{int(value)}: give 0 to {(1 << bits) - 1}"
+            )
 
 
 def _find(done: Replay, event: Event, name: str) -> LookasideList:
@@ -196,19 +209,16 @@ def _initialize(done: Replay, event: Event, name: str) -> None:
     if not event.list or event.size is None:
         field = "size" if event.list else "list"
         raise TraceError(name, event.line, field, "missing: 'init' needs it")
+    _check_widths(done.kernel, event, name)
     found = done.lists.get(event.list)
     made = LookasideList(done.kernel, event.list) if found is None else found
-    try:
-        status = made.initialize(
-            pool_type=PoolType.NonPagedPool if event.pool is None else event.pool,
-            size=event.size,
-            tag=NONE_TAG if event.tag is None else event.tag,
-            flags=event.flags or 0,
-            depth=event.depth or 0,
-        )
-    except ValueError as error:
-        field = str(error).split()[0]
-        raise TraceError(name, event.line, field, str(error)) from None
+    status = made.initialize(
+        pool_type=PoolType.NonPagedPool if event.pool is None else event.pool,
+        size=event.size,
+        tag=NONE_TAG if event.tag is None else event.tag,
+        flags=event.flags or 0,
+        depth=event.depth or 0,
+    )
     if not status.is_success:
         field = _FIELD_OF_STATUS[status]
         raise TraceError(

@@ -158,14 +158,19 @@ class TestFaults:
             0x1000,
         ):
             assert kernel.memory.is_unmapped(address, 1)
-            assert not kernel.memory.holds_page_of(address)
-        assert kernel.memory.holds_page_of(allocate(kernel, 1))
+            assert not kernel.memory.is_mapped(address, 1)
+        assert kernel.memory.is_mapped(allocate(kernel, 1), 1)
 
-    def test_arena_at_knows_the_region_of_an_address(self) -> None:
+    def test_a_range_is_mapped_when_all_of_it_is(self) -> None:
         kernel = Kernel()
-        paged = kernel.pool.paged
-        assert kernel.memory.arena_at(paged.base + 123456789) is paged.arena
-        assert kernel.memory.arena_at(0x1000) is None
+        big = allocate(kernel, 5 * PAGE_SIZE)
+        assert kernel.memory.is_mapped(big, 5 * PAGE_SIZE)
+        assert kernel.memory.is_mapped(big + PAGE_SIZE - 1, 2)
+        assert not kernel.memory.is_mapped(big, 5 * PAGE_SIZE + 1)
+        first, second = LookasideList(kernel), LookasideList(kernel)
+        assert second.address == first.address + first.image_size
+        assert kernel.memory.is_mapped(first.address + 8, first.image_size)
+        assert not kernel.memory.is_mapped(second.address + 8, second.image_size)
 
 
 class TestPoolBytes:

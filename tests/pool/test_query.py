@@ -43,9 +43,10 @@ def test_a_big_block_has_the_size_asked_for(arch: str) -> None:
     assert found == PoolAllocation(
         address, 0x79E8, PoolTag(TAG), PoolType.PagedPool, 8 * PAGE_SIZE
     )
-    for inside in (address + 1, address + PAGE_SIZE, address + 0x79E7):
+    end = address + -(-0x79E8 // kernel.arch.pool_header.unit) * kernel.arch.pool_header.unit
+    for inside in (address + 1, address + PAGE_SIZE, address + 0x79E7, end - 1):
         assert kernel.pool.query(inside) == found
-    assert kernel.pool.query(address + 0x79E8) is None
+    assert kernel.pool.query(end) is None  # the Frag unit
     assert kernel.pool.query(address - 1) is None
 
 
