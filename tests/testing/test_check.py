@@ -146,7 +146,7 @@ def test_a_long_failing_program_is_reduced() -> None:
     program = [Create(48), *[Allocate(3), Free(1), Tick(2), FreeAt(1)] * 12]
     found = shrink_program(Fifo, program)
     assert found is not None
-    assert len(found.program) == 5
+    assert found.program == [Create(), Allocate(2), Free(2), Allocate()]
     assert shrink_program(ReferenceList, program) is None
 
 
@@ -170,10 +170,29 @@ def test_steps_beside_each_other_become_one() -> None:
     found = shrink_program(ForgetsEighth, single, level="memory")
     assert found is not None
     assert found.program == [Create(), Allocate(8), Free(8, oldest=True), Delete()]
+
+
+def test_single_allocations_and_frees_become_rounds() -> None:
+    class ForgetsEighthAlone(Passthrough):
+        """Goes wrong only when no other entry is live."""
+
+        live = alone = 0
+
+        def allocate(self) -> int | None:
+            self.live += 1
+            return super().allocate()
+
+        def free(self, address: int) -> None:
+            self.live -= 1
+            self.alone += not self.live
+            if self.live or self.alone % 8:
+                super().free(address)
+
     pairs: list[Step] = [step for _ in range(12) for step in (Allocate(), Free())]
-    found = shrink_program(ForgetsEighth, pairs, level="memory")
+    found = shrink_program(ForgetsEighthAlone, pairs, level="memory")
     assert found is not None
-    assert found.program == [Create(), AllocateFree(8), Delete()]
+    # The eighth is the entry that is freed at the end.
+    assert found.program[:3] == [Create(), AllocateFree(7), Allocate()]
 
 
 def test_a_size_that_matters_is_kept() -> None:
@@ -205,7 +224,7 @@ def test_sixteen_bit_counters_are_found_without_help() -> None:
 
     found = difference(Short)
     assert len(found.program) <= 3
-    assert found.actual["total_allocates"] == 0
+    assert found.expected["total_allocates"] != found.actual["total_allocates"]
 
 
 def test_flush_order_is_checked_on_request() -> None:
