@@ -26,7 +26,7 @@ from lookaside_sim.testing.steps import (
 
 __all__ = ["check_allocator", "shrink_program"]
 
-_SHRINKING_CALLS: Final = 600_000
+_SHRINKING_CALLS: Final = 300_000
 """Calls of the allocator to spend on shrinking: seconds at the very most. Calls and not
 seconds, so that the report is the same on a slow machine."""
 

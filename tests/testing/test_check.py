@@ -298,3 +298,35 @@ def test_hypothesis_and_pytest_are_not_needed() -> None:
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", script], check=True, cwd=root, timeout=60)
+
+
+def test_results_that_are_no_addresses_are_reported() -> None:
+    class Text(ReferenceList):
+        def more(self) -> int | None:
+            entry = super().more()
+            return None if entry is None else str(entry)  # type: ignore[return-value]
+
+    class Nothing(ReferenceList):
+        def more(self) -> int | None:
+            return None
+
+    class GivesUp(Passthrough):
+        def allocate(self) -> int | None:
+            return None
+
+    class Raises(ReferenceList):
+        def free(self, address: int) -> None:
+            raise KeyError(address)
+
+    for factory, level, what in (
+        (Text, "lookaside", "neither an int nor None"),
+        (Nothing, "lookaside", "although there was memory"),
+        (GivesUp, "memory", "no memory was ever refused"),
+        (Raises, "lookaside", "raised KeyError"),
+    ):
+        assert what in difference(factory, level).what
+
+
+def test_a_step_for_several_lists_is_refused() -> None:
+    with pytest.raises(ValueError, match="no step for a single allocator"):
+        run_program(ReferenceList, [Create(), Create()])
