@@ -40,6 +40,9 @@ void *list_allocate(struct list *list)
         return entry;
     }
     list->allocate_misses++;
+#ifdef SHIFT /* an entry that begins inside of its block */
+    return (char *)list->allocate(list->size) + SHIFT;
+#endif
     return list->allocate(list->size);
 }
 
@@ -75,8 +78,12 @@ void list_flush(struct list *list)
 
 void list_delete(struct list *list)
 {
+    void (*release)(void *) = list->release;
     list_flush(list);
-    list->release(list);
+    release(list);
+#ifdef DOUBLE_DELETE
+    release(list);
+#endif
 }
 
 static void scan(struct list *list)

@@ -96,3 +96,25 @@ def test_a_process_that_ends_is_reported(process: ProcessFactory) -> None:
 
     with pytest.raises(AllocatorDifference, match="ended with exit code 0"):
         run_program(ends, [Allocate(), Free()])
+
+
+@needs_compiler
+def test_a_library_that_gives_back_what_it_does_not_own_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(AllocatorDifference, match="no live block") as caught:
+        check_allocator(compiled(tmp_path, "-DDOUBLE_DELETE"), max_examples=60)
+    assert len(caught.value.program) <= 10
+
+
+@needs_compiler
+def test_a_library_that_returns_the_inside_of_a_block_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(AllocatorDifference, match="not aligned"):
+        check_allocator(compiled(tmp_path, "-DSHIFT=8"), max_examples=60)
+
+
+@needs_compiler
+def test_a_library_that_cannot_create_is_reported(tmp_path: Path) -> None:
+    library = compiled(tmp_path)
+    backend = Backend(32)
+    backend.refuse_next = 1
+    with pytest.raises(MemoryError, match="create returned NULL"):
+        library(backend, 32)
