@@ -13,6 +13,7 @@ from typing import Final, NoReturn, TextIO
 from lookaside_sim import __version__, windbg
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.testing.commands import add_commands
 from lookaside_sim.trace import Replay, Trace, load, replay
 
 EXIT_OK: Final = 0
@@ -97,6 +98,7 @@ def _build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print Current Depth 0, as WinDbg does on x64, not the true depth",
     )
+    add_commands(commands)
     return parser
 
 

@@ -1,0 +1,231 @@
+"""The steps of a program: what a test does with an allocator, as plain values.
+
+A program is a list of steps. A step names a live entry by its place in the order of
+allocation, never by address, so every program stays valid when steps are taken out of it:
+what no longer has an entry to work on does nothing. Bulk steps ("allocate 75") are one step,
+because a rule about 75 allocations in 3 seconds is best shown by two lines, not by 78.
+
+The repr of a step is the source that makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import attrs
+from attrs import validators
+
+__all__ = [
+    "Allocate",
+    "AllocateEachSecond",
+    "AllocateFree",
+    "Create",
+    "Delete",
+    "Fail",
+    "Flush",
+    "Free",
+    "FreeAt",
+    "FreeForeign",
+    "FreeTwice",
+    "FreeWrongList",
+    "Program",
+    "SetCounters",
+    "SetIrql",
+    "Step",
+    "Tick",
+    "WriteAfterFree",
+    "format_program",
+    "is_misuse",
+]
+
+_positive = [validators.instance_of(int), validators.ge(1)]
+_natural = [validators.instance_of(int), validators.ge(0)]
+
+
+@attrs.frozen(repr=False)
+class Step:
+    """Base of all steps; its repr leaves out what is the default."""
+
+    def __repr__(self) -> str:
+        shown = []
+        by_position = True
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if value == field.default:
+                by_position = False
+            elif by_position and not field.kw_only:
+                shown.append(repr(value))
+            else:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@attrs.frozen(repr=False)
+class Create(Step):
+    """Initialize a lookaside list; its number is how many were created before.
+
+    Attributes:
+        size: bytes of an entry.
+        pool_type: pool the entries come from, as a number.
+        tag: pool tag, 4 bytes in memory order.
+        flags: as ExInitializeLookasideListEx takes them.
+        depth: likewise.
+    """
+
+    size: int = attrs.field(default=32, validator=_natural)
+    pool_type: int = attrs.field(default=0, validator=_natural, kw_only=True, converter=int)
+    tag: bytes = attrs.field(default=b"tseT", kw_only=True, converter=bytes)
+    flags: int = attrs.field(default=0, validator=_natural, kw_only=True)
+    depth: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Allocate(Step):
+    """Allocate ``count`` entries and keep them."""
+
+    count: int = attrs.field(default=1, validator=_positive)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Free(Step):
+    """Free ``count`` live entries: the newest ones first, or the oldest first."""
+
+    count: int = attrs.field(default=1, validator=_positive)
+    oldest: bool = attrs.field(default=False, kw_only=True)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class FreeAt(Step):
+    """Free one live entry: number ``index`` in order of allocation, modulo how many live."""
+
+    index: int = attrs.field(default=0, validator=_natural)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class AllocateFree(Step):
+    """Allocate an entry and free it again, ``count`` times."""
+
+    count: int = attrs.field(default=1, validator=_positive)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class AllocateEachSecond(Step):
+    """Allocate ``count`` entries and keep them, then let a second pass, ``seconds`` times."""
+
+    count: int = attrs.field(default=1, validator=_positive)
+    seconds: int = attrs.field(default=1, validator=_positive)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Flush(Step):
+    """Flush the list."""
+
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Delete(Step):
+    """Delete the list, whatever entries are still held; later steps on it do nothing."""
+
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Tick(Step):
+    """Let whole seconds pass, each with one run of the balance set manager."""
+
+    seconds: int = attrs.field(default=1, validator=_positive)
+
+
+@attrs.frozen(repr=False)
+class Fail(Step):
+    """From now on the memory under the allocator refuses the next ``count`` requests."""
+
+    count: int = attrs.field(default=1, validator=_positive)
+
+
+@attrs.frozen(repr=False)
+class SetCounters(Step):
+    """Set all counters, and what the last scan saw of them, to one value.
+
+    The way to the wrap of a ULONG: four thousand million calls are too many for a test.
+    """
+
+    value: int = attrs.field(
+        default=0xFFFF_FFFF, validator=[*_natural, validators.le(0xFFFF_FFFF)]
+    )
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class SetIrql(Step):
+    """Run what follows at this IRQL, by number."""
+
+    level: int = attrs.field(default=0, validator=[*_natural, validators.le(15)])
+
+
+# --- misuse: what a correct program never does ------------------------------------------
+
+
+@attrs.frozen(repr=False)
+class FreeTwice(Step):
+    """Free the newest live entry, then free it again."""
+
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class FreeWrongList(Step):
+    """Free the newest live entry of one list to another."""
+
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+    to: int = attrs.field(default=1, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class FreeForeign(Step):
+    """Free a pool block to a list that did not hand it out."""
+
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class WriteAfterFree(Step):
+    """Free the newest live entry, then overwrite its first pointer."""
+
+    value: int = attrs.field(default=0, validator=_natural)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+_MISUSE = (FreeTwice, FreeWrongList, FreeForeign, WriteAfterFree)
+
+Program: TypeAlias = list[Step]
+"""What strategies draw, harnesses run and reports show."""
+
+
+def is_misuse(step: Step) -> bool:
+    """Whether a step breaks the contract of lookaside lists.
+
+    Args:
+        step: any step.
+    """
+    return isinstance(step, _MISUSE)
+
+
+def format_program(program: Iterable[Step], indent: str = "    ") -> str:
+    """Write a program as source, one step a line.
+
+    Args:
+        program: its steps.
+        indent: put before every line.
+
+    Returns:
+        Lines that each end in a comma, joined by newlines.
+    """
+    return "\n".join(f"{indent}{step!r}," for step in program)

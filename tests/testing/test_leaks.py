@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim.testing import LeakError, LeakTracker
+from lookaside_sim.trace import Recording, record
+
+TAG = b"tset"
+
+
+def made(kernel: Kernel, name: str = "test!List") -> LookasideList:
+    lookaside = LookasideList(kernel, name)
+    lookaside.initialize(size=32, tag=TAG)
+    return lookaside
+
+
+def test_entries_blocks_and_lists_are_reported_with_their_place() -> None:
+    kernel = Kernel()
+    before = kernel.pool.allocate(PoolType.NonPagedPool, 8, TAG)
+    with LeakTracker(kernel) as tracker:
+        lookaside = made(kernel)
+        entry = lookaside.allocate()
+        block = kernel.pool.allocate(PoolType.PagedPool, 48, TAG)
+        leaks = tracker.leaks()
+        assert [leak.address for leak in leaks] == [entry, block, None]
+        assert all("test_leaks.py:" in leak.where for leak in leaks)
+        with pytest.raises(LeakError) as caught:
+            tracker.check()
+        text = str(caught.value)
+        assert f"entry {entry:#x} of <LookasideList test!List" in text
+        assert "PagedPool tset block" in text
+        assert 'Lookaside "test!List" @' in text
+        lookaside.free(entry)
+        kernel.pool.free(block)
+        lookaside.delete()
+        tracker.check()
+    kernel.pool.free(before)
+    assert kernel.observer is None
+
+
+def test_entries_left_on_a_list_deleted_unheard_are_found_by_the_pool() -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker:
+        kernel.observe(None)
+        lookaside = made(kernel)
+        assert lookaside.allocate() is not None
+        lookaside.delete()
+        (leak,) = tracker.leaks()
+    assert str(leak) == "1 pool blocks were not freed"
+
+
+def test_addresses_are_described_by_where_they_come_from() -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker:
+        lookaside = made(kernel)
+        entry = lookaside.allocate()
+        assert entry is not None
+        live = tracker.describe(entry)
+        lookaside.free(entry)
+        freed = tracker.describe(entry)
+    assert live is not None
+    assert "allocated at" in live
+    assert "freed at" not in live
+    assert freed is not None
+    assert "freed at" in freed
+    assert tracker.describe(1) is None
+    assert tracker.lists == [lookaside]
+
+
+def test_another_observer_hears_everything_too() -> None:
+    def use(kernel: Kernel) -> None:
+        lookaside = made(kernel)
+        entry = lookaside.allocate()
+        lookaside.free(entry)
+        kernel.pool.free(kernel.pool.allocate(PoolType.NonPagedPool, 8, TAG))
+        kernel.tick(2)
+        kernel.raise_irql(2)
+        lookaside.flush()
+        lookaside.delete()
+
+    alone, behind = Kernel(), Kernel()
+    with record(alone) as expected:
+        use(alone)
+    heard = Recording()
+    with LeakTracker(behind, heard):
+        use(behind)
+    assert heard.events == expected.events
