@@ -16,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim.testing import run_operations
+from lookaside_sim.testing.programs import RandomChoices, draw_program
+from lookaside_sim.testing.steps import Create
 from lookaside_sim.trace import load, replay
 
 TAG = b"Bnch"
@@ -111,6 +114,16 @@ def ticks(rounds: int) -> tuple[float, float]:
     return statistics.median(found[False]), statistics.median(found[True])
 
 
+def program_of_fifty_steps() -> float:
+    """Milliseconds of running a generated program of 50 steps on the simulator."""
+    choices = RandomChoices(random.Random(1))
+    programs = [[Create(), *draw_program(choices, 50)] for _ in range(60)]
+    start = time.perf_counter_ns()
+    for program in programs:
+        run_operations(program)
+    return (time.perf_counter_ns() - start) / len(programs) / 1e6
+
+
 def bytes_per_block() -> float:
     """Resident bytes for each of many live blocks, the caller's list and ints included."""
 
@@ -145,6 +158,7 @@ def main(rounds: int) -> None:
         print(f"  {name:20} {ns:7.0f} {statistics.median(r for _, r in values):9.2f}")
     idle, busy = ticks(rounds)
     print(f"tick over {LISTS:,} lists    {idle:.1f} ms idle, {busy:.1f} ms all used")
+    print(f"program of 50 steps      {program_of_fifty_steps():.2f} ms")
     start = time.perf_counter()
     done = replay(load(REDIS), lookaside=(24, 16))
     print(

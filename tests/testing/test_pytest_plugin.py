@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -241,12 +242,13 @@ def test_unittest_classes_have_the_kernel(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=2, errors=1)
 
 
-def test_it_works_with_xdist(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
-    pytester.makepyfile(LEAKY + "\ndef test_clean(lookaside_kernel):\n    pass\n")
-    result = pytester.runpytest_subprocess("-n", "2")
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*mine!Entries*was not freed*"])
+if find_spec("xdist") is not None:  # the extra does not bring it, the group "test" does
+
+    def test_it_works_with_xdist(pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(LEAKY + "\ndef test_clean(lookaside_kernel):\n    pass\n")
+        result = pytester.runpytest_subprocess("-n", "2")
+        result.assert_outcomes(passed=2, errors=1)
+        result.stdout.fnmatch_lines(["*mine!Entries*was not freed*"])
 
 
 def test_asking_for_what_this_version_lacks_is_an_error(pytester: pytest.Pytester) -> None:
