@@ -409,9 +409,10 @@ class LookasideList:
         held = self._held
         if held < self._depth:
             links = self._links
-            if type(entry) is int and (entry in links or self._memory.cache(entry)):
-                links[entry] = self._first
-                self._first = entry
+            # What is no int is in no cache, and told apart there: no type check on a hit.
+            if entry in links or self._memory.cache(entry):
+                links[entry] = self._first  # type: ignore[index]
+                self._first = entry  # type: ignore[assignment]
                 self._held = held + 1
                 self._total_frees += 1
                 return

@@ -296,7 +296,7 @@ class Memory:
 
     # --- the link cache ------------------------------------------------------------------
 
-    def cache(self, entry: int) -> bool:
+    def cache(self, entry: int | None) -> bool:
         """Cache the word at an address if a live block starts there; the word stays.
 
         A list takes links from the cache as they are. Whoever asks must be about to write a
@@ -307,7 +307,7 @@ class Memory:
         """
         if entry in self.links:
             return True
-        if not self.caching or entry < 0:
+        if not self.caching or type(entry) is not int or entry < 0:
             return False
         found = self._page_at(entry)
         if found is None:
