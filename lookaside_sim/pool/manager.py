@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 PAGED_BIT: Final = 0x1
 MUST_SUCCEED_BIT: Final = 0x2
 RAISE_BIT: Final = 0x10
-SESSION_BIT: Final = 0x20
 NX_BIT: Final = 0x200
 ZERO_BIT: Final = 0x400
 

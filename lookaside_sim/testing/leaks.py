@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import Final, Self
 
 import attrs
@@ -86,12 +85,7 @@ class LeakTracker:
         self.kernel.observe(self)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self.kernel.observer is self and self.kernel.bugcheck is None:
             self.kernel.observe(None)
 
