@@ -218,7 +218,7 @@ def ExFreePool2(
     kernel = current_kernel()
     kernel.check_running()
     if ExtendedParameters or ExtendedParametersCount:
-        kernel.manage_pool().stop_bad_parameters(P)
+        kernel.pool.stops.extended_parameters(P)
     kernel.pool.free(P, Tag)
 
 

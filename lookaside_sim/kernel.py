@@ -7,15 +7,16 @@ free entries in `memory` on a hit, `pool` on a miss → pages in `memory`. Flow 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Final, NoReturn, Self, cast
+from typing import Final, NoReturn, Self
 
 from lookaside_sim.drivers import Driver, Drivers
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.kernel_objects import KernelObjects
 from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.steps import ListSteps, Step
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.nt.arguments import unsigned
@@ -25,16 +26,18 @@ from lookaside_sim.nt.types import Irql
 from lookaside_sim.observer import Observer
 from lookaside_sim.pool import PoolManager
 from lookaside_sim.pool.check import check_pools
-from lookaside_sim.pool.ledger import BlockLedger, BlockRecord
-from lookaside_sim.pool.managed import ManagedPool
+from lookaside_sim.pool.ledger import BlockLedger, BlockRecord, LedgerLayer
+from lookaside_sim.pool.parking import ParkingLayer
+from lookaside_sim.pool.quota import QuotaLayer
 from lookaside_sim.pool.small_lists import SmallPoolLists
 from lookaside_sim.processes import Processes
 from lookaside_sim.registry import Registry
 from lookaside_sim.routines import Routines
-from lookaside_sim.sanitizer import Sanitizer
+from lookaside_sim.sanitizer import SanitizedList, Sanitizer
 from lookaside_sim.system_lists import SystemLists
 from lookaside_sim.tuning import MINIMUM_DEPTH, SCAN_PERIOD
 from lookaside_sim.verifier.checks import Violation
+from lookaside_sim.verifier.layers import SpecialPoolLayer, VerifierLayer
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
@@ -44,6 +47,27 @@ _MIB: Final = 1 << 20
 _DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
+
+
+class Untold:
+    """What happens inside is part of a call that is told, and is not told itself.
+
+    One for each kernel; it may be entered again inside.
+    """
+
+    __slots__ = ("_kernel", "_outer")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._outer: list[Observer | None] = []
+
+    def __enter__(self) -> None:
+        kernel = self._kernel
+        self._outer.append(kernel.observer)
+        kernel.observer = None
+
+    def __exit__(self, *exception: object) -> None:
+        self._kernel.observer = self._outer.pop()
 
 
 class IrqlScope:
@@ -142,10 +166,12 @@ class Kernel:
         self.bugcheck: BugCheck | None = None
         self.minimum_lookaside_depth = MINIMUM_DEPTH
         self.observer: Observer | None = None
+        self.reached: Callable[[ListSteps, Step], None] | None = None
         self.seconds = 0
         self.gate = 0
         """The current IRQL, or a value above every IRQL once the machine has stopped: one
         compare on the pool's paths answers both questions."""
+        self.untold = Untold(self)
         self._irql = 0
         self._phase = 0
         self._tokens: list[Token[Kernel | None]] = []
@@ -172,10 +198,13 @@ class Kernel:
         self._scanned_set = 0
         self._system_lists: SystemLists | None = None
         self.sanitizer = Sanitizer(self) if sanitizer else None
+        self.list_kind: type[LookasideList] = SanitizedList if sanitizer else LookasideList
+        """What `LookasideList` makes on this machine."""
         self.drivers = Drivers(self)
         self.processes = Processes(self)
         self.objects = KernelObjects(self)
         self.ledger: BlockLedger | None = None
+        self._quota: QuotaLayer | None = None
         self.small_pool_lists: SmallPoolLists | None = None
         self.pending_frees: dict[str, list[int]] | None = None
         if delayed_free:
@@ -184,7 +213,7 @@ class Kernel:
         if small_pool_lists:
             self.small_pool_lists = SmallPoolLists(self)
         if small_pool_lists or delayed_free:
-            self.manage_pool()
+            self.pool.requests.put(ParkingLayer(self))
         if track_pool:
             self.keep_ledger()
         if verifier is not None:
@@ -234,28 +263,35 @@ class Kernel:
         self.check_running()
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
-        self.keep_ledger()
-        self.verification = Verification(self, verifier)
+        ledger = self.keep_ledger()
+        verification = self.verification = Verification(self, verifier)
+        requests = self.pool.requests
+        requests.put(VerifierLayer(self, verification, ledger))
+        if verification.special_pool is not None:
+            special = SpecialPoolLayer(self, verification, verification.special_pool)
+            requests.put(special)
+            self.pool.add_outside(verification.special_pool.base, special)
         self.minimum_lookaside_depth = 0
         for lookaside in self.lookaside_lists:
             lookaside.disable()
 
-    def manage_pool(self) -> ManagedPool:
-        """Let the pool do more than the plain pool does; see `lookaside_sim.pool.managed`.
+    def manage_pool(self) -> PoolManager:
+        """The pool."""
+        return self.pool
 
-        Returns:
-            `pool`, from now on of that class.
-        """
-        pool = self.pool
-        if not isinstance(pool, ManagedPool):
-            pool.__class__ = ManagedPool
-        return cast("ManagedPool", pool)
-
-    def keep_ledger(self) -> None:
+    def keep_ledger(self) -> BlockLedger:
         """Tell from now on who allocated each block where."""
-        self.manage_pool()
         if self.ledger is None:
             self.ledger = BlockLedger()
+            self.pool.requests.put(LedgerLayer(self, self.ledger))
+        return self.ledger
+
+    def keep_quota(self) -> QuotaLayer:
+        """Give quota back from now on when a billed block is freed."""
+        if self._quota is None:
+            self._quota = QuotaLayer(self)
+            self.pool.requests.put(self._quota)
+        return self._quota
 
     @property
     def system_lists(self) -> SystemLists:
@@ -605,15 +641,6 @@ class Kernel:
             self.memory.stop_caching()
         else:
             self.memory.caching = True
-
-    @contextmanager
-    def unobserved(self) -> Iterator[None]:
-        """Do not report what happens inside: it is part of a call that is reported."""
-        observer, self.observer = self.observer, None
-        try:
-            yield
-        finally:
-            self.observer = observer
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))

@@ -24,9 +24,9 @@ import attrs
 
 from lookaside_sim.call_sites import calling_site
 from lookaside_sim.errors import SanitizerError, SanitizerKind
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.lookaside.initialize import ListSettings
 from lookaside_sim.nt.layouts import PAGE_SHIFT
-from lookaside_sim.nt.types import PoolTag
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
@@ -190,27 +190,15 @@ class SanitizedList(LookasideList):
         """The entries that callers hold."""
         return frozenset(self._live)
 
-    def set_up(
+    def _set_up(
         self,
-        *,
-        pool_type: int,
-        size: int,
-        tag: PoolTag,
-        maximum_depth: int,
-        allocate_ex: int,
-        free_ex: int,
+        settings: ListSettings,
+        allocate: AllocateRoutine | None,
+        free: FreeRoutine | None,
     ) -> None:
-        """Write every field; see `LookasideList.set_up`."""
-        super().set_up(
-            pool_type=pool_type,
-            size=size,
-            tag=tag,
-            maximum_depth=maximum_depth,
-            allocate_ex=allocate_ex,
-            free_ex=free_ex,
-        )
-        self._ceiling = 1 if pool_type & 1 else 2
-        self._entry_size = size
+        super()._set_up(settings, allocate, free)
+        self._ceiling = 1 if settings.pool_type & 1 else 2
+        self._entry_size = settings.size
         self._live.clear()
 
     def allocate(self) -> int | None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
 from lookaside_sim.call_sites import CallSite
 from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.pool.requests import Layer, Order
 
 if TYPE_CHECKING:
     from lookaside_sim.drivers import Driver
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.pool.plans import PoolPlan
 
 LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
@@ -123,6 +126,37 @@ class BlockLedger:
     def owned_by(self, driver: Driver | None) -> Iterator[BlockRecord]:
         """The live blocks of one driver, oldest first."""
         return (record for record in self.live.values() if record.owner is driver)
+
+
+class LedgerLayer(Layer):
+    """Takes note of each request that was served.
+
+    Args:
+        kernel: the machine.
+        ledger: gets the notes.
+    """
+
+    __slots__ = ("_kernel", "_ledger")
+
+    order: ClassVar[Order] = Order.LEDGER
+
+    def __init__(self, kernel: Kernel, ledger: BlockLedger) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Serve, then take note."""
+        address = self.below.allocate(plan)
+        if address:
+            drivers, (pool_type, size, _, _) = self._kernel.drivers, plan[7]
+            site = drivers.call_site()
+            self._ledger.add(address, size, plan[5], pool_type, drivers.current, site)
+        return address
+
+    def free(self, address: int, tag: int = 0) -> None:
+        """Free, then take note."""
+        self.below.free(address, tag)
+        self._ledger.remove(address, self._kernel.drivers.call_site())
 
 
 def leak_table(leaks: tuple[BlockRecord, ...]) -> str:

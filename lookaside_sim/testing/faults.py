@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec
 
 from lookaside_sim.errors import AllocError, NtStatusError
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.pool.manager import PoolManager, PoolPlan
+from lookaside_sim.pool.blocks import exhausted
+from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.pool.requests import Layer, Order
 from lookaside_sim.testing.leaks import LeakTracker
 
 P = ParamSpec("P")
@@ -23,6 +25,21 @@ __all__ = ["FaultInjector", "fail_each_allocation", "with_each_fault"]
 
 EXPECTED_FAILURES: Final = (AllocError, NtStatusError, MemoryError)
 """Exceptions with which code may answer a refused allocation."""
+
+
+class _FaultLayer(Layer):
+    """Lies over every request to the pools of a kernel."""
+
+    __slots__ = ("_injector",)
+
+    order: ClassVar[Order] = Order.FAULTS
+
+    def __init__(self, injector: FaultInjector) -> None:
+        self._injector = injector
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Refuse the request, or hand it on."""
+        return exhausted(plan) if self._injector.refuses() else self.below.allocate(plan)
 
 
 class FaultInjector:
@@ -47,7 +64,8 @@ class FaultInjector:
         self._chosen: set[int] = set()
         self._always = False
         self._suspended = 0
-        self._install()
+        self._layer = _FaultLayer(self)
+        kernel.pool.requests.put(self._layer)
 
     def fail(self, number: int) -> None:
         """Refuse one request.
@@ -93,7 +111,7 @@ class FaultInjector:
 
     def remove(self) -> None:
         """Leave the kernel as it was."""
-        self.kernel.pool.__class__ = self._original
+        self.kernel.pool.requests.take_off(self._layer)
 
     def refuses(self) -> bool:
         """Count one request and decide about it."""
@@ -105,27 +123,6 @@ class FaultInjector:
         self._chosen.discard(self.requests)
         self.refused += 1
         return True
-
-    def _install(self) -> None:
-        """Take over the one method of the pool that every request comes through.
-
-        The pool manager has slots and no seam for this, and a check there would cost every
-        user of the simulator; an object may change to a class of the same layout.
-        """
-        injector = self
-        original: type[PoolManager] = type(self.kernel.pool)
-
-        class FaultyPoolManager(original):  # type: ignore[misc, valid-type]
-            __slots__ = ()
-
-            def allocate_planned(self, plan: PoolPlan) -> int:
-                if injector.refuses():
-                    injector.kernel.check_running()
-                    return self._exhausted(*plan[7], plan[0])  # type: ignore[no-any-return]
-                return original.allocate_planned(self, plan)
-
-        self._original = original
-        self.kernel.pool.__class__ = FaultyPoolManager
 
     @staticmethod
     def _check_positive(name: str, value: int) -> None:

@@ -1,0 +1,243 @@
+"""The fields of a LOOKASIDE_LIST_EX, and the bytes they are.
+
+GENERAL_LOOKASIDE_POOL, of which the system's own lists are made, has the same fields.
+
+Source:
+    docs/sources.md, lists section 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from lookaside_sim.nt.layouts import Architecture
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
+
+_SEQUENCE_BITS: Final = {8: 48, 4: 16}  # by pointer size
+
+
+class ListFields:
+    """The fields of one structure as plain attributes.
+
+    Counters only grow here; they are cut to 32 bits where they are read.
+
+    Args:
+        arch: whose layout it has.
+    """
+
+    __slots__ = (
+        "_allocate_ex",
+        "_allocate_misses",
+        "_blink",
+        "_depth",
+        "_first",
+        "_flink",
+        "_free_ex",
+        "_free_misses",
+        "_future",
+        "_held",
+        "_last_allocate_misses",
+        "_last_total_allocates",
+        "_maximum_depth",
+        "_reserved",
+        "_sequence_base",
+        "_size",
+        "_tag",
+        "_total_allocates",
+        "_total_frees",
+        "_type",
+        "arch",
+    )
+
+    arch: Architecture
+    _first: int
+    _held: int
+    _sequence_base: int
+    _reserved: int
+    _depth: int
+    _maximum_depth: int
+    _total_allocates: int
+    _allocate_misses: int
+    _total_frees: int
+    _free_misses: int
+    _type: int
+    _tag: int
+    _size: int
+    _allocate_ex: int
+    _free_ex: int
+    _flink: int
+    _blink: int
+    _last_total_allocates: int
+    _last_allocate_misses: int
+    _future: tuple[int, ...]
+
+    def __init__(self, arch: Architecture) -> None:
+        self.arch = arch
+        self.set_fields(bytes(arch.lookaside_size))
+
+    # --- as bytes ------------------------------------------------------------------------
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of the structure."""
+        return self.arch.lookaside_size
+
+    def store_image(self) -> bytes:
+        """Render the fields as the structure's bytes."""
+        arch = self.arch
+        if arch.pointer_size == 8:
+            head = (self._held | self._sequence << 16).to_bytes(8, "little")
+            head += (self._first | self._reserved).to_bytes(8, "little")
+        else:
+            head = (self._first | self._held << 32 | self._sequence << 48).to_bytes(8, "little")
+        return head + arch.lookaside_list.pack(
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates & ULONG_MASK,
+            self._allocate_misses & ULONG_MASK,
+            self._total_frees & ULONG_MASK,
+            self._free_misses & ULONG_MASK,
+            self._type,
+            self._tag,
+            self._size,
+            self._allocate_ex,
+            self._free_ex,
+            self._flink,
+            self._blink,
+            self._last_total_allocates & ULONG_MASK,
+            self._last_allocate_misses & ULONG_MASK,
+            *self._future,
+        )
+
+    def set_fields(self, image: bytes) -> None:
+        """Take every field from the structure's bytes."""
+        arch = self.arch
+        (
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates,
+            self._allocate_misses,
+            self._total_frees,
+            self._free_misses,
+            self._type,
+            self._tag,
+            self._size,
+            self._allocate_ex,
+            self._free_ex,
+            self._flink,
+            self._blink,
+            self._last_total_allocates,
+            self._last_allocate_misses,
+            *future,
+        ) = arch.lookaside_list.unpack_from(image, arch.slist_header_size)
+        self._future = tuple(future)
+        low = int.from_bytes(image[:8], "little")
+        if arch.pointer_size == 8:
+            high = int.from_bytes(image[8:16], "little")
+            self._held = low & USHORT_MASK
+            self._first = high & ~arch.next_entry_lost_bits
+            self._reserved = high & arch.next_entry_lost_bits
+            sequence = low >> 16
+        else:
+            self._first = low & ULONG_MASK
+            self._held = low >> 32 & USHORT_MASK
+            self._reserved = 0
+            sequence = low >> 48
+        self._sequence_base = sequence - (self._total_frees - self._free_misses)
+
+    @property
+    def _sequence(self) -> int:
+        """Sequence of the SLIST header: one more with every push, wrapping.
+
+        Every counted free that did not miss is a push, so the hot path has one store less.
+        """
+        pushes = self._sequence_base + self._total_frees - self._free_misses
+        return pushes & (1 << _SEQUENCE_BITS[self.arch.pointer_size]) - 1
+
+    # --- as values -----------------------------------------------------------------------
+
+    def _now(self) -> ListFields:
+        """The fields as they are now, wherever they lie."""
+        return self
+
+    @property
+    def total_allocates(self) -> int:
+        """TotalAllocates: allocate calls, as a ULONG."""
+        return self._now()._total_allocates & ULONG_MASK
+
+    @property
+    def allocate_misses(self) -> int:
+        """AllocateMisses: allocate calls that found the list empty, as a ULONG."""
+        return self._now()._allocate_misses & ULONG_MASK
+
+    @property
+    def total_frees(self) -> int:
+        """TotalFrees: free calls, as a ULONG."""
+        return self._now()._total_frees & ULONG_MASK
+
+    @property
+    def free_misses(self) -> int:
+        """FreeMisses: free calls that found the list full, as a ULONG."""
+        return self._now()._free_misses & ULONG_MASK
+
+    @property
+    def last_total_allocates(self) -> int:
+        """LastTotalAllocates: TotalAllocates at the last depth scan."""
+        return self._now()._last_total_allocates & ULONG_MASK
+
+    @property
+    def last_allocate_misses(self) -> int:
+        """LastAllocateMisses: AllocateMisses at the last depth scan."""
+        return self._now()._last_allocate_misses & ULONG_MASK
+
+    @property
+    def depth(self) -> int:
+        """Depth: entries the list may hold now."""
+        return self._now()._depth
+
+    @property
+    def maximum_depth(self) -> int:
+        """MaximumDepth: ceiling of the depth; 0xFFFF marks a disabled list."""
+        return self._now()._maximum_depth
+
+    @property
+    def current_depth(self) -> int:
+        """ListHead.Depth: entries on the list now."""
+        return self._now()._held
+
+    @property
+    def first(self) -> int:
+        """ListHead.Next: address of the newest free entry, 0 for none."""
+        return self._now()._first
+
+    @property
+    def size(self) -> int:
+        """Size: bytes of an entry, the minimum applied."""
+        return self._now()._size
+
+    @property
+    def tag(self) -> PoolTag:
+        """Tag of the entries."""
+        return PoolTag(self._now()._tag)
+
+    @property
+    def type(self) -> PoolType:
+        """Type: the pool type with the flags' bits merged in."""
+        return PoolType(self._now()._type)
+
+    @property
+    def allocate_ex(self) -> int:
+        """AllocateEx: address of the allocate routine."""
+        return self._now()._allocate_ex
+
+    @property
+    def free_ex(self) -> int:
+        """FreeEx: address of the free routine."""
+        return self._now()._free_ex
+
+    @classmethod
+    def of_image(cls, arch: Architecture, image: bytes) -> Self:
+        """The fields that some bytes are."""
+        found = cls(arch)
+        found.set_fields(image)
+        return found

@@ -1,0 +1,551 @@
+"""The lookaside list that users hold: its hot path, and its life.
+
+How the hot path stays short: the fields are plain attributes, kept exact, and the words with
+the links are reached through `Memory.links`. A hit is taken only when the entry's word is
+cached there; anything else (an empty or full list, an entry the pool did not make, a list
+that lies in somebody else's memory, a stopped machine) falls through to `steps`, which does
+the same on memory.
+
+Invariant, while nothing flushed the list and every entry came from it::
+
+    current depth == (total frees - free misses) - (total allocates - allocate misses)
+
+Source:
+    docs/sources.md, lists sections 1 to 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Self
+
+from lookaside_sim.errors import InvariantError, NtStatusError
+from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.initialize import ListSettings, settings_or_status
+from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.steps import ListSteps
+from lookaside_sim.nt.arguments import integer, unsigned
+from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
+from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.pool.manager import PoolManager
+    from lookaside_sim.pool.plans import PoolPlan
+    from lookaside_sim.pool.requests import Requests
+
+AllocateRoutine = Callable[[PoolType, int, PoolTag, "LookasideList"], int | None]
+"""A LookasideListAllocateEx routine: (pool type, bytes, tag, list) to an address or None."""
+FreeRoutine = Callable[[int, "LookasideList"], None]
+"""A LookasideListFreeEx routine: (entry, list)."""
+
+
+class LookasideList(ListSteps):
+    """A LOOKASIDE_LIST_EX in simulated memory, not yet initialized.
+
+    As a context manager it deletes itself on exit if it is still active.
+
+    Args:
+        kernel: the machine it lives on.
+        name: symbol at its address, as debuggers print it; may be empty.
+        address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
+            pool block (the structure is then part of that block), the address of a list that
+            is not active (the memory is the same), or any unmapped address outside the
+            pools. None takes the next place in a driver's zeroed data section.
+
+    Raises:
+        ValueError: the address is misaligned, already taken, or in a pool but not in it
+            entirely within one live block.
+        BugCheck: the machine has stopped.
+
+    Source:
+        [doc] LOOKASIDE_LIST_EX; docs/sources.md, lists section 1. Choice: a structure at an
+        unmapped address makes a new piece of zeroed driver data there.
+    """
+
+    __slots__ = ("_active", "_pool", "_requests", "address", "name")
+
+    address: int
+    name: str
+    _pool: PoolManager
+    _requests: Requests
+    _plan: PoolPlan | None
+    _plain_free: bool
+    _active: bool
+
+    def __new__(
+        cls, kernel: Kernel, name: str = "", address: int | None = None
+    ) -> LookasideList:
+        """Make a list of the kind that the machine has."""
+        return object.__new__(kernel.list_kind if cls is LookasideList else cls)
+
+    def __init__(self, kernel: Kernel, name: str = "", address: int | None = None) -> None:
+        kernel.check_running()
+        arch = kernel.arch
+        if address is None:
+            place: InMemory | None = None
+            address = kernel.place_in_image(arch.lookaside_size)
+        else:
+            address = unsigned("address", address, arch.address_bits)
+            place = _place_at(kernel, address)
+        self._begin(kernel, name, address, place)
+        there = self._memory.structure_at(address)
+        if place is not None:
+            self.rest()
+        elif isinstance(there, LookasideList) and there.address == address:
+            self._take_over(there)
+        else:
+            self._memory.attach(self)
+
+    def _begin(self, kernel: Kernel, name: str, address: int, place: InMemory | None) -> None:
+        self._kernel = kernel
+        self._memory = kernel.memory
+        self._links = kernel.memory.links
+        self._pool = kernel.pool
+        self._requests = kernel.pool.requests
+        self._place = place
+        self._active = False
+        self.name = name
+        self.address = address
+        ListFields.__init__(self, kernel.arch)
+        self._prepare_misses()
+
+    @classmethod
+    def over_memory(cls, kernel: Kernel, address: int) -> LookasideList:
+        """Take whatever lies at an address for a list, as code that follows a link does."""
+        found = cls.__new__(cls, kernel)
+        found._begin(kernel, "", address, InMemory(kernel, address))
+        return found
+
+    def _take_over(self, old: LookasideList) -> None:
+        """Become the object for the structure of an inactive list, bytes and all."""
+        if old.is_active:
+            raise ValueError(f"address {self.address:#x}: the active list {old!r} is there")
+        image = old.store_image()
+        self._memory.take_over(old, self)
+        self.load_image(image)
+        old.move_out(InMemory(self._kernel, self.address))
+
+    def move_out(self, place: InMemory) -> None:
+        """From now on the fields lie elsewhere."""
+        self._place = place
+        self.rest()
+
+    # --- initialize ----------------------------------------------------------------------
+
+    def initialize(
+        self,
+        *,
+        pool_type: PoolType | int = PoolType.NonPagedPool,
+        size: int,
+        tag: TagLike,
+        flags: int = 0,
+        depth: int = 0,
+        allocate: AllocateRoutine | None = None,
+        free: FreeRoutine | None = None,
+    ) -> NtStatus:
+        """Initialize the list, as ExInitializeLookasideListEx does.
+
+        On success the structure is written whole and appended to the system-wide list of
+        nonpaged or paged lookaside lists. On failure nothing is written.
+
+        Args:
+            pool_type: pool the entries come from.
+            size: bytes an entry must have; raised to one pointer. The field keeps 32 bits,
+                which nothing checks: 4 GiB become 0.
+            tag: pool tag of the entries.
+            flags: EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL (1),
+                EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE (2) or 0.
+            depth: 0, or 256 to 1024 for the MaximumDepth (documented as "always zero").
+            allocate: called with (pool type, bytes, tag, list) when the list is empty; None
+                for ExAllocatePoolWithTag.
+            free: called with (entry, list) when the list is full, and by flush and delete;
+                None for ExFreePool.
+
+        Returns:
+            STATUS_SUCCESS, or, checked in this order, STATUS_INVALID_PARAMETER_8 (depth),
+            STATUS_INVALID_PARAMETER_5 (flags), STATUS_INVALID_PARAMETER_4 (pool type).
+
+        Raises:
+            TypeError, ValueError: an argument no caller could pass.
+            BugCheck: KERNEL_SECURITY_CHECK_FAILURE (3) when the system-wide list's end is
+                corrupt.
+
+        Source:
+            [doc] ExInitializeLookasideListEx; docs/sources.md, lists section 3.
+        """
+        kernel = self._kernel
+        kernel.check_running()
+        pool_type = unsigned("pool_type", pool_type, 32)
+        size = unsigned("size", size, kernel.arch.pointer_size * 8)
+        flags = unsigned("flags", flags, 32)
+        depth = integer("depth", depth)
+        tag = PoolTag(tag)
+        for role, routine in (("allocate", allocate), ("free", free)):
+            if routine is not None and not callable(routine):
+                raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")
+
+        if kernel.verification is not None:
+            kernel.verification.check_list_size(self, size)
+        settings = settings_or_status(
+            kernel.arch, pool_type=pool_type, size=size, tag=tag, flags=flags, depth=depth
+        )
+        if isinstance(settings, NtStatus):
+            return settings
+        self._set_up(settings, allocate, free)
+        return NtStatus.STATUS_SUCCESS
+
+    def initialize_older(
+        self,
+        *,
+        pool_type: int,
+        size: int,
+        tag: TagLike,
+        allocate: AllocateRoutine | None = None,
+        free: FreeRoutine | None = None,
+    ) -> None:
+        """Initialize the list as the older N and Paged families do: nothing is checked.
+
+        Args:
+            pool_type: the pool type with the flags OR-ed in.
+            size: bytes of an entry; no minimum applies.
+            tag: pool tag.
+            allocate: as for `initialize`.
+            free: as for `initialize`.
+
+        Raises:
+            TypeError, ValueError: an argument no caller could pass.
+
+        Source:
+            [doc] ExInitializeNPagedLookasideList, ExInitializePagedLookasideList;
+            docs/sources.md, lists section 5.
+        """
+        kernel = self._kernel
+        kernel.check_running()
+        size = unsigned("size", size, kernel.arch.pointer_size * 8)
+        if kernel.verification is not None:
+            kernel.verification.check_list_size(self, size)
+        settings = ListSettings(unsigned("pool_type", pool_type, 32), size, PoolTag(tag))
+        self._set_up(settings, allocate, free)
+
+    def _set_up(
+        self,
+        settings: ListSettings,
+        allocate: AllocateRoutine | None,
+        free: FreeRoutine | None,
+    ) -> None:
+        """Write every field and append the list to its system-wide list."""
+        kernel = self._kernel
+        if kernel.verification is not None:
+            kernel.verification.check_list_initialize(self)
+        if self._place is not None:
+            self._place.fetch(self)  # finds out whether the memory is still there
+        flink, blink = self._flink, self._blink
+        self.set_fields(bytes(kernel.arch.lookaside_size))
+        # Inserting is what writes the links. Those of a list that is active still lead into
+        # the system-wide list meanwhile.
+        self._flink, self._blink = flink, blink
+        self._depth = kernel.minimum_lookaside_depth
+        self._maximum_depth = settings.maximum_depth if self._depth else DISABLED_MAXIMUM_DEPTH
+        self._type = settings.pool_type
+        self._size = settings.size & ULONG_MASK
+        self._tag = int(settings.tag)
+        self._allocate_ex = kernel.routines.allocate_address(allocate)
+        self._free_ex = kernel.routines.free_address(free)
+        self._prepare_misses()
+        if self._place is not None:
+            self._place.put_back(self)
+        kernel.registry.insert(self, paged=bool(settings.pool_type & 1))
+        self._active = True
+        kernel.drivers.list_initialized(self)
+        if kernel.drivers.owner_of(self) is not None:
+            self._plan = None  # what it allocates belongs to its driver: see _allocate_slowly
+        if kernel.observer is not None:
+            kernel.observer.list_initialized(self)
+
+    # --- allocate and free ---------------------------------------------------------------
+
+    def allocate(self) -> int | None:
+        """Take the newest free entry, or ask the allocate routine for one.
+
+        Counts one allocate and, when the list was empty, one miss, whether or not the
+        routine had memory. The entry is not initialized: its first pointer is the old link,
+        the rest as its last owner left it.
+
+        Returns:
+            The entry's address; None when the routine returned NULL.
+
+        Raises:
+            NtStatusError: STATUS_INSUFFICIENT_RESOURCES, when the list was made with
+                RAISE_ON_FAIL and the pool is exhausted. The call is counted.
+            BugCheck: what the pool stops for on a miss; PAGE_FAULT_IN_NONPAGED_AREA when a
+                forged link is followed, or the list was never initialized.
+
+        Source:
+            [doc] ExAllocateFromLookasideListEx; docs/sources.md, lists sections 2 and 4.
+        """
+        held = self._held
+        if held:
+            entry = self._first
+            try:
+                self._first = self._links[entry]
+            except KeyError:
+                return self._allocate_slowly()
+            self._held = held - 1
+            self._total_allocates += 1
+            return entry
+        if not self._first and self._plan is not None and self._memory.caching:
+            # An empty list with the default routine, on a running machine nobody listens to.
+            self._total_allocates += 1
+            self._allocate_misses += 1
+            return self._requests.top.allocate(self._plan) or None
+        return self._allocate_slowly()
+
+    def free(self, entry: int | None) -> None:
+        """Give an entry back: onto the list, or to the free routine when the list is full.
+
+        Counts one free and, when the list was full, one miss. Nothing checks that the entry
+        came from this list, or that it is not on it already.
+
+        Args:
+            entry: its address.
+
+        Raises:
+            BugCheck: what the pool stops for when the list is full;
+                PAGE_FAULT_IN_NONPAGED_AREA when the entry's first pointer cannot be written.
+            TypeError, ValueError: no address at all; nothing is counted.
+
+        Source:
+            [doc] ExFreeToLookasideListEx; docs/sources.md, lists sections 2 and 4.
+        """
+        held = self._held
+        if held < self._depth:
+            links = self._links
+            # What is no int is in no cache, and told apart there: no type check on a hit.
+            if entry in links or self._memory.cache(entry):
+                links[entry] = self._first  # type: ignore[index]
+                self._first = entry  # type: ignore[assignment]
+                self._held = held + 1
+                self._total_frees += 1
+                return
+        elif type(entry) is int and self._plain_free and self._memory.caching:
+            # A full list with the default routine, on a running machine nobody listens to.
+            self._total_frees += 1
+            self._free_misses += 1
+            try:
+                self._requests.top.free(entry)
+                return
+            except ValueError:
+                # No address: nothing is counted, and the slow path says what is wrong.
+                self._total_frees -= 1
+                self._free_misses -= 1
+        self._free_slowly(entry)
+
+    def _allocate_slowly(self) -> int | None:
+        drivers = self._kernel.drivers
+        if drivers.all and not drivers.running:
+            owner = drivers.owner_of(self)
+            if owner is not None:
+                with owner:
+                    return self._allocate_slowly()
+        observer = self._kernel.observer
+        if observer is None:
+            return self._allocate_in_steps()
+        entry = None
+        try:
+            entry = self._allocate_in_steps()
+        except NtStatusError:
+            observer.list_allocated(self, None)  # it is counted, so it is told
+            raise
+        observer.list_allocated(self, entry)
+        return entry
+
+    def _free_slowly(self, entry: int | None) -> None:
+        kernel = self._kernel
+        if kernel.bugcheck is not None:
+            kernel.check_running()
+        where = 0 if entry is None else unsigned("entry", entry, kernel.arch.address_bits)
+        self._free_in_steps(where)
+        if kernel.observer is not None:
+            kernel.observer.list_freed(self, where)
+
+    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
+        kernel = self._kernel
+        if routine == kernel.routines.default_allocate:
+            plan = kernel.pool.plan(pool_type, size, tag)
+            if self._place is None:
+                self._plan = plan
+            return self._requests.top.allocate(plan) or None
+        allocate = kernel.routines.allocate_routine(routine)
+        with kernel.untold:
+            return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+
+    def _call_free(self, routine: int, entry: int) -> None:
+        kernel = self._kernel
+        if routine == kernel.routines.default_free:
+            self._requests.top.free(entry)
+            return
+        free = kernel.routines.free_routine(routine)
+        with kernel.untold:
+            free(entry, self)
+
+    # --- flush and delete ----------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Take all free entries off at once and give each, newest first, to the free routine.
+
+        No counter changes.
+
+        Raises:
+            BugCheck: what the free routine stops for.
+
+        Source:
+            [doc] ExFlushLookasideListEx; docs/sources.md, lists section 5.
+        """
+        self._flush()
+        if self._kernel.observer is not None:
+            self._kernel.observer.list_flushed(self)
+
+    def delete(self) -> None:
+        """Unlink the list from its system-wide list, then flush it.
+
+        The fields stay as they were. Entries that callers hold are not touched.
+
+        Raises:
+            BugCheck: KERNEL_SECURITY_CHECK_FAILURE (3) when the neighbors no longer point at
+                this list: it was deleted before, or its links are overwritten.
+
+        Source:
+            [doc] ExDeleteLookasideListEx; docs/sources.md, lists section 5.
+        """
+        kernel = self._kernel
+        kernel.check_running()
+        if kernel.verification is not None:
+            kernel.verification.check_list_delete(self)
+        kernel.registry.remove(self)
+        kernel.drivers.list_deleted(self)
+        self._active = False
+        self._flush()
+        if self._kernel.observer is not None:
+            self._kernel.observer.list_deleted(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # After a stop there is nothing left to delete on, and the stop is on its way up.
+        if self._active and self._kernel.bugcheck is None:
+            self.delete()
+
+    # --- what it is ----------------------------------------------------------------------
+
+    def _now(self) -> ListFields:
+        place = self._place
+        return self if place is None else place.fields()
+
+    @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        routines = self._kernel.routines
+        return (
+            self.allocate_ex == routines.default_allocate
+            and self.free_ex == routines.default_free
+        )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the list was initialized and not yet deleted."""
+        return self._active
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in memory that somebody else owns."""
+        return self._place is not None
+
+    @property
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+        place = self._place
+        return self._flink if place is None or place.links_are_known else None
+
+    def __bytes__(self) -> bytes:
+        """The structure as it lies in memory."""
+        place = self._place
+        return self.store_image() if place is None else place.look()
+
+    def __repr__(self) -> str:
+        state = "active" if self._active else "inactive"
+        label = f" {self.name}" if self.name else ""
+        place = self._place
+        if place is not None and not place.is_mapped:
+            return f"<LookasideList{label} @ {self.address:#x} not mapped>"
+        return (
+            f"<LookasideList{label} @ {self.address:#x} {self.tag!s}"
+            f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
+        )
+
+    def entries(self) -> Iterator[int]:
+        """The free entries, newest first, as the links in memory give them.
+
+        Raises:
+            InvariantError: the chain does not end.
+        """
+        entry, seen = self.first, set[int]()
+        while entry:
+            if entry in seen:
+                raise InvariantError(
+                    f"the free entries of {self!r} run in a ring at {entry:#x}"
+                )
+            seen.add(entry)
+            yield entry
+            entry = self._as_next_entry(self._memory.read_pointer(entry))
+
+    def check(self) -> None:
+        """Verify the list's invariants.
+
+        The chain has as many entries as the header says; each lies in a live pool block with
+        room for an entry; the fields are in their ranges.
+
+        Raises:
+            InvariantError: the first one that does not hold.
+        """
+        entries = list(self.entries())
+        if len(entries) != self.current_depth:
+            raise InvariantError(
+                f"{self!r} says it has {self.current_depth} entries and has {len(entries)}"
+            )
+        for entry in entries:
+            block = self._pool.find(entry)
+            if block is None or entry + self.size > block.address + block.size:
+                raise InvariantError(
+                    f"the free entry {entry:#x} of {self!r} is in no live block"
+                )
+        if self.maximum_depth != DISABLED_MAXIMUM_DEPTH and self.depth > self.maximum_depth:
+            raise InvariantError(f"{self!r}: depth is over maximum depth {self.maximum_depth}")
+
+    def lose_memory(self) -> None:
+        """The structure's memory is unmapped: from now on every use is a touch of it."""
+        self.move_out(InMemory(self._kernel, self.address, links_are_known=True))
+
+
+def _place_at(kernel: Kernel, address: int) -> InMemory | None:
+    """Decide whether a structure lies in a pool block or is driver data of its own.
+
+    Raises:
+        ValueError: it cannot lie there.
+    """
+    alignment = kernel.arch.lookaside_alignment
+    if address % alignment:
+        raise ValueError(
+            f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
+        )
+    if kernel.pool.descriptor_at(address) is None:
+        return None
+    size = kernel.arch.lookaside_size
+    block = kernel.pool.find(address)
+    if block is None or address + size > block.address + block.size:
+        raise ValueError(
+            f"address {address:#x}: the {size:#x} bytes there are not"
+            " inside one live pool block"
+        )
+    return InMemory(kernel, address)

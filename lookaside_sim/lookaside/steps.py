@@ -1,0 +1,258 @@
+"""Allocate, free and flush as NT runs them: step by step, on memory.
+
+Rule: whatever these routines touch, and in which order, is said here. `list` has a second
+telling of the two hits and the two plain misses, on plain attributes and in one go; it falls
+back to this one whenever anything is out of the ordinary, and a test holds both against each
+other.
+
+Between two steps another processor could come. Whoever wants to be there (a scheduler that
+runs processors against each other, a stepper that shows what happens inside a call) is told
+of each `Step` through `Kernel.reached`, and may take its time before it returns.
+
+The list trusts memory, as on NT: a link that was overwritten is followed, an entry freed
+twice is handed out twice. No case of misuse is special here.
+
+Source:
+    docs/sources.md, lists sections 2, 4 and 5.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
+from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.memory import Memory
+    from lookaside_sim.pool.plans import PoolPlan
+
+
+class Step(Enum):
+    """Where a routine stands."""
+
+    COUNT_READ = "read the counter"
+    COUNT_WRITTEN = "wrote the counter"
+    POPPED = "took the first entry off"
+    PUSHED = "put the entry in front"
+    MISS_COUNTED = "counted a miss"
+
+
+class ListSteps(ListFields):
+    """A list with the routines on memory. `LookasideList` is what users hold."""
+
+    __slots__ = ("_kernel", "_links", "_memory", "_place", "_plain_free", "_plan")
+
+    _kernel: Kernel
+    _memory: Memory
+    _links: dict[int, int]
+    _place: InMemory | None
+    _plan: PoolPlan | None
+    _plain_free: bool
+
+    def load_image(self, image: bytes) -> None:
+        """Take every field over from the structure's bytes."""
+        self._kernel.registry.forget_walks()
+        self.set_fields(image)
+        self._prepare_misses()
+
+    def _prepare_misses(self) -> None:
+        """Find out whether misses go straight to the pool."""
+        self._plain_free = self._free_ex == self._kernel.routines.default_free
+        self._plan = None  # made by the first miss, so that looking at a list plans nothing
+
+    def rest(self) -> None:
+        """Look empty and full at once, so that no call takes a hot path."""
+        self._held = 0
+        self._depth = 0
+        self._plain_free = False
+        self._plan = None
+
+    @abstractmethod
+    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
+        """Call the allocate routine at an address."""
+
+    @abstractmethod
+    def _call_free(self, routine: int, entry: int) -> None:
+        """Call the free routine at an address."""
+
+    # --- the routines, step by step --------------------------------------------------------
+
+    def _allocate_in_steps(self) -> int | None:
+        """ExAllocateFromLookasideListEx."""
+        kernel, place = self._kernel, self._place
+        if kernel.bugcheck is not None:
+            kernel.check_running()
+        reached = kernel.reached
+        if place is not None:
+            place.fetch(self)
+        count = self._total_allocates
+        if reached is not None:
+            reached(self, Step.COUNT_READ)
+        self._total_allocates = count + 1
+        if reached is not None:
+            reached(self, Step.COUNT_WRITTEN)
+        if self._first:
+            entry: int | None = self._pop()
+            if place is not None:
+                place.put_back(self)
+            if reached is not None:
+                reached(self, Step.POPPED)
+            return entry or None
+        self._allocate_misses += 1
+        routine_address = self._allocate_ex
+        pool_type, size, tag = self._type, self._size, self._tag
+        if place is not None:
+            place.put_back(self)
+        if reached is not None:
+            reached(self, Step.MISS_COUNTED)
+        return self._call_allocate(routine_address, pool_type, size, tag)
+
+    def _free_in_steps(self, entry: int) -> None:
+        """ExFreeToLookasideListEx."""
+        place = self._place
+        reached = self._kernel.reached
+        if place is not None:
+            place.fetch(self)
+        count = self._total_frees
+        if reached is not None:
+            reached(self, Step.COUNT_READ)
+        self._total_frees = count + 1
+        if reached is not None:
+            reached(self, Step.COUNT_WRITTEN)
+        if self._held >= self._depth:
+            self._free_misses += 1
+            routine_address = self._free_ex
+            if place is not None:
+                place.put_back(self)
+            if reached is not None:
+                reached(self, Step.MISS_COUNTED)
+            self._call_free(routine_address, entry)
+        else:
+            self._push(entry)
+            if place is not None:
+                place.put_back(self)
+            if reached is not None:
+                reached(self, Step.PUSHED)
+
+    def _flush(self) -> None:
+        """ExFlushLookasideListEx: all at once, then one by one."""
+        self._kernel.check_running()
+        place = self._place
+        if place is not None:
+            place.fetch(self)
+        entry = self._first
+        self._first = 0
+        self._held = 0
+        routine_address = self._free_ex
+        if place is not None:
+            place.put_back(self)
+        while entry:
+            link = self._links.get(entry)
+            if link is None:
+                link = self._memory.read_pointer(entry)
+            self._call_free(routine_address, entry)
+            entry = self._as_next_entry(link)
+
+    # --- the SLIST (docs/sources.md, lists section 2) -----------------------------------------
+
+    def _pop(self) -> int:
+        """InterlockedPopEntrySList on a list with a first entry."""
+        entry = self._first
+        link = self._links.get(entry)
+        if link is None:
+            link = self._memory.read_pointer(entry)
+        self._first = self._as_next_entry(link)
+        if self._first == link:
+            self._memory.cache(entry)
+        self._held = self._held - 1 & USHORT_MASK
+        return entry
+
+    def _push(self, entry: int) -> None:
+        """InterlockedPushEntrySList."""
+        self._memory.cache(entry)
+        self._sequence_base -= 1  # the free is counted already, and may still fault
+        if entry in self._links:
+            self._links[entry] = self._first
+        else:
+            self._memory.write_pointer(entry, self._first)
+        self._first = self._as_next_entry(entry)
+        self._held = self._held + 1 & USHORT_MASK
+        self._sequence_base += 1
+
+    def _as_next_entry(self, address: int) -> int:
+        """What remains of an address in the header: on x64 its low 4 bits have no room."""
+        return address & ~self.arch.next_entry_lost_bits
+
+    # --- what others write: the balance set manager, the verifier, the debugger --------------------
+
+    def adjust_depth(self, minimum_depth: int) -> None:
+        """One scan of the balance set manager: sample the counters, set the depth.
+
+        Args:
+            minimum_depth: the system's minimum, in entries.
+
+        Source:
+            docs/sources.md, lists section 6.
+        """
+        if self._place is not None:
+            self._place.fetch(self)
+        total = self._total_allocates
+        misses = self._allocate_misses
+        new_allocates = total - self._last_total_allocates
+        new_misses = misses - self._last_allocate_misses
+        # An untouched list at the minimum is a fixed point of the rule.
+        if new_allocates or new_misses or self._depth != minimum_depth:
+            self._last_total_allocates = total
+            self._last_allocate_misses = misses
+            self._depth = next_depth(
+                self._depth,
+                self._maximum_depth,
+                new_allocates & ULONG_MASK,
+                new_misses & ULONG_MASK,
+                SCAN_PERIOD,
+                minimum_depth,
+            )
+        if self._place is not None:
+            self._place.put_back(self)
+
+    def disable(self) -> None:
+        """Let the list hold nothing any more: Depth 0, MaximumDepth 0xFFFF."""
+        if self._place is not None:
+            self._place.fetch(self)
+        self._depth = 0
+        self._maximum_depth = DISABLED_MAXIMUM_DEPTH
+        if self._place is not None:
+            self._place.put_back(self)
+
+    def reset_counters(self) -> None:
+        """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""
+        self._kernel.check_running()
+        if self._place is not None:
+            self._place.fetch(self)
+        self._sequence_base = self._sequence
+        self._total_allocates = self._allocate_misses = 0
+        self._total_frees = self._free_misses = 0
+        self._last_total_allocates = self._last_allocate_misses = 0
+        if self._place is not None:
+            self._place.put_back(self)
+
+    def set_depth(self, depth: int) -> None:
+        """Write the field Depth, as the balance set manager and ``!lookaside ADDRESS 2`` do.
+
+        Args:
+            depth: entries, 0 to 65535.
+        """
+        self._kernel.check_running()
+        depth = unsigned("depth", depth, 16)
+        if self._place is not None:
+            self._place.fetch(self)
+        self._depth = depth
+        if self._place is not None:
+            self._place.put_back(self)

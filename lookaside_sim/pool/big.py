@@ -1,0 +1,228 @@
+"""Big allocations: whole pages, without a header, and what becomes of the last one's end.
+
+Source:
+    docs/sources.md, pool section 3 (big allocations).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from lookaside_sim.memory import Arena, Memory
+from lookaside_sim.memory.arena import BLOCKS
+from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
+from lookaside_sim.nt.types import PoolTag
+from lookaside_sim.pool.accounting import ALLOCS, FREES, TagTable
+from lookaside_sim.pool.blocks import (
+    FREE_TAG,
+    PAGE_ULONGS_MASK,
+    PAGE_ULONGS_SHIFT,
+    Blocks,
+    exhausted,
+)
+from lookaside_sim.pool.descriptor import PoolDescriptor
+from lookaside_sim.pool.plans import IN_USE, PAGED_BIT, TAG_MASK, ZERO_BIT, PoolPlan
+from lookaside_sim.pool.stops import PoolStops
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+
+_FRAGMENT_TAG: Final = PoolTag(b"Frag")
+_SMALLEST_BLOCK_UNITS: Final = 2
+
+
+@attrs.define(slots=True)
+class BigBlock:
+    """An entry of the big page table: an allocation in whole pages, without a header."""
+
+    address: int
+    size: int
+    tag: int
+    pool_type: int
+    pages: int
+    tail_units: int
+    """Units of the last page before the part handed back to the pool; 0 if none was."""
+
+
+class BigBlocks:
+    """The big page table of one kernel.
+
+    Args:
+        kernel: the machine.
+        memory: its address space.
+        tags: the tag table.
+        stops: what the pool stops for.
+        blocks: gets the end of a last page.
+        pools: the pools.
+
+    Attributes:
+        table: the live big allocations, by address.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_header_size",
+        "_kernel",
+        "_links",
+        "_memory",
+        "_pools_by_region",
+        "_region_shift",
+        "_size_mask",
+        "_stops",
+        "_tags",
+        "_type_shift",
+        "_ulong_shift",
+        "_unit_mask",
+        "_unit_shift",
+        "_units_per_page",
+        "table",
+    )
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        memory: Memory,
+        tags: TagTable,
+        stops: PoolStops,
+        blocks: Blocks,
+        pools: tuple[PoolDescriptor, ...],
+    ) -> None:
+        layout = memory.arch.pool_header
+        self._kernel = kernel
+        self._memory = memory
+        self._links = memory.links
+        self._tags = tags
+        self._stops = stops
+        self._blocks = blocks
+        self._header_size = layout.size
+        self._unit_shift = layout.unit_shift
+        self._unit_mask = layout.unit - 1
+        self._ulong_shift = layout.unit_shift - 2
+        self._size_mask = layout.size_mask
+        self._type_shift = layout.type_shift
+        self._units_per_page = layout.units_per_page
+        self._region_shift = memory.arch.pool_region_shift
+        self._pools_by_region = {pool.base >> self._region_shift: pool for pool in pools}
+        self.table: dict[int, BigBlock] = {}
+
+    def _write_header(
+        self, arena: Arena, at: int, previous: int, units: int, tag: int, block_type: int = 0
+    ) -> None:
+        """Write the header of the block whose body is at a position.
+
+        Args:
+            arena: where.
+            at: position of the body.
+            previous: PreviousSize.
+            units: BlockSize.
+            tag: PoolTag.
+            block_type: PoolType, 0 for a free block.
+        """
+        header_at = (at - self._header_size) >> 2
+        arena.ulongs[header_at] = previous | units << 16 | block_type << self._type_shift
+        arena.ulongs[header_at + 1] = tag
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Allocate whole pages and hand the unused end of the last one to the pool.
+
+        Choice: the tag is charged the bytes asked for, which is what the big page table
+        records; the end handed back is charged to whoever gets it.
+        """
+        pool, tag, (pool_type, size, _, _) = plan[0], plan[5], plan[7]
+        count = (size + PAGE_MASK) >> PAGE_SHIFT
+        first = pool.runs.take(count)
+        if not first:
+            return exhausted(plan)
+        memory = self._memory
+        pool.reach(first + count)
+        memory.reserve(pool.arena, first, count)
+        address = pool.base + (first << PAGE_SHIFT)
+        tail_units = self._hand_back_tail(pool, first + count - 1, size & PAGE_MASK)
+        self.table[address] = BigBlock(address, size, tag, pool_type, count, tail_units)
+        memory.big_blocks[address] = size
+        self._tags.count_big(pool.sides, tag & TAG_MASK, ALLOCS, size)
+        if pool_type & ZERO_BIT:
+            memory.write(address, bytes(size))
+        return address
+
+    def _hand_back_tail(self, pool: PoolDescriptor, page: int, used: int) -> int:
+        """Make the end of a page behind ``used`` bytes a ``Frag`` unit and a free block.
+
+        Choice: only when the free block can hold something, two units.
+
+        Returns:
+            Units in front of the ``Frag`` unit, 0 when nothing was handed back.
+        """
+        units = (used + self._unit_mask) >> self._unit_shift
+        rest = self._units_per_page - units - 1
+        if not used or rest < _SMALLEST_BLOCK_UNITS:
+            return 0
+        pool.arena.map(page, BLOCKS)
+        at = (page << PAGE_SHIFT) + (units << self._unit_shift) + self._header_size
+        self._write_header(pool.arena, at, 0, 1, _FRAGMENT_TAG, IN_USE | int(pool.paged))
+        at += 1 << self._unit_shift
+        self._write_header(pool.arena, at, 1, rest, FREE_TAG)
+        pool.insert_tail(pool.base + at, rest)
+        return units
+
+    def free(self, address: int, tag: int) -> bool:
+        """Free a big allocation.
+
+        Returns:
+            Whether one starts at the address.
+        """
+        big = self.table.get(address)
+        if big is None:
+            return False
+        self._free(big, tag)
+        return True
+
+    def _free(self, big: BigBlock, tag: int) -> None:
+        kernel = self._kernel
+        if kernel.gate > 2 or (kernel.gate > 1 and big.pool_type & PAGED_BIT):
+            self._stops.refuse_free_irql(big.address, big.pool_type)
+        self._stops.check_tag(big.address, big.tag, tag)
+        pool = self._pools_by_region[big.address >> self._region_shift]
+        arena = pool.arena
+        self._tags.count_big(pool.sides, big.tag & TAG_MASK, FREES, -big.size)
+        memory = self._memory
+        del self.table[big.address]
+        del memory.big_blocks[big.address]
+        first = (big.address - pool.base) >> PAGE_SHIFT
+        word = self._links.pop(big.address, None)
+        if word is not None:
+            arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
+        last = first + big.pages - 1
+        tail_state = arena.states[last]
+        cached = big.pages <= pool.cached_pages
+        memory.release(arena, first, big.pages, cached=cached)
+        if not big.tail_units:
+            pool.runs.give_back(first, big.pages)
+            return
+        # The last page stays as long as a block in its tail is in use.
+        # Choice: its front becomes a block, which is freed together with the Frag unit.
+        arena.states[last] = tail_state
+        units = big.tail_units + 1
+        header_at = last << PAGE_ULONGS_SHIFT
+        entry = big.address + (last - first << PAGE_SHIFT) + self._header_size
+        behind = arena.ulongs[header_at + (units << self._ulong_shift)]
+        if not behind >> self._type_shift:
+            behind >>= 16
+            if behind > 1:
+                pool.unlink(entry + (units << self._unit_shift))
+            units += behind
+        if units == self._units_per_page:
+            arena.unmap(last, 1, cached=cached)
+            pool.runs.give_back(first, big.pages)
+            return
+        pool.runs.give_back(first, big.pages - 1)  # a single page never has a tail
+        behind_at = header_at + (units << self._ulong_shift)
+        if header_at ^ behind_at > PAGE_ULONGS_MASK:
+            self._blocks.check_mapped_behind(pool, behind_at)
+            units &= self._size_mask
+        self._write_header(arena, entry - pool.base, 0, units, FREE_TAG)
+        arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
+        if units > 1:
+            pool.insert_head(entry, units)

@@ -1,0 +1,114 @@
+"""The one way into the blocks of the pools: what every list and every pool routine calls.
+
+A request goes straight to `Blocks`, unless somebody put a *layer* in its way: the verifier, a
+ledger, special pool, quota, lists of parked blocks, a test that lets requests fail. Each layer
+does its own work and hands the request on to the layer `below` it. In which order they lie is
+said once, here; whoever switches one on need not know of the others.
+
+A request that no layer lies over pays nothing for this: `Requests.top` then is the blocks.
+
+Source:
+    docs/sources.md, pool sections 2, 3 and 7 (the order of the checks).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.pool.blocks import Blocks
+    from lookaside_sim.pool.plans import PoolPlan
+
+
+class Order(IntEnum):
+    """The layers, outermost first."""
+
+    FAULTS = 0
+    VERIFIER = 1
+    LEDGER = 2
+    SPECIAL_POOL = 3
+    QUOTA = 4
+    PARKING = 5
+
+
+class Layer:
+    """Something a request passes on its way to the blocks.
+
+    Attributes:
+        order: where it lies.
+        below: what it hands requests on to.
+    """
+
+    __slots__ = ("below",)
+
+    order: ClassVar[Order]
+    below: Layer | Blocks
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Serve a request; 0 for NULL."""
+        return self.below.allocate(plan)
+
+    def free(self, address: int, tag: int = 0) -> None:
+        """Free a block; tag 0 asks for no check."""
+        self.below.free(address, tag)
+
+
+class _Door(Layer):
+    """Refuses what is no request at all, before a layer takes notes of it."""
+
+    __slots__ = ("_kernel",)
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Let a request in."""
+        self._kernel.check_running()
+        return self.below.allocate(plan)
+
+    def free(self, address: int, tag: int = 0) -> None:
+        """Let a free in."""
+        self._kernel.check_running()
+        if type(address) is not int:
+            raise TypeError(f"address {address!r}: give an int")
+        self.below.free(address, tag)
+
+
+class Requests:
+    """The door of one kernel's pools.
+
+    Args:
+        kernel: the machine.
+        blocks: where all requests end.
+
+    Attributes:
+        top: what a request meets first; the blocks themselves where no layer lies over them.
+    """
+
+    __slots__ = ("_blocks", "_door", "_layers", "top")
+
+    top: Layer | Blocks
+
+    def __init__(self, kernel: Kernel, blocks: Blocks) -> None:
+        self._blocks = self.top = blocks
+        self._door = _Door(kernel)
+        self._layers: list[Layer] = []
+
+    def put(self, layer: Layer) -> None:
+        """Lay a layer over the blocks, at its place in the order."""
+        self._layers.append(layer)
+        self._layers.sort(key=lambda each: each.order)
+        self._connect()
+
+    def take_off(self, layer: Layer) -> None:
+        """Take a layer off again."""
+        self._layers.remove(layer)
+        self._connect()
+
+    def _connect(self) -> None:
+        self.top = self._blocks
+        for layer in [*reversed(self._layers), self._door] if self._layers else []:
+            layer.below = self.top
+            self.top = layer
