@@ -8,29 +8,38 @@ routines do; `LookasideAllocator` puts a typed, fixed-size allocator in front of
 prints what a debugger would, `lookaside_sim.trace` runs recorded traces.
 """
 
-from lookaside_sim.allocator import Allocation, Box, Layout, LookasideAllocator
-from lookaside_sim.drivers import Driver
-from lookaside_sim.errors import (
-    AllocError,
-    BugCheck,
-    InitError,
-    InvariantError,
-    LayoutError,
-    LookasideSimError,
-    NotSupportedError,
-    NtStatusError,
-    SanitizerError,
-    TraceError,
-)
-from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
-from lookaside_sim.nt.bugchecks import BugCheckCode
-from lookaside_sim.nt.types import Irql, NtStatus, PoolTag, PoolType
-from lookaside_sim.pool import PoolAllocation, PoolManager, PoolStatistics, PoolTagUsage
-from lookaside_sim.processes import Process
-from lookaside_sim.processors import SpinLock
-from lookaside_sim.tuning import next_depth
-from lookaside_sim.verifier import Verifier, VerifierFlags
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lookaside_sim.rooms import door
+
+if TYPE_CHECKING:
+    from lookaside_sim import ddi, testing, trace, windbg
+    from lookaside_sim.allocator import Allocation, Box, Layout, LookasideAllocator
+    from lookaside_sim.errors import (
+        AllocError,
+        BugCheck,
+        InitError,
+        InvariantError,
+        LayoutError,
+        LookasideSimError,
+        NotSupportedError,
+        NtStatusError,
+        SanitizerError,
+        TraceError,
+    )
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.lookaside.list import LookasideList
+    from lookaside_sim.lookaside.tuning import next_depth
+    from lookaside_sim.machine.spin_lock import SpinLock
+    from lookaside_sim.nt.bugchecks import BugCheckCode
+    from lookaside_sim.nt.types import Irql, NtStatus, PoolTag, PoolType
+    from lookaside_sim.pool.accounting import PoolTagUsage
+    from lookaside_sim.pool.manager import PoolAllocation, PoolManager, PoolStatistics
+    from lookaside_sim.system.drivers import Driver
+    from lookaside_sim.system.processes import Process
+    from lookaside_sim.verifier.settings import Verifier, VerifierFlags
 
 __version__ = "0.1.0"
 
@@ -67,3 +76,48 @@ __all__ = [
     "VerifierFlags",
     "next_depth",
 ]
+
+_ROOMS = {
+    "AllocError": "errors",
+    "Allocation": "allocator",
+    "Box": "allocator",
+    "BugCheck": "errors",
+    "BugCheckCode": "nt.bugchecks",
+    "Driver": "system.drivers",
+    "InitError": "errors",
+    "InvariantError": "errors",
+    "Irql": "nt.types",
+    "Kernel": "kernel",
+    "Layout": "allocator",
+    "LayoutError": "errors",
+    "LookasideAllocator": "allocator",
+    "LookasideList": "lookaside.list",
+    "LookasideSimError": "errors",
+    "NotSupportedError": "errors",
+    "NtStatus": "nt.types",
+    "NtStatusError": "errors",
+    "PoolAllocation": "pool.manager",
+    "PoolManager": "pool.manager",
+    "PoolStatistics": "pool.manager",
+    "PoolTag": "nt.types",
+    "PoolTagUsage": "pool.accounting",
+    "PoolType": "nt.types",
+    "Process": "system.processes",
+    "SanitizerError": "errors",
+    "SpinLock": "machine.spin_lock",
+    "TraceError": "errors",
+    "Verifier": "verifier.settings",
+    "VerifierFlags": "verifier.settings",
+    "next_depth": "lookaside.tuning",
+    "ddi": "ddi",
+    "testing": "testing",
+    "trace": "trace",
+    "windbg": "windbg",
+}
+"""Where each name lives. A room is opened when somebody asks for a name in it."""
+
+__getattr__ = door(__name__, _ROOMS, globals())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

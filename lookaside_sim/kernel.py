@@ -12,31 +12,31 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Final, NoReturn, Self
 
-from lookaside_sim.drivers import Driver, Drivers
 from lookaside_sim.errors import BugCheck, LookasideSimError
-from lookaside_sim.kernel_objects import KernelObjects
 from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.registry import Registry
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.steps import ListSteps, Step
+from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH, SCAN_PERIOD
+from lookaside_sim.machine.calls import Observer
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
-from lookaside_sim.observer import Observer
+from lookaside_sim.nt.violations import Violation
 from lookaside_sim.pool import PoolManager
 from lookaside_sim.pool.check import check_pools
 from lookaside_sim.pool.ledger import BlockLedger, BlockRecord, LedgerLayer
-from lookaside_sim.pool.parking import ParkingLayer
-from lookaside_sim.pool.quota import QuotaLayer
-from lookaside_sim.pool.small_lists import SmallPoolLists
-from lookaside_sim.processes import Processes
-from lookaside_sim.registry import Registry
-from lookaside_sim.routines import Routines
-from lookaside_sim.sanitizer import SanitizedList, Sanitizer
-from lookaside_sim.system_lists import SystemLists
-from lookaside_sim.tuning import MINIMUM_DEPTH, SCAN_PERIOD
-from lookaside_sim.verifier.checks import Violation
+from lookaside_sim.sanitizer.list import SanitizedList, Sanitizer
+from lookaside_sim.system.drivers import Driver, Drivers
+from lookaside_sim.system.io import SystemLists
+from lookaside_sim.system.objects import KernelObjects
+from lookaside_sim.system.parking import ParkingLayer
+from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.quota import QuotaLayer
+from lookaside_sim.system.small_pool_lists import SmallPoolLists
 from lookaside_sim.verifier.layers import SpecialPoolLayer, VerifierLayer
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification

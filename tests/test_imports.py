@@ -78,6 +78,24 @@ def test_attrs_is_the_only_other_package(core: dict[str, Any]) -> None:
 def test_the_package_alone_loads_neither_tools_nor_the_command() -> None:
     program = "import sys, lookaside_sim; print(*sorted(sys.modules))"
     found = set(fresh(program).split())
+    assert "lookaside_sim.kernel" not in found
+    assert found.isdisjoint({"pytest", "_pytest", "hypothesis", "argparse"})
+    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_TESTS})
+
+
+def test_a_public_name_opens_its_room() -> None:
+    program = "import sys, lookaside_sim; lookaside_sim.Kernel; print(*sorted(sys.modules))"
+    found = set(fresh(program).split())
     assert "lookaside_sim.kernel" in found
     assert found.isdisjoint({"pytest", "_pytest", "hypothesis", "argparse"})
     assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_TESTS})
+
+
+@pytest.mark.parametrize("package", [lookaside_sim, lookaside_sim.testing])
+def test_every_public_name_has_a_room_and_lives_there(package: Any) -> None:
+    rooms = package._ROOMS
+    assert set(package.__all__) == {name for name, room in rooms.items() if name != room}
+    for name in rooms:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        package.nothing  # noqa: B018

@@ -24,9 +24,9 @@ from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.initialize import ListSettings, settings_or_status
 from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.steps import ListSteps
+from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
-from lookaside_sim.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel

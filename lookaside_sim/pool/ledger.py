@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
-from lookaside_sim.call_sites import CallSite
+from lookaside_sim.machine.program import CallSite
 from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.pool.requests import Layer, Order
 
 if TYPE_CHECKING:
-    from lookaside_sim.drivers import Driver
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.pool.plans import PoolPlan
+    from lookaside_sim.system.drivers import Driver
 
 LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""

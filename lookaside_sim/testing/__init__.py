@@ -11,43 +11,47 @@ Hypothesis and pytest are needed only by the names that use them; install them w
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lookaside_sim.testing.backend import Backend
-from lookaside_sim.testing.check import check_allocator, shrink_program
-from lookaside_sim.testing.checking import Allocator, run_program
-from lookaside_sim.testing.conformance import AllocatorConformance
-from lookaside_sim.testing.differences import AllocatorDifference
-from lookaside_sim.testing.faults import FaultInjector, fail_each_allocation, with_each_fault
-from lookaside_sim.testing.leaks import Leak, LeakError, LeakTracker
-from lookaside_sim.testing.programs import operations_from_bytes
-from lookaside_sim.testing.running import Execution, run_operations
-from lookaside_sim.testing.shrinking import minimize_number, minimize_sequence
-from lookaside_sim.testing.steps import (
-    Allocate,
-    AllocateEachSecond,
-    AllocateFree,
-    Create,
-    Delete,
-    Fail,
-    Flush,
-    Free,
-    FreeAt,
-    FreeForeign,
-    FreeTwice,
-    FreeWrongList,
-    Program,
-    SetCounters,
-    SetIrql,
-    Step,
-    Tick,
-    WriteAfterFree,
-    format_program,
-)
+from lookaside_sim.rooms import door
 
 if TYPE_CHECKING:
-    from lookaside_sim.testing.machine import STATES, LookasideMachine, state_coverage
+    from lookaside_sim.testing.conformance.backend import Backend
+    from lookaside_sim.testing.conformance.check import check_allocator, shrink_program
+    from lookaside_sim.testing.conformance.comparison import Allocator, run_program
+    from lookaside_sim.testing.conformance.differences import AllocatorDifference
+    from lookaside_sim.testing.conformance.for_pytest import AllocatorConformance
+    from lookaside_sim.testing.execution import Execution, run_operations
+    from lookaside_sim.testing.faults import (
+        FaultInjector,
+        fail_each_allocation,
+        with_each_fault,
+    )
+    from lookaside_sim.testing.leaks import Leak, LeakError, LeakTracker
+    from lookaside_sim.testing.programs.drawn import operations_from_bytes
+    from lookaside_sim.testing.programs.steps import (
+        Allocate,
+        AllocateEachSecond,
+        AllocateFree,
+        Create,
+        Delete,
+        Fail,
+        Flush,
+        Free,
+        FreeAt,
+        FreeForeign,
+        FreeTwice,
+        FreeWrongList,
+        Program,
+        SetCounters,
+        SetIrql,
+        Step,
+        Tick,
+        WriteAfterFree,
+        format_program,
+    )
+    from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
+    from lookaside_sim.testing.state_machine import STATES, LookasideMachine, state_coverage
     from lookaside_sim.testing.strategies import (
         allocator_operations,
         layouts,
@@ -110,30 +114,59 @@ __all__ = [
     "with_each_fault",
 ]
 
-# Imported when asked for: they need Hypothesis, and the others do not.
-_FROM_HYPOTHESIS = {
-    "LookasideMachine": "machine",
-    "STATES": "machine",
+_ROOMS = {
+    "Allocate": "programs.steps",
+    "AllocateEachSecond": "programs.steps",
+    "AllocateFree": "programs.steps",
+    "Allocator": "conformance.comparison",
+    "AllocatorConformance": "conformance.for_pytest",
+    "AllocatorDifference": "conformance.differences",
+    "Backend": "conformance.backend",
+    "Create": "programs.steps",
+    "Delete": "programs.steps",
+    "Execution": "execution",
+    "Fail": "programs.steps",
+    "FaultInjector": "faults",
+    "Flush": "programs.steps",
+    "Free": "programs.steps",
+    "FreeAt": "programs.steps",
+    "FreeForeign": "programs.steps",
+    "FreeTwice": "programs.steps",
+    "FreeWrongList": "programs.steps",
+    "Leak": "leaks",
+    "LeakError": "leaks",
+    "LeakTracker": "leaks",
+    "LookasideMachine": "state_machine",
+    "Program": "programs.steps",
+    "STATES": "state_machine",
+    "SetCounters": "programs.steps",
+    "SetIrql": "programs.steps",
+    "Step": "programs.steps",
+    "Tick": "programs.steps",
+    "WriteAfterFree": "programs.steps",
     "allocator_operations": "strategies",
+    "check_allocator": "conformance.check",
+    "fail_each_allocation": "faults",
+    "format_program": "programs.steps",
     "layouts": "strategies",
     "list_steps": "strategies",
+    "minimize_number": "reduce.minimize",
+    "minimize_sequence": "reduce.minimize",
     "operations": "strategies",
+    "operations_from_bytes": "programs.drawn",
     "pool_types": "strategies",
+    "run_operations": "execution",
+    "run_program": "conformance.comparison",
+    "shrink_program": "conformance.check",
     "sizes": "strategies",
-    "state_coverage": "machine",
+    "state_coverage": "state_machine",
     "tags": "strategies",
     "traces": "strategies",
+    "with_each_fault": "faults",
 }
 
-
-def __getattr__(name: str) -> Any:
-    module = _FROM_HYPOTHESIS.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = door(__name__, _ROOMS, globals())
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_ROOMS})

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.call_sites import CallSite, calling_stack
+from lookaside_sim.machine.program import CallSite, calling_stack
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.verifier.settings import Verifier, VerifierFlags
 

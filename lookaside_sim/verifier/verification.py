@@ -23,17 +23,17 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType
-from lookaside_sim.verifier.checks import Violation
+from lookaside_sim.nt.violations import Violation
 from lookaside_sim.verifier.low_resources import LowResources
 from lookaside_sim.verifier.settings import Verifier, VerifierFlags, matches
 from lookaside_sim.verifier.special_pool import SpecialBlock, SpecialPool
 
 if TYPE_CHECKING:
-    from lookaside_sim.drivers import Driver
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside import LookasideList
     from lookaside_sim.pool.ledger import BlockRecord
     from lookaside_sim.pool.manager import PoolAllocation
+    from lookaside_sim.system.drivers import Driver
 
 _NAME_OFFSET: Final = 0x200  # of a driver's name in its image
 _SLACK_PATTERN: Final = 0xB6

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lookaside_sim import Kernel, LookasideList, PoolType
 from lookaside_sim.testing import run_operations
-from lookaside_sim.testing.programs import RandomChoices, draw_program
-from lookaside_sim.testing.steps import Create
+from lookaside_sim.testing.programs.drawn import RandomChoices, draw_program
+from lookaside_sim.testing.programs.steps import Create
 from lookaside_sim.trace import load, replay
 
 TAG = b"Bnch"

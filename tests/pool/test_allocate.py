@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookaside_sim import BugCheckCode, Kernel, NtStatus, NtStatusError, PoolTag, PoolType
+from lookaside_sim.machine.calls import Observer
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from lookaside_sim.observer import Observer
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from tests.pool.helpers import (
     ARCHES,

@@ -9,8 +9,8 @@ import pytest
 from lookaside_sim import InvariantError, Kernel, LookasideSimError, PoolTag
 from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SIZE
+from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.check import blocks_of_page
-from lookaside_sim.pool.manager import BigBlock
 from tests.pool.helpers import (
     TAG,
     allocate,

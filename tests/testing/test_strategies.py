@@ -47,8 +47,8 @@ from lookaside_sim.testing import (
     tags,
     traces,
 )
-from lookaside_sim.testing import steps as all_steps
-from lookaside_sim.testing.steps import is_misuse
+from lookaside_sim.testing.programs import steps as all_steps
+from lookaside_sim.testing.programs.steps import is_misuse
 from lookaside_sim.trace import Event, load, replay, save
 from tests.testing.allocators import ReferenceList
 from tests.testing.mutants import Fifo
@@ -263,7 +263,7 @@ def test_types_are_registered(
 def test_hypothesis_learns_the_types_by_entry_point(first: str, second: str) -> None:
     script = (
         f"import {first}, sys\n"
-        "assert 'lookaside_sim.testing' not in sys.modules\n"
+        "assert 'lookaside_sim.kernel' not in sys.modules\n"
         f"import {second}\n"
         "from hypothesis import strategies as st\n"
         "from lookaside_sim import PoolTag\n"

@@ -6,7 +6,7 @@ import pytest
 
 from lookaside_sim import BugCheck, PoolTag, PoolType
 from lookaside_sim.cli import main
-from lookaside_sim.testing.traces import pin_trace, shrink_trace
+from lookaside_sim.testing.reduce.traces import pin_trace, shrink_trace
 from lookaside_sim.trace import Event, load, replay, save
 
 SECOND = 1_000_000

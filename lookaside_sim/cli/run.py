@@ -1,0 +1,166 @@
+"""``lookaside-sim run``: run a trace and print what a debugger would show."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from lookaside_sim import windbg
+from lookaside_sim.errors import BugCheck
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.trace import Replay, Trace, load, replay
+
+EXIT_OK: Final = 0
+EXIT_STOPPED: Final = 1
+"""The trace stopped the machine: a result, not an error of the command."""
+
+_PROGRESS_SECONDS: Final = 0.2
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand ``run`` to a parser's subcommands."""
+    run = commands.add_parser(
+        "run",
+        help="run a trace and print the lists and the pool at its end",
+        description="Run a trace file, then print each lookaside list in the debugger's layout"
+        " and a summary: hit rates, pool calls saved, what the pool holds by tag.",
+    )
+    run.set_defaults(command=_run)
+    run.add_argument("file", metavar="FILE", type=Path, help="a .jsonl or .jsonl.gz trace")
+    run.add_argument(
+        "--lookaside",
+        metavar="SIZE",
+        type=_count,
+        action="append",
+        default=[],
+        help="serve heap allocations of exactly SIZE bytes from a lookaside list; repeatable",
+    )
+    run.add_argument(
+        "--arch", choices=("x64", "x86"), default="x64", help="the machine (default: x64)"
+    )
+    run.add_argument(
+        "--nonpaged-bytes", metavar="N", type=_count, help="limit of nonpaged pool, in bytes"
+    )
+    run.add_argument(
+        "--paged-bytes", metavar="N", type=_count, help="limit of paged pool, in bytes"
+    )
+    run.add_argument(
+        "--seed", metavar="N", type=_count, default=0, help="seed of uninitialized memory"
+    )
+    run.add_argument(
+        "--debugger-depth",
+        action="store_true",
+        help="print Current Depth 0, as WinDbg does on x64, not the true depth",
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 0 or more")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    trace = load(options.file)
+    kernel = Kernel(
+        options.arch,
+        nonpaged_pool_bytes=options.nonpaged_bytes,
+        paged_pool_bytes=options.paged_bytes,
+        seed=options.seed,
+    )
+    progress = _Progress(trace.name, sys.stderr) if sys.stderr.isatty() else None
+    try:
+        done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
+    except BugCheck as stop:
+        print(f"*** STOP: {stop}")
+        return EXIT_STOPPED
+    finally:
+        if progress is not None:
+            progress.clear()
+    if done.lists:
+        shown = done.lists.values()
+        print(windbg.lookasides(kernel, shown, debugger_depth=options.debugger_depth))
+        print()
+    print(summary(trace, done))
+    return EXIT_OK
+
+
+class _Progress:
+    """A line on a terminal that tells how far a long replay is."""
+
+    def __init__(self, name: str, terminal: TextIO) -> None:
+        self._name = name
+        self._terminal = terminal
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+        self._width = 0
+
+    def __call__(self, done: Replay) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _PROGRESS_SECONDS
+        text = f"{self._name}: {done.events:,} events, {done.ticks} s simulated"
+        self._width = max(self._width, len(text))
+        print(f"\r{text:{self._width}}", end="", file=self._terminal, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._width:
+            print(f"\r{'':{self._width}}\r", end="", file=self._terminal, flush=True)
+
+
+def summary(trace: Trace, done: Replay) -> str:
+    """Summarize a replay.
+
+    Args:
+        trace: what was run.
+        done: what it did.
+
+    Returns:
+        Lines of text without a final newline.
+    """
+    lists = done.lists.values()
+    allocates = sum(each.total_allocates for each in lists)
+    frees = sum(each.total_frees for each in lists)
+    allocate_hits = allocates - sum(each.allocate_misses for each in lists)
+    free_hits = frees - sum(each.free_misses for each in lists)
+    saved = done.saved_pool_calls
+    calls = done.pool_calls + done.list_calls
+    lines = [
+        f"Trace          {windbg.printable(trace.path.name)}:"
+        f" {windbg.printable(trace.header.source) or 'no source given'}",
+        f"Events         {done.events:,} in {done.ticks} s of balance set manager ticks",
+        f"Allocate hits  {allocate_hits:,} of {allocates:,} list allocates"
+        f" ({_percent(allocate_hits, allocates)})",
+        f"Free hits      {free_hits:,} of {frees:,} list frees ({_percent(free_hits, frees)})",
+        f"Pool calls     {calls - saved:,} made, {saved:,} saved by the lists"
+        f" ({_percent(saved, calls)})",
+        f"Held by lists  {done.held_bytes:,} bytes in {done.held_entries:,} free entries",
+        f"Still live     {sum(a is not None for a in done.live.values()):,} allocations;"
+        f" {done.failed:,} failed",
+        "",
+        " Tag  Type      Allocs      Frees      Diff       Bytes  Per Alloc",
+    ]
+    for tag, usage in done.kernel.pool.tags().items():
+        for kind, allocs, freed, size in (
+            ("Nonp", usage.nonpaged_allocs, usage.nonpaged_frees, usage.nonpaged_bytes),
+            ("Paged", usage.paged_allocs, usage.paged_frees, usage.paged_bytes),
+        ):
+            if allocs or freed:
+                diff = allocs - freed
+                each = size // diff if diff else 0
+                lines.append(
+                    f" {tag!s:4} {kind:5}{allocs:11}{freed:11}{diff:10}{size:12}{each:11}"
+                )
+    return "\n".join(lines)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part // whole}%" if whole else "none"

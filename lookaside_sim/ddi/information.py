@@ -1,0 +1,82 @@
+"""SYSTEM_LOOKASIDE_INFORMATION and SYSTEM_POOLTAG, as NtQuerySystemInformation fills them.
+
+Source:
+    docs/sources.md, lists section 1, docs/sources.md, pool sections 4 and 5.1. Choice: MaximumDepth of the
+    lookaside information carries the list's Depth for every list.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from lookaside_sim.nt.types import USHORT_MASK, PoolTag
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.lookaside import LookasideList
+    from lookaside_sim.lookaside.built_in import SystemList
+    from lookaside_sim.pool.accounting import PoolTagUsage
+
+# CurrentDepth, MaximumDepth, TotalAllocates, AllocateMisses, TotalFrees, FreeMisses, Type,
+# Tag, Size: 0x20 bytes on both machines.
+_LOOKASIDE: Final = Struct("<HHIIIIIII")
+# Tag, PagedAllocs, PagedFrees, PagedUsed, NonPagedAllocs, NonPagedFrees, NonPagedUsed.
+_POOLTAG: Final = {8: Struct("<IIIxxxxQIIQ"), 4: Struct("<IIIIIII")}
+_COUNT: Final = {8: Struct("<Ixxxx"), 4: Struct("<I")}
+
+
+def lookaside_information(of: LookasideList | SystemList) -> bytes:
+    """One SYSTEM_LOOKASIDE_INFORMATION.
+
+    Args:
+        of: a list. Those that count hits report misses all the same.
+    """
+    held, pool_type = _held_and_type(of)
+    return _LOOKASIDE.pack(
+        held & USHORT_MASK,
+        of.depth & USHORT_MASK,
+        of.total_allocates & 0xFFFF_FFFF,
+        of.allocate_misses,
+        of.total_frees & 0xFFFF_FFFF,
+        of.free_misses,
+        pool_type,
+        int(of.tag),
+        of.size & 0xFFFF_FFFF,
+    )
+
+
+def _held_and_type(of: LookasideList | SystemList) -> tuple[int, int]:
+    from lookaside_sim.lookaside import LookasideList
+
+    if isinstance(of, LookasideList):
+        return of.current_depth, int(of.type)
+    return of.held, int(of.pool_type)
+
+
+def system_lookaside_information(kernel: Kernel) -> bytes:
+    """SystemLookasideInformation: the general lists, then the small-pool lists in use."""
+    parts = [lookaside_information(each) for each in kernel.lookaside_lists]
+    if kernel.small_pool_lists is not None:
+        parts += [lookaside_information(each) for each in kernel.small_pool_lists.all()]
+    return b"".join(parts)
+
+
+def pooltag(kernel: Kernel, tag: PoolTag, usage: PoolTagUsage) -> bytes:
+    """One SYSTEM_POOLTAG: 0x28 bytes on x64, 0x1C on x86."""
+    return _POOLTAG[kernel.arch.pointer_size].pack(
+        int(tag),
+        usage.paged_allocs,
+        usage.paged_frees,
+        usage.paged_bytes,
+        usage.nonpaged_allocs,
+        usage.nonpaged_frees,
+        usage.nonpaged_bytes,
+    )
+
+
+def system_pooltag_information(kernel: Kernel) -> bytes:
+    """SystemPoolTagInformation: a count, then a SYSTEM_POOLTAG for each tag."""
+    rows = kernel.pool.rows()
+    head = _COUNT[kernel.arch.pointer_size].pack(len(rows))
+    return head + b"".join(pooltag(kernel, tag, usage) for tag, usage in rows.items())

@@ -1,0 +1,1 @@
+"""What else owns, uses or is charged for memory: drivers, processes, I/O, NT's own lists."""

@@ -1,0 +1,285 @@
+"""The P and L lists: per-processor and shared lookaside lists of I/O structures.
+
+IoAllocateIrp and IoAllocateMdl try the list P of the processor they run on, then the list L
+that all processors share, then the pool; what is freed goes to P, else L, else the pool. Each
+list counts its own calls and misses.
+
+Source:
+    docs/sources.md, lists section 7. Sizes of an IRP and its stack locations, and the offsets of
+    its fields: [header] wdm.h. Choice, where only habit is public: small IRPs have 1 stack
+    location, large ones up to 8, and an MDL of up to 23 pages has the fixed size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from lookaside_sim.errors import InvariantError
+from lookaside_sim.lookaside.built_in import SystemList
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
+from lookaside_sim.nt.types import PoolTag, PoolType
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+
+IRP_TAG: Final = PoolTag(b"Irp ")
+MDL_TAG: Final = PoolTag(b"Mdl ")
+VERIFIED_MDL_TAG: Final = PoolTag(b"VMdl")
+"""What an MDL is tagged with while the verifier watches the caller: it comes from the pool."""
+SMALL_IRP_LOCATIONS: Final = 1
+LARGE_IRP_LOCATIONS: Final = 8
+FIXED_MDL_PAGES: Final = 23
+IO_TYPE_IRP: Final = 6
+_FIXED_SIZE: Final = 0x04  # IRP.AllocationFlags: IRP_ALLOCATED_FIXED_SIZE
+_LOOKASIDE: Final = 0x08  # IRP.AllocationFlags: IRP_LOOKASIDE_ALLOCATION
+_MDL_FIXED_SIZE: Final = 0x0008  # MDL.MdlFlags: MDL_ALLOCATED_FIXED_SIZE
+_L_OFFSET: Final = 0x8000  # where the L lists lie, behind the P lists of the first processor
+
+
+@attrs.frozen
+class _Layout:
+    """Sizes and offsets of an IRP and an MDL on one machine."""
+
+    irp: int
+    stack_location: int
+    stack_count: int
+    allocation_flags: int
+    mdl: int
+    mdl_page: int
+
+
+_LAYOUTS: Final = {
+    "x64": _Layout(0xD0, 0x48, 0x42, 0x47, 0x30, 8),
+    "x86": _Layout(0x70, 0x24, 0x22, 0x27, 0x1C, 4),
+}
+
+
+@attrs.frozen
+class ListPair:
+    """One use: a P list for each processor, and the L list.
+
+    Attributes:
+        name: what it is for.
+        per_processor: the P lists.
+        shared: the L list.
+    """
+
+    name: str
+    per_processor: tuple[SystemList, ...]
+    shared: SystemList
+
+
+class SystemLists:
+    """The pairs for small IRPs, large IRPs and MDLs.
+
+    Args:
+        kernel: the machine.
+
+    Attributes:
+        small_irp: IRPs with 1 stack location.
+        large_irp: IRPs with up to 8.
+        mdl: MDLs of the fixed size.
+    """
+
+    __slots__ = ("_kernel", "_layout", "large_irp", "mdl", "small_irp")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._layout = layout = _LAYOUTS[kernel.arch.name]
+        self.small_irp = self._pair(0, "small IRP", IRP_TAG, self.irp_size(SMALL_IRP_LOCATIONS))
+        self.large_irp = self._pair(1, "large IRP", IRP_TAG, self.irp_size(LARGE_IRP_LOCATIONS))
+        self.mdl = self._pair(2, "MDL", MDL_TAG, layout.mdl + FIXED_MDL_PAGES * layout.mdl_page)
+
+    def _pair(self, index: int, name: str, tag: PoolTag, size: int) -> ListPair:
+        arch, memory = self._kernel.arch, self._kernel.memory
+        start = arch.processor_blocks_start + index * arch.lookaside_size
+        lists = [
+            SystemList(arch, address, PoolType.NonPagedPoolNx, tag, size, False)
+            for address in (
+                start + _L_OFFSET,
+                *(start + processor * 0x10000 for processor in range(self._kernel.processors)),
+            )
+        ]
+        for each in lists:
+            memory.attach(each)
+        return ListPair(name, tuple(lists[1:]), lists[0])
+
+    @property
+    def pairs(self) -> tuple[ListPair, ListPair, ListPair]:
+        """All of them, in KPRCB order."""
+        return self.small_irp, self.large_irp, self.mdl
+
+    # --- the pair's two routines ---------------------------------------------------------
+
+    def allocate(self, pair: ListPair) -> int:
+        """Take an entry from P, else L, else the pool; 0 for NULL."""
+        for each in (pair.per_processor[self._kernel.processor], pair.shared):
+            entry = each.try_allocate()
+            if entry:
+                each.took(self._kernel.memory.read_pointer(entry))
+                return entry
+        shared = pair.shared
+        return self._kernel.pool.allocate_block(int(shared.pool_type), shared.size, shared.tag)
+
+    def free(self, pair: ListPair, entry: int) -> None:
+        """Give an entry to P, else L, else the pool."""
+        for each in (pair.per_processor[self._kernel.processor], pair.shared):
+            if each.try_free():
+                self._kernel.memory.write_pointer(entry, each.first)
+                each.put(entry)
+                return
+        self._kernel.pool.free_block(entry)
+
+    def scan(self, processor: int | None, period: int) -> None:
+        """Adjust the depth of the P lists of a processor, or of the L lists for None."""
+        for pair in self.pairs:
+            each = pair.shared if processor is None else pair.per_processor[processor]
+            each.adjust_depth(period)
+
+    # --- IRPs ----------------------------------------------------------------------------
+
+    def irp_size(self, locations: int) -> int:
+        """Bytes of an IRP with so many stack locations."""
+        return self._layout.irp + locations * self._layout.stack_location
+
+    def allocate_irp(self, stack_size: int, charge_quota: bool = False) -> int:
+        """IoAllocateIrp.
+
+        Args:
+            stack_size: stack locations, 1 to 127.
+            charge_quota: charge the current process; such an IRP comes from the pool.
+
+        Returns:
+            Address of the initialized IRP, 0 for NULL.
+
+        Raises:
+            ValueError: an impossible number of stack locations.
+        """
+        kernel = self._kernel
+        kernel.check_running()
+        if not 1 <= stack_size <= 127:
+            raise ValueError(f"stack size {stack_size}: give 1 to 127 locations")
+        pair = self._irp_pair(stack_size)
+        verified = kernel.verification is not None and kernel.verification.watches_caller()
+        locations, flags = stack_size, 0
+        if pair is None or charge_quota or verified:
+            size = self.irp_size(locations)
+            pool_type = PoolType.NonPagedPoolNx
+            if charge_quota:
+                irp = kernel.manage_pool().allocate_charged(
+                    pool_type | PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE, size, IRP_TAG
+                )
+            else:
+                irp = kernel.pool.allocate_block(int(pool_type), size, IRP_TAG) or None
+        else:
+            size = pair.shared.size
+            locations = (size - self._layout.irp) // self._layout.stack_location
+            irp, flags = self.allocate(pair) or None, _FIXED_SIZE | _LOOKASIDE
+        if irp is None:
+            return 0
+        layout = self._layout
+        image = bytearray(self.irp_size(stack_size))
+        image[0:2] = IO_TYPE_IRP.to_bytes(2, "little")
+        image[2:4] = size.to_bytes(2, "little")
+        image[layout.stack_count] = stack_size
+        image[layout.stack_count + 1] = stack_size + 1  # CurrentLocation
+        image[layout.allocation_flags] = flags
+        kernel.memory.write(irp, bytes(image))
+        return irp
+
+    def free_irp(self, irp: int) -> None:
+        """IoFreeIrp.
+
+        Raises:
+            BugCheck: MULTIPLE_IRP_COMPLETE_REQUESTS for memory that is no IRP (any more).
+        """
+        kernel = self._kernel
+        kernel.check_running()
+        layout = self._layout
+        head = kernel.memory.read(irp, layout.allocation_flags + 1)
+        if int.from_bytes(head[:2], "little") != IO_TYPE_IRP:
+            kernel.stop(
+                BugCheckCode.MULTIPLE_IRP_COMPLETE_REQUESTS,
+                (irp, 0, 0, 0),
+                f"the IRP at {irp:#x} was freed, and is none (any more)",
+            )
+        kernel.memory.write(irp, bytes(2))  # Type: the next free of it is noticed
+        size = int.from_bytes(head[2:4], "little")
+        if head[layout.allocation_flags] & _LOOKASIDE:
+            pair = self.small_irp if size == self.small_irp.shared.size else self.large_irp
+            self.free(pair, irp)
+        else:
+            kernel.pool.free_block(irp)
+
+    def _irp_pair(self, stack_size: int) -> ListPair | None:
+        if stack_size <= SMALL_IRP_LOCATIONS:
+            return self.small_irp
+        return self.large_irp if stack_size <= LARGE_IRP_LOCATIONS else None
+
+    # --- MDLs ----------------------------------------------------------------------------
+
+    def allocate_mdl(self, address: int, length: int) -> int:
+        """IoAllocateMdl, without an IRP to associate it with.
+
+        Args:
+            address: start of the buffer it describes.
+            length: bytes of the buffer.
+
+        Returns:
+            Address of the MDL, 0 for NULL.
+        """
+        kernel, layout = self._kernel, self._layout
+        kernel.check_running()
+        if length < 0 or address < 0:
+            raise ValueError(f"a buffer of {length} bytes at {address:#x}")
+        pages = ((address & PAGE_MASK) + length + PAGE_MASK) >> PAGE_SHIFT
+        size, flags = layout.mdl + pages * layout.mdl_page, 0
+        if kernel.verification is not None and kernel.verification.watches_caller():
+            pool_type = int(PoolType.NonPagedPoolNx)
+            mdl = kernel.pool.allocate_block(pool_type, size, VERIFIED_MDL_TAG)
+        elif pages <= FIXED_MDL_PAGES:
+            mdl, flags = self.allocate(self.mdl), _MDL_FIXED_SIZE
+        else:
+            mdl = kernel.pool.allocate_block(int(PoolType.NonPagedPoolNx), size, MDL_TAG)
+        if mdl:
+            pointer = kernel.arch.pointer_size
+            image = bytearray(layout.mdl)
+            image[pointer : pointer + 2] = (size & 0xFFFF).to_bytes(2, "little")
+            image[pointer + 2 : pointer + 4] = flags.to_bytes(2, "little")
+            start = address & ~PAGE_MASK
+            image[-8 - pointer : -8] = start.to_bytes(pointer, "little")  # StartVa
+            image[-8:-4] = (length & 0xFFFF_FFFF).to_bytes(4, "little")  # ByteCount
+            image[-4:] = (address & PAGE_MASK).to_bytes(4, "little")  # ByteOffset
+            kernel.memory.write(mdl, bytes(image))
+        return mdl
+
+    def free_mdl(self, mdl: int) -> None:
+        """IoFreeMdl."""
+        kernel = self._kernel
+        kernel.check_running()
+        flags_at = mdl + kernel.arch.pointer_size + 2
+        flags = int.from_bytes(kernel.memory.read(flags_at, 2), "little")
+        if flags & _MDL_FIXED_SIZE:
+            self.free(self.mdl, mdl)
+        else:
+            kernel.pool.free_block(mdl)
+
+    def check(self) -> None:
+        """Verify that each list holds as many entries as it says.
+
+        Raises:
+            InvariantError: the first that does not.
+        """
+        for pair in self.pairs:
+            for each in (*pair.per_processor, pair.shared):
+                entry, held = each.first, 0
+                while entry and held <= each.held:
+                    held += 1
+                    entry = self._kernel.memory.read_pointer(entry)
+                if held != each.held:
+                    raise InvariantError(
+                        f"a {pair.name} list says it holds {each.held} entries, holds {held}"
+                    )

@@ -1,0 +1,182 @@
+"""The small-pool lookaside lists of each processor, and the delayed free list of each pool.
+
+Both *park* a freed block: its header keeps its size, loses the in-use bit and gets bit 4, its
+neighbors do not merge with it, and its tag is no longer charged. A parked block's first
+pointer is the link to the next one, so a write after the free redirects the list here too.
+
+Small lists: one list a block size of up to 32 units, a pool and a processor. They count hits.
+Delayed frees: one list a pool; when 32 blocks wait, all of them are freed for good.
+
+Choice: both are off unless the kernel is made with ``small_pool_lists=True`` and
+``delayed_free=True``; then they start at once, without NT's two minutes after boot, and with
+Depth 4, where sources give 2 or 4. The verifier's depth of 0 does not extend to them: its own
+blocks never reach them while special pool is on.
+
+Source:
+    docs/sources.md, pool sections 3 (free order, steps 4 and 5) and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from lookaside_sim.errors import InvariantError
+from lookaside_sim.lookaside.built_in import SystemList
+from lookaside_sim.memory.arena import NO_BLOCK
+from lookaside_sim.nt.layouts import PAGE_SHIFT
+from lookaside_sim.nt.types import PoolTag, PoolType
+
+if TYPE_CHECKING:
+    from lookaside_sim.kernel import Kernel
+    from lookaside_sim.pool.descriptor import PoolDescriptor
+
+SMALL_LISTS: Final = 32
+"""Sizes, 1 to 32 units; nothing uses the list of one unit."""
+SMALL_LIST_TAG: Final = PoolTag(b"Pool")
+DELAYED_FREES: Final = 32
+"""Blocks that wait on a delayed free list before all are freed."""
+PARKED: Final = 0x4
+"""Bit of the type byte in the header of a parked block."""
+IN_USE: Final = 0x2
+_BLOCK_SPACING: Final = 0x10000
+"""Bytes between the control blocks of two processors. Choice."""
+
+
+class ParkedBlocks:
+    """Reads and writes the headers and links of parked blocks.
+
+    Args:
+        kernel: the machine.
+    """
+
+    __slots__ = ("_kernel", "_layout", "_pointer_shift")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._layout = kernel.arch.pool_header
+        self._pointer_shift = 3 if kernel.arch.pointer_size == 8 else 2
+
+    def link(self, entry: int) -> int:
+        """The pointer in an entry; faults where a forged link led to no memory."""
+        return self._kernel.memory.read_pointer(entry)
+
+    def park(self, pool: PoolDescriptor, entry: int, link: int) -> None:
+        """Turn a live block into a parked one.
+
+        Args:
+            pool: its pool.
+            entry: its body.
+            link: the pointer to store in it.
+        """
+        arena, layout = pool.arena, self._layout
+        at = entry - pool.base
+        header_at = (at - layout.size) >> 2
+        ulong1 = arena.ulongs[header_at]
+        block_type = PARKED | int(pool.paged)
+        sizes = ulong1 & ((1 << layout.type_shift) - 1)
+        arena.ulongs[header_at] = sizes | block_type << layout.type_shift
+        arena.marks[at >> layout.unit_shift] = NO_BLOCK
+        memory = self._kernel.memory
+        if entry in memory.links:
+            del memory.links[entry]
+        arena.words[at >> self._pointer_shift] = link
+
+    def revive(self, pool: PoolDescriptor, entry: int, block_type: int, unused: int) -> bool:
+        """Turn a parked block into a live one.
+
+        Args:
+            pool: the pool the list belongs to.
+            entry: its body, as the list gives it.
+            block_type: PoolType for its header.
+            unused: bytes at its end that are not asked for.
+
+        Returns:
+            Whether it is a block of that pool. A forged entry elsewhere is handed out all
+            the same, as NT does, and is none of the pool's.
+        """
+        layout = self._layout
+        at = entry - pool.base
+        pages = len(pool.arena.states)
+        if at & (layout.unit - 1) or not 0 < at >> PAGE_SHIFT < pages:
+            return False
+        header_at = (at - layout.size) >> 2
+        ulong1 = pool.arena.ulongs[header_at]
+        if ulong1 >> layout.type_shift & (PARKED | IN_USE) != PARKED:
+            return False
+        sizes = ulong1 & ((1 << layout.type_shift) - 1)
+        pool.arena.ulongs[header_at] = sizes | block_type << layout.type_shift
+        pool.arena.marks[at >> layout.unit_shift] = unused
+        return True
+
+    def set_tag(self, pool: PoolDescriptor, entry: int, tag: int) -> None:
+        """Write the tag into the header of a block."""
+        pool.arena.ulongs[((entry - pool.base - self._layout.size) >> 2) + 1] = tag
+
+
+class SmallPoolLists:
+    """The lists of every processor, three sets of 32 each.
+
+    Args:
+        kernel: the machine.
+    """
+
+    __slots__ = ("_kernel", "_sets")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        arch = kernel.arch
+        unit = arch.pool_header.unit
+        self._sets: list[dict[int, list[SystemList]]] = []
+        for processor in range(kernel.processors):
+            address = arch.processor_blocks_start + processor * _BLOCK_SPACING + 0x900
+            lists: dict[int, list[SystemList]] = {}
+            for pool_type in (
+                PoolType.NonPagedPool,
+                PoolType.PagedPool,
+                PoolType.NonPagedPoolNx,
+            ):
+                of_kind = lists[int(pool_type)] = []
+                for index in range(SMALL_LISTS):
+                    size = (index + 1) * unit
+                    small = SystemList(arch, address, pool_type, SMALL_LIST_TAG, size, True)
+                    kernel.memory.attach(small)
+                    of_kind.append(small)
+                    address += arch.lookaside_size
+            self._sets.append(lists)
+
+    def of(self, processor: int, pool_type: PoolType | int) -> list[SystemList]:
+        """The 32 lists of a processor and a pool, by size."""
+        return self._sets[processor][int(pool_type)]
+
+    def all(self) -> Iterator[SystemList]:
+        """Every list that was ever used, by processor, pool and size."""
+        for lists in self._sets:
+            for of_kind in lists.values():
+                yield from (
+                    each for each in of_kind if each.total_allocates or each.total_frees
+                )
+
+    def scan(self, processor: int, period: int) -> None:
+        """Adjust the depth of every list of one processor."""
+        for lists in self._sets[processor].values():
+            for small in lists:
+                small.adjust_depth(period)
+
+    def check(self) -> None:
+        """Verify that each list holds as many entries as it says.
+
+        Raises:
+            InvariantError: the first that does not.
+        """
+        for processor, lists in enumerate(self._sets):
+            for small in (each for of_kind in lists.values() for each in of_kind):
+                entry, held = small.first, 0
+                while entry and held <= small.held:
+                    held += 1
+                    entry = self._kernel.memory.read_pointer(entry)
+                if held != small.held:
+                    raise InvariantError(
+                        f"the {small.size}-byte list of processor {processor} says it holds"
+                        f" {small.held} blocks and holds {held}"
+                    )

@@ -1,0 +1,1 @@
+"""Whether an allocator does what it promises: run beside the simulator and compared."""

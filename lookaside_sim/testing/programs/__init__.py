@@ -1,0 +1,1 @@
+"""Programs: steps to run against an allocator, written down or drawn."""

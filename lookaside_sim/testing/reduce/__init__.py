@@ -1,0 +1,1 @@
+"""Making what fails smaller: sequences, numbers, traces."""

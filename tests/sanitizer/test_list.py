@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookaside_sim import (
+    BugCheck,
+    Kernel,
+    LookasideList,
+    PoolTag,
+    PoolType,
+    SanitizerError,
+)
+from lookaside_sim.sanitizer.list import SanitizedList
+from tests.misuse import new_list
+
+
+def report(call: object) -> SanitizerError:
+    assert callable(call)
+    with pytest.raises(SanitizerError) as caught:
+        call()
+    return caught.value
+
+
+def entry_of(lookaside: LookasideList) -> int:
+    entry = lookaside.allocate()
+    assert entry is not None
+    return entry
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel(sanitizer=True)
+
+
+def test_lists_of_other_kernels_are_plain() -> None:
+    assert type(LookasideList(Kernel())) is LookasideList
+    assert type(LookasideList(Kernel(sanitizer=True))) is SanitizedList
+
+
+@given(st.lists(st.sampled_from(["allocate", "free", "flush", "tick"]), max_size=60))
+def test_correct_use_does_what_a_plain_list_does(program: list[str]) -> None:
+    states = []
+    for sanitizer in (False, True):
+        kernel = Kernel(sanitizer=sanitizer)
+        lookaside = new_list(kernel)
+        out: list[int] = []
+        for step in program:
+            if step == "allocate":
+                out.append(entry_of(lookaside))
+            elif step == "free" and out:
+                lookaside.free(out.pop())
+            elif step == "flush":
+                lookaside.flush()
+            elif step == "tick":
+                kernel.tick(3)
+        kernel.check()
+        states.append((bytes(lookaside), out))
+        for entry in out:
+            lookaside.free(entry)
+        lookaside.delete()
+    assert states[0] == states[1]
+
+
+def test_double_free(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    lookaside.free(entry)
+    before = bytes(lookaside)
+    error = report(lambda: lookaside.free(entry))
+    assert (error.kind, error.address, error.lookaside) == ("double-free", entry, lookaside)
+    assert bytes(lookaside) == before
+    assert "entry_of" in error.history[0]
+    assert error.history[0] in str(error)
+
+
+def test_double_free_of_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entries = [entry_of(lookaside) for _ in range(5)]
+    for entry in entries:
+        lookaside.free(entry)
+    error = report(lambda: lookaside.free(entries[-1]))
+    assert error.kind == "double-free"
+    assert "free to the full list" in error.history[-1]
+
+
+def test_wrong_list(kernel: Kernel) -> None:
+    one, two = new_list(kernel, "one"), new_list(kernel, "two")
+    entry = entry_of(one)
+    error = report(lambda: two.free(entry))
+    assert (error.kind, error.address, error.lookaside) == ("wrong-list", entry, two)
+    assert "'one'" in error.message
+    one.free(entry)
+
+
+@pytest.mark.parametrize("offset", [8, 16, 63])
+def test_interior_addresses_are_foreign(kernel: Kernel, offset: int) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    error = report(lambda: lookaside.free(entry + offset))
+    assert (error.kind, error.address) == ("foreign-entry", entry + offset)
+    assert f"{offset} bytes into" in error.message
+
+
+def test_pool_blocks_and_null_are_foreign(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    block = kernel.pool.allocate(PoolType.NonPagedPool, 64, b"Else")
+    assert report(lambda: lookaside.free(block)).kind == "foreign-entry"
+    assert report(lambda: lookaside.free(None)).address == 0
+
+
+def test_what_is_no_address_is_an_error_of_the_caller(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    for bad, error in (("x", TypeError), ([], TypeError), (-1, ValueError)):
+        with pytest.raises(error):
+            lookaside.free(bad)  # type: ignore[arg-type]
+    assert lookaside.total_frees == 0
+
+
+def test_writes_to_a_free_entry_are_found_at_the_write(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    kernel.write(entry, b"mine")
+    lookaside.free(entry)
+    kernel.read(entry, 8)  # reading is no damage
+    for address, data in ((entry, b"x"), (entry + 63, b"x"), (entry - 4, b"12345")):
+        error = report(lambda address=address, data=data: kernel.write(address, data))
+        assert (error.kind, error.address, error.lookaside) == (
+            "use-after-free",
+            address,
+            lookaside,
+        )
+    assert entry_of(lookaside) == entry
+    kernel.write(entry, b"mine again")
+
+
+def test_writes_to_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    lookaside.free(entry)
+    lookaside.flush()
+    error = report(lambda: kernel.write(entry, b"x"))
+    assert error.kind == "use-after-free"
+    assert "by a flush" in error.history[-1]
+    assert kernel.pool.allocate(PoolType.NonPagedPool, 64, b"Else") == entry
+    kernel.write(entry, b"x")  # somebody else's now
+
+
+def test_entries_still_out_at_the_delete(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    error = report(lookaside.delete)
+    assert (error.kind, error.address) == ("entry-leaked", entry)
+    assert lookaside.is_active
+    lookaside.free(entry)
+    lookaside.delete()
+
+
+def test_leaving_the_context_reports_leaks_but_hides_no_error(kernel: Kernel) -> None:
+    def leak(error: type[Exception] | None) -> None:
+        with new_list(kernel) as lookaside:
+            lookaside.allocate()
+            if error is not None:
+                raise error
+
+    assert report(lambda: leak(None)).kind == "entry-leaked"
+    with pytest.raises(KeyError):
+        leak(KeyError)
+
+
+def test_a_deleted_list_is_used_no_more(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    lookaside.delete()
+    for call in (
+        lookaside.allocate,
+        lookaside.flush,
+        lookaside.delete,
+        lambda: lookaside.free(0x1000),
+    ):
+        error = report(call)
+        assert error.kind == "deleted-list"
+        assert "it was deleted" in error.message
+    assert "never initialized" in report(LookasideList(kernel).allocate).message
+    assert lookaside.initialize(size=64, tag=b"List").is_success
+    lookaside.free(lookaside.allocate())
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "highest"), [(PoolType.PagedPool, 1), (PoolType.NonPagedPool, 2)]
+)
+def test_each_pool_has_its_highest_irql(
+    kernel: Kernel, pool_type: PoolType, highest: int
+) -> None:
+    lookaside = new_list(kernel, pool_type=pool_type)
+    with kernel.raise_irql(highest):
+        entry = entry_of(lookaside)
+        lookaside.free(entry)
+        held = entry_of(lookaside)
+    with kernel.raise_irql(highest + 1):
+        for call in (
+            lookaside.allocate,
+            lookaside.flush,
+            lookaside.delete,
+            lambda: lookaside.free(held),
+        ):
+            assert report(call).kind == "irql"
+    lookaside.free(held)
+
+
+def test_a_stopped_machine_stays_stopped(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    with pytest.raises(BugCheck):
+        kernel.read(0x10, 1)
+    for call in (lookaside.allocate, lookaside.flush):
+        with pytest.raises(BugCheck):
+            call()
+
+
+def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
+    base = kernel.pool.allocate(PoolType.NonPagedPool, 4096, b"Slab")
+    assert base is not None
+    given_out = iter(range(base, base + 4096, 64))
+    returned: list[int] = []
+
+    def allocate(pool_type: PoolType, size: int, tag: PoolTag, of: LookasideList) -> int:
+        return next(given_out)
+
+    def free(entry: int, of: LookasideList) -> None:
+        returned.append(entry)
+
+    lookaside = LookasideList(kernel)
+    lookaside.initialize(size=64, tag=b"List", allocate=allocate, free=free)
+    first, second = entry_of(lookaside), entry_of(lookaside)
+    lookaside.free(first)
+    assert report(lambda: lookaside.free(first)).kind == "double-free"
+    assert report(lambda: kernel.write(second - 1, b"12")).kind == "use-after-free"
+    kernel.write(second, b"fine")
+    lookaside.free(second)
+    lookaside.delete()
+    assert returned == [second, first]
+
+
+def test_a_failed_free_leaves_the_entry_out(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entries = [entry_of(lookaside) for _ in range(5)]
+    for entry in entries[:4]:
+        lookaside.free(entry)
+    kernel.write(entries[4] + 64, b"\xff" * 4)  # the header behind it
+    with pytest.raises(BugCheck):
+        lookaside.free(entries[4])
+
+
+def test_exhaustion_is_null(kernel: Kernel) -> None:
+    small = Kernel(nonpaged_pool_bytes=4096, sanitizer=True)
+    lookaside = new_list(small, size=2000)
+    assert [lookaside.allocate() is None for _ in range(3)] == [False, False, True]
+    assert isinstance(lookaside, SanitizedList)
+    assert len(lookaside.live_entries) == 2
+
+
+def test_entries_across_pages_and_forgotten_ones(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lookaside_sim.sanitizer.list._MOST_RETIRED", 1)
+    lookaside = new_list(kernel, size=5000)
+    entries = [entry_of(lookaside) for _ in range(3)]
+    for entry in entries:
+        lookaside.free(entry)
+    assert report(lambda: kernel.write(entries[0] + 4999, b"x")).kind == "use-after-free"
+    lookaside.flush()
+    assert kernel.sanitizer is not None
+    assert list(kernel.sanitizer.retired) == [entries[0]]
+    kernel.write(lookaside.address, bytes(lookaside))  # no entry: nothing to report
+
+
+def test_a_list_that_nobody_listens_to_any_more(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    lookaside.free(entry)
+    kernel.memory.stop_caching()
+    assert entry_of(lookaside) == entry
+    lookaside.free(entry)
+    assert report(lambda: lookaside.free(entry)).kind == "double-free"
+
+
+def test_entries_left_when_an_exception_leaves_the_context(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entry = entry_of(lookaside)
+    with pytest.raises(KeyError), lookaside:
+        raise KeyError
+    assert not lookaside.is_active
+    assert kernel.sanitizer is not None
+    assert entry in kernel.sanitizer.retired
+    with lookaside:
+        pass

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from lookaside_sim.trace import load, replay
+
+LEAKY = """
+def test_leaky(lookaside_kernel, lookaside_list):
+    lookaside = lookaside_list(64, name="mine!Entries")
+    lookaside.allocate()
+"""
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest inside, without Hypothesis' plugin, whose import would be most of the time."""
+    return pytester.runpytest("-p", "no:hypothesispytest", *arguments)
+
+
+def test_a_clean_test_passes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_clean(lookaside_kernel, lookaside_list):
+            lookaside = lookaside_list(size=64, tag=b"Mine", name="mine!Entries")
+            entry = lookaside.allocate()
+            assert lookaside.name == "mine!Entries"
+            lookaside.free(entry)
+            assert lookaside_kernel.lookaside_lists == [lookaside]
+        """
+    )
+    run(pytester, "--strict-markers").assert_outcomes(passed=1)
+
+
+def test_a_leak_reads_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(LEAKY)
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*1 leaked on <Kernel x64*",
+            "*entry 0x* of <LookasideList mine!Entries*was not freed, from *:3 in test_leaky",
+            'Lookaside "mine!Entries" @ *',
+            "*TotalAllocates =          1*",
+        ]
+    )
+
+
+def test_a_list_that_is_never_deleted_is_a_leak(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import LookasideList
+
+        def test_forgets(lookaside_kernel):
+            LookasideList(lookaside_kernel).initialize(size=8, tag=b"Mine")
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was not deleted and keeps 0 free entries, from *:4 in*"])
+
+
+@pytest.mark.parametrize("how", ["marker", "option", "ini"])
+@pytest.mark.parametrize("leaks", ["warn", "ignore"])
+def test_leaks_may_be_warned_of_or_ignored(
+    pytester: pytest.Pytester, how: str, leaks: str
+) -> None:
+    marker = (
+        f"import pytest\n@pytest.mark.lookaside(leaks={leaks!r})" if how == "marker" else ""
+    )
+    pytester.makepyfile(marker + LEAKY)
+    if how == "ini":
+        pytester.makeini(f"[pytest]\nlookaside_leaks = {leaks}")
+    arguments = [f"--lookaside-leaks={leaks}"] if how == "option" else []
+    with warnings.catch_warnings():
+        # The inner run is in this process, where warnings are errors.
+        warnings.simplefilter("default")
+        result = run(pytester, *arguments)
+    result.assert_outcomes(passed=1, warnings=int(leaks == "warn"))
+
+
+def test_the_marker_beats_the_option_and_the_option_the_ini(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nlookaside_arch = x64\nlookaside_processors = 2")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_options(lookaside_kernel):
+            assert lookaside_kernel.arch.name == "x86"
+            assert lookaside_kernel.processors == 2
+
+        @pytest.mark.lookaside(arch="x64")
+        class TestMarked:
+            def test_class(self, lookaside_kernel):
+                assert lookaside_kernel.arch.name == "x64"
+
+            @pytest.mark.lookaside(processors=3)
+            def test_both(self, lookaside_kernel):
+                assert lookaside_kernel.arch.name == "x64"
+                assert lookaside_kernel.processors == 3
+        """
+    )
+    run(pytester, "--lookaside-arch=x86", "--strict-markers").assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("marker", "complaint"),
+    [
+        ("colour=1", "*no such argument: colour*"),
+        ("1", "*no such argument: 1*"),
+        ("leaks='maybe'", "*leaks='maybe': give one of error, warn, ignore*"),
+        ("arch='arm'", "*arm*"),
+    ],
+)
+def test_a_wrong_marker_is_named(
+    pytester: pytest.Pytester, marker: str, complaint: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.lookaside({marker})
+        def test_it(lookaside_kernel):
+            pass
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([complaint])
+
+
+def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_fails(lookaside_trace, lookaside_list):
+            lookaside = lookaside_list(32, name="mine")
+            entry = lookaside.allocate()
+            lookaside.free(entry)
+            assert lookaside.total_frees == 2
+
+        def test_passes(lookaside_trace, lookaside_list):
+            assert lookaside_list(8).allocate() is None or lookaside_trace.events
+        """
+    )
+    result = run(pytester, "--lookaside-traces=kept", "-k", "test_fails")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["*What the test did was saved as *kept*test_fails.jsonl"])
+    (path,) = Path(pytester.path, "kept").iterdir()
+    trace = load(path)
+    assert [event.op for event in trace] == ["init", "alloc", "free"]
+    assert trace.header.source.endswith("::test_fails")
+    assert replay(trace).lists["mine"].total_frees == 1
+
+
+def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(LEAKY.replace("lookaside_kernel,", "lookaside_trace,"))
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    assert [path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir()] == [
+        ".jsonl"
+    ]
+
+
+def test_misuse_that_stops_the_machine_reads_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_stops(lookaside_kernel, lookaside_list):
+            lookaside = lookaside_list(32, name="mine!Entries")
+            block = lookaside_kernel.pool.allocate(0, 32, b"Mine")
+            lookaside_kernel.pool.free(block)
+            lookaside_kernel.pool.free(block)
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*BAD_POOL_CALLER*",
+            "*lookaside lists*",
+            'Lookaside "mine!Entries" @ *',
+            "0x*: a NonPagedPool Mine block, 32 bytes, allocated at *:3 in test_stops,"
+            " freed at *:4 in test_stops",
+        ]
+    )
+
+
+def test_a_failed_test_is_not_blamed_for_leaks_as_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(LEAKY + "    assert False\n")
+    run(pytester).assert_outcomes(failed=1)
+
+
+def test_faults_can_be_injected(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_second(lookaside_faults, lookaside_list):
+            lookaside = lookaside_list()
+            lookaside_faults.fail(2)
+            entries = [lookaside.allocate() for _ in range(3)]
+            assert entries[1] is None
+            lookaside.free(entries[0])
+            lookaside.free(entries[2])
+
+        @pytest.mark.lookaside(arch="x86")
+        def test_each(lookaside_each_fault):
+            def body(kernel, faults):
+                assert kernel.arch.name == "x86"
+                for _ in range(2):
+                    block = kernel.pool.allocate(0, 8, b"Mine")
+                    if block is not None:
+                        kernel.pool.free(block)
+
+            assert lookaside_each_fault(body) == 2
+        """
+    )
+    run(pytester, "--strict-markers").assert_outcomes(passed=2)
+
+
+def test_unittest_classes_have_the_kernel(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        @pytest.mark.usefixtures("lookaside_kernel")
+        class TestOld(unittest.TestCase):
+            def test_clean(self):
+                block = self.lookaside_kernel.pool.allocate(0, 8, b"Mine")
+                self.lookaside_kernel.pool.free(block)
+
+            def test_leaks(self):
+                self.lookaside_kernel.pool.allocate(0, 8, b"Mine")
+        """
+    )
+    run(pytester).assert_outcomes(passed=2, errors=1)
+
+
+if find_spec("xdist") is not None:  # the extra does not bring it, the group "test" does
+
+    def test_it_works_with_xdist(pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(LEAKY + "\ndef test_clean(lookaside_kernel):\n    pass\n")
+        result = pytester.runpytest_subprocess("-n", "2")
+        result.assert_outcomes(passed=2, errors=1)
+        result.stdout.fnmatch_lines(["*mine!Entries*was not freed*"])
+
+
+def test_asking_for_what_this_version_lacks_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(lookaside_kernel):\n    pass\n")
+    script = (
+        "import sys, lookaside_sim, pytest\n"
+        "class Kernel(lookaside_sim.Kernel):\n"
+        "    def __init__(self, arch='x64', processors=1):\n"
+        "        super().__init__(arch, processors)\n"
+        "lookaside_sim.Kernel = Kernel\n"
+        "sys.exit(pytest.main(['--lookaside-sanitizer']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=pytester.path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "this version of lookaside_sim has no sanitizer" in done.stdout
+
+
+def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
+    script = (
+        "import sys, pytest\n"
+        "before = set(sys.modules)\n"
+        "import lookaside_sim.testing.plugins.pytest, lookaside_sim.testing.plugins.hypothesis\n"
+        "lookaside_sim.testing.plugins.hypothesis.setup()\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [
+        "lookaside_sim",
+        "lookaside_sim.rooms",
+        "lookaside_sim.testing",
+        "lookaside_sim.testing.plugins",
+        "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.pytest",
+    ]

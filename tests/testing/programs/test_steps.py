@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from lookaside_sim.testing import (
+    Allocate,
+    AllocateEachSecond,
+    Create,
+    Free,
+    FreeTwice,
+    SetCounters,
+    SetIrql,
+    Tick,
+    format_program,
+)
+from lookaside_sim.testing.programs.steps import is_misuse
+
+
+def test_the_repr_leaves_out_what_is_the_default() -> None:
+    assert repr(Allocate()) == "Allocate()"
+    assert repr(Allocate(75, on=1)) == "Allocate(75, on=1)"
+    assert repr(Free(oldest=True)) == "Free(oldest=True)"
+    assert repr(AllocateEachSecond(1, 3)) == "AllocateEachSecond(seconds=3)"
+    assert repr(Create(8, tag=b"abcd")) == "Create(8, tag=b'abcd')"
+
+
+def test_a_program_is_written_one_step_a_line() -> None:
+    assert format_program([Create(), Tick(3)], "  ") == "  Create(),\n  Tick(3),"
+
+
+@pytest.mark.parametrize(
+    ("make", "value"), [(Allocate, 0), (Tick, -1), (SetIrql, 16), (SetCounters, 1 << 32)]
+)
+def test_impossible_numbers_are_refused(make: type, value: int) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        make(value)
+
+
+def test_misuse_is_told_from_use() -> None:
+    assert is_misuse(FreeTwice())
+    assert not is_misuse(Free())

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import pytest
+
+from lookaside_sim import (
+    Kernel,
+    PoolTag,
+    PoolTagUsage,
+    PoolType,
+    Verifier,
+    VerifierFlags,
+    windbg,
+)
+from lookaside_sim.ddi.information import (
+    lookaside_information,
+    system_lookaside_information,
+    system_pooltag_information,
+)
+from tests.misuse import allocated, new_list
+
+
+def usage(nonpaged: tuple[int, int], paged: tuple[int, int]) -> PoolTagUsage:
+    """A row with so many blocks out and so many bytes."""
+    return PoolTagUsage(nonpaged[0], 0, nonpaged[1], paged[0], 0, paged[1])
+
+
+# --- transcripts -------------------------------------------------------------------------
+
+
+def test_poolmon_rows_are_those_of_the_transcript() -> None:
+    assert windbg.poolmon_row(
+        "Wait", paged=False, allocs=3971107, frees=3971077, size=8456
+    ) == (" Wait Nonp    3971107 (   0)   3971077 (   0)       30    8456 (     0)    281")
+    assert windbg.poolmon_row("Gxlt", paged=True, allocs=1161638, frees=1161630, size=864) == (
+        " Gxlt Paged   1161638 (   0)   1161630 (   0)        8     864 (     0)    108"
+    )
+
+
+def test_the_older_poolused_is_that_of_the_transcript() -> None:
+    rows = {"1394": usage((1, 520), (0, 0)), "AcpA": usage((3, 192), (1, 504))}
+    text = windbg.poolused_text(rows, descriptions={"AcpA": "ACPI Pooltags , Binary: acpi.sys"})
+    assert text.splitlines() == [
+        "   Sorting by  Tag",
+        "",
+        "  Pool Used:",
+        "            NonPaged            Paged",
+        " Tag    Allocs     Used    Allocs     Used",
+        " 1394        1      520         0        0UNKNOWN pooltag '1394', please update"
+        " pooltag.txt",
+        " AcpA        3      192         1      504ACPI Pooltags , Binary: acpi.sys",
+        " TOTAL           4      712         1      504",
+    ]
+    total = {"Many": usage((3570214, 209120008), (38769, 13066104))}
+    last = windbg.poolused_text(total).splitlines()[-1]
+    assert last == " TOTAL     3570214 209120008     38769 13066104"
+
+
+def test_the_sorted_poolused_is_that_of_the_transcript() -> None:
+    rows = {
+        "IoWI": usage((5769999, 646239888), (0, 0)),
+        "amda": usage((5768754, 1938325232), (32, 9360)),
+    }
+    text = windbg.poolused_text(rows, 2, descriptions={"IoWI": "Io work items , Binary: nt!io"})
+    assert text.splitlines()[:7] == [
+        " Sorting by NonPaged Pool Consumed",
+        "",
+        "               NonPaged                  Paged",
+        " Tag     Allocs         Used     Allocs         Used",
+        "",
+        " amda   5768754   1938325232         32         9360\tUNKNOWN pooltag 'amda', please"
+        " update pooltag.txt",
+        " IoWI   5769999    646239888          0            0\tIo work items , Binary: nt!io",
+    ]
+
+
+def test_pool_rows_are_those_of_the_transcripts() -> None:
+    def row(
+        header: int,
+        size: int,
+        previous: int,
+        state: str,
+        tag: bytes,
+        *,
+        marked: bool = False,
+    ) -> str:
+        found = windbg.PoolRow(
+            header, size, previous, state, PoolTag(tag), marked=marked, digits=8
+        )
+        return str(found)
+
+    assert row(0xE1001000, 0x40, 0, "Allocated", b"MmDT") == (
+        " e1001000 size:   40 previous size:    0  (Allocated)  MmDT"
+    )
+    assert row(0xE1001040, 0x10, 0x40, "Free", b"Mm  ") == (
+        " e1001040 size:   10 previous size:   40  (Free)       Mm  "
+    )
+    assert row(0xE1001050, 0x10, 0x10, "Allocated", b"ObDi", marked=True) == (
+        "*e1001050 size:   10 previous size:   10  (Allocated) *ObDi"
+    )
+    assert row(0x1000, 0x80, 0x210, "Free ", b"Io  ") == (
+        " 00001000 size:   80 previous size:  210  (Free )   Io  "
+    )
+    protected = windbg.PoolRow(0, 16, 0, "Allocated", PoolTag(0xEE657645), process=0x80)
+    assert str(protected).endswith("Even (Protected) Process: 0000000000000080")
+
+
+# --- on a machine ------------------------------------------------------------------------
+
+
+def test_pool_shows_a_page_with_parked_free_and_marked_blocks() -> None:
+    kernel = Kernel(small_pool_lists=True)
+    parked, held = allocated(kernel, 40, tag=b"Park"), allocated(kernel, 600, tag=b"Held")
+    kernel.pool.free(parked)
+    lines = windbg.pool(kernel, held, descriptions={"Held": "A test"}).splitlines()
+    assert lines[0] == f"Pool page {held:016x} region is Nonpaged pool"
+    assert lines[1] == f" {parked - 16:016x} size:   40 previous size:    0  (Free )   Park"
+    assert "(Free)       Free" in lines[2]
+    assert lines[3] == f"*{held - 16:016x} size:  270 previous size:  d50  (Allocated) *Held"
+    assert lines[4] == "\t\tPooltag Held : A test"
+    assert windbg.pool(kernel, held, 2).splitlines()[1:] == [
+        lines[3],
+        "\t\tOwning component : Unknown (update pooltag.txt)",
+    ]
+    assert windbg.poolfind(kernel, "Park").splitlines()[-2] == (
+        f"{parked - 16:016x} size:   40 previous size:    0  (Free )   Park"
+    )
+    assert f"{held - 16:016x} size:  270 previous size:  d50  (Allocated) Held" in (
+        windbg.poolfind(kernel, "H*")
+    )
+
+
+def test_pool_shows_big_special_and_unknown_pages() -> None:
+    kernel = Kernel(verifier=Verifier(VerifierFlags.SPECIAL_POOL))
+    big = allocated(kernel, 0x4000, PoolType.PagedPool, b"V2lg")
+    special = allocated(kernel, 0x4F0, tag=b"Scbf")
+    assert windbg.pool(kernel, big).splitlines()[:2] == [
+        f"Pool page {big:016x} region is Paged pool",
+        f"*{big:016x} : large page allocation, tag is V2lg, size is 0x4000 bytes",
+    ]
+    assert "tag is V2lg" in windbg.poolfind(kernel, "V2lg", paged=True)
+    page = special & ~0xFFF
+    assert windbg.pool(kernel, special).splitlines()[:2] == [
+        f"Pool page {special:016x} region is Special pool",
+        f"*{page:016x} size:  4f0 data: {special:016x} (NonPaged) *Scbf",
+    ]
+    kernel.pool.free(special)
+    assert len(windbg.pool(kernel, special).splitlines()) == 1
+    assert windbg.pool(kernel, 0x1000) == "Pool page 0000000000001000 region is Unknown"
+
+
+def test_a_charged_block_shows_its_process() -> None:
+    kernel = Kernel()
+    process = kernel.processes.create("app.exe")
+    with kernel.processes.running(process):
+        address = kernel.manage_pool().allocate_charged(0, 100, b"Quot")
+    assert f"Quot Process: {process.address:016x}" in windbg.pool(kernel, address or 0)
+
+
+def test_poolused_sorts_filters_and_sums() -> None:
+    kernel = Kernel()
+    allocated(kernel, 100, tag=b"Aaaa")
+    allocated(kernel, 10, PoolType.PagedPool, b"Aabb")
+    kernel.pool.free(allocated(kernel, 100, tag=b"Cccc"))
+    assert " Aaaa        1      128" in windbg.poolused(kernel)
+    assert "Cccc" not in windbg.poolused(kernel, 0, "Aa*")
+    assert windbg.poolused(kernel, 4).splitlines()[5].startswith(" Aabb")
+    verbose = windbg.poolused(kernel, 1, "Cccc").splitlines()
+    assert verbose[5].startswith(" Cccc           1           1         0            0")
+    with pytest.raises(ValueError, match="exclude"):
+        windbg.poolused(kernel, 6)
+
+
+def test_poolmon_shows_changes_since_the_last_refresh() -> None:
+    kernel = Kernel()
+    allocated(kernel, 100)
+    before = kernel.pool.tags()
+    allocated(kernel, 100)
+    allocated(kernel, 100, PoolType.PagedPool)
+    rows = windbg.poolmon(kernel, before).splitlines()[2:]
+    assert rows == [
+        " Test Nonp          2 (   1)         0 (   0)        2     256 (   128)    128",
+        " Test Paged         1 (   1)         0 (   0)        1     128 (   128)    128",
+    ]
+
+
+def test_pplookaside_lists_every_list_of_the_processors() -> None:
+    kernel = Kernel(processors=2, small_pool_lists=True)
+    kernel.pool.free(allocated(kernel, 40))
+    kernel.system_lists.allocate_irp(1)
+    lines = windbg.pplookaside(kernel).splitlines()
+    assert len(lines) == 1 + 2 + 3 * 3
+    assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]
+    assert "P small IRP" in windbg.pplookaside(Kernel())
+
+
+# --- the structures ----------------------------------------------------------------------
+
+
+def test_lookaside_information_as_bytes() -> None:
+    kernel = Kernel(small_pool_lists=True)
+    lookaside = new_list(kernel, size=600)
+    lookaside.free(lookaside.allocate())
+    data = lookaside_information(lookaside)
+    assert data == bytes.fromhex(
+        "0100 0400 01000000 01000000 01000000 00000000 00000000"
+    ) + b"List" + (600).to_bytes(4, "little")
+    kernel.pool.free(allocated(kernel, 40))
+    both = system_lookaside_information(kernel)
+    assert both[:32] == data
+    small = both[32:]
+    assert small[:20] == bytes.fromhex("0100 0400 01000000 01000000 01000000 00000000")
+    assert small[24:28] == b"Pool"
+
+
+@pytest.mark.parametrize(("arch", "size", "head"), [("x64", 0x28, 8), ("x86", 0x1C, 4)])
+def test_pooltag_as_bytes(arch: str, size: int, head: int) -> None:
+    kernel = Kernel(arch)
+    kernel.pool.free(allocated(kernel, 100, PoolType.PagedPool))
+    allocated(kernel, 100)
+    data = system_pooltag_information(kernel)
+    assert len(data) == head + size
+    assert data[:4] == (1).to_bytes(4, "little")
+    assert data[head : head + 12] == b"Test" + bytes.fromhex("01000000 01000000")
+    used = kernel.pool.usage(b"Test").nonpaged_bytes
+    assert int.from_bytes(data[-head:], "little") == used
