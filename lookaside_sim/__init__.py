@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 from lookaside_sim.rooms import door
 
 if TYPE_CHECKING:
-    from lookaside_sim import ddi, testing, trace, windbg
+    from lookaside_sim import ddi as ddi
+    from lookaside_sim import testing as testing
+    from lookaside_sim import trace as trace
+    from lookaside_sim import windbg as windbg
     from lookaside_sim.allocator import Allocation, Box, Layout, LookasideAllocator
     from lookaside_sim.errors import (
         AllocError,
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
     from lookaside_sim.nt.bugchecks import BugCheckCode
     from lookaside_sim.nt.types import Irql, NtStatus, PoolTag, PoolType
     from lookaside_sim.pool.accounting import PoolTagUsage
-    from lookaside_sim.pool.manager import PoolAllocation, PoolManager, PoolStatistics
+    from lookaside_sim.pool.manager import PoolManager
+    from lookaside_sim.pool.values import PoolAllocation, PoolStatistics
     from lookaside_sim.system.drivers import Driver
     from lookaside_sim.system.processes import Process
     from lookaside_sim.verifier.settings import Verifier, VerifierFlags
@@ -96,9 +100,9 @@ _ROOMS = {
     "NotSupportedError": "errors",
     "NtStatus": "nt.types",
     "NtStatusError": "errors",
-    "PoolAllocation": "pool.manager",
+    "PoolAllocation": "pool.values",
     "PoolManager": "pool.manager",
-    "PoolStatistics": "pool.manager",
+    "PoolStatistics": "pool.values",
     "PoolTag": "nt.types",
     "PoolTagUsage": "pool.accounting",
     "PoolType": "nt.types",

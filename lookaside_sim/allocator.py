@@ -28,7 +28,8 @@ from lookaside_sim.errors import (
     LookasideSimError,
     NotSupportedError,
 )
-from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType, TagLike
 

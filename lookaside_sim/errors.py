@@ -20,16 +20,11 @@ Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``Type
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
 
 from lookaside_sim.nt.bugchecks import BugCheckCode
-from lookaside_sim.nt.types import NtStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lookaside_sim.lookaside import LookasideList
-    from lookaside_sim.pool.ledger import BlockRecord
+from lookaside_sim.nt.types import NtStatus, PoolTag
 
 SanitizerKind: TypeAlias = Literal[
     "double-free",
@@ -41,6 +36,38 @@ SanitizerKind: TypeAlias = Literal[
     "irql",
 ]
 """What the sanitizer tells apart."""
+
+
+class LeakedBlock(Protocol):
+    """A block that a stop is about, as the error that carries it sees it."""
+
+    @property
+    def address(self) -> int:
+        """Of its body."""
+
+    @property
+    def size(self) -> int:
+        """Bytes asked for."""
+
+    @property
+    def tag(self) -> PoolTag:
+        """Its tag."""
+
+    @property
+    def call_site(self) -> object:
+        """Where in the program it was allocated."""
+
+
+class MisusedList(Protocol):
+    """A list that a report is about, as the error that carries it sees it."""
+
+    @property
+    def name(self) -> str:
+        """Symbol at its address."""
+
+    @property
+    def address(self) -> int:
+        """Where it lies."""
 
 
 class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an error
@@ -61,7 +88,7 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         code: BugCheckCode,
         parameters: tuple[int, int, int, int],
         message: str,
-        leaks: Sequence[BlockRecord] = (),
+        leaks: Sequence[LeakedBlock] = (),
     ) -> None:
         super().__init__(code, parameters, message)
         self.code = code
@@ -91,7 +118,7 @@ class SanitizerError(Exception):
         self,
         kind: SanitizerKind,
         address: int,
-        lookaside: LookasideList,
+        lookaside: MisusedList,
         message: str,
         history: Sequence[str] = (),
     ) -> None:

@@ -8,15 +8,13 @@ Source:
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.built_in import BuiltInList
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.types import USHORT_MASK, PoolTag
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside import LookasideList
-    from lookaside_sim.lookaside.built_in import SystemList
-    from lookaside_sim.pool.accounting import PoolTagUsage
+from lookaside_sim.pool.accounting import PoolTagUsage
 
 # CurrentDepth, MaximumDepth, TotalAllocates, AllocateMisses, TotalFrees, FreeMisses, Type,
 # Tag, Size: 0x20 bytes on both machines.
@@ -26,32 +24,23 @@ _POOLTAG: Final = {8: Struct("<IIIxxxxQIIQ"), 4: Struct("<IIIIIII")}
 _COUNT: Final = {8: Struct("<Ixxxx"), 4: Struct("<I")}
 
 
-def lookaside_information(of: LookasideList | SystemList) -> bytes:
+def lookaside_information(of: LookasideList | BuiltInList) -> bytes:
     """One SYSTEM_LOOKASIDE_INFORMATION.
 
     Args:
         of: a list. Those that count hits report misses all the same.
     """
-    held, pool_type = _held_and_type(of)
     return _LOOKASIDE.pack(
-        held & USHORT_MASK,
+        of.current_depth & USHORT_MASK,
         of.depth & USHORT_MASK,
         of.total_allocates & 0xFFFF_FFFF,
         of.allocate_misses,
         of.total_frees & 0xFFFF_FFFF,
         of.free_misses,
-        pool_type,
+        int(of.type),
         int(of.tag),
         of.size & 0xFFFF_FFFF,
     )
-
-
-def _held_and_type(of: LookasideList | SystemList) -> tuple[int, int]:
-    from lookaside_sim.lookaside import LookasideList
-
-    if isinstance(of, LookasideList):
-        return of.current_depth, int(of.type)
-    return of.held, int(of.pool_type)
 
 
 def system_lookaside_information(kernel: Kernel) -> bytes:

@@ -14,7 +14,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.conditions import PoolEvent, pool_event
+from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
 
 POOL_FLAG_USE_QUOTA: Final = 0x1
 POOL_FLAG_UNINITIALIZED: Final = 0x2
@@ -88,7 +88,7 @@ ExAllocatePoolUninitialized = ExAllocatePoolWithTag
 def ExAllocatePoolWithQuotaTag(
     PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike
 ) -> int:
-    """Allocate and charge the current process; see `ManagedPool.allocate_charged`.
+    """Allocate and charge the current process; see `Quota.allocate`.
 
     Returns:
         The block's address; 0 for NULL only with POOL_QUOTA_FAIL_INSTEAD_OF_RAISE.
@@ -96,8 +96,7 @@ def ExAllocatePoolWithQuotaTag(
     Raises:
         NtStatusError: no memory or no quota left.
     """
-    pool = current_kernel().manage_pool()
-    return pool.allocate_charged(PoolType, NumberOfBytes, Tag) or 0
+    return current_kernel().quota.allocate(PoolType, NumberOfBytes, Tag) or 0
 
 
 def ExAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int:
@@ -116,7 +115,7 @@ ExAllocatePoolQuotaUninitialized = ExAllocatePoolWithQuotaTag
 def ExAllocatePoolWithTagPriority(
     PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike, Priority: int
 ) -> int:
-    """Allocate with a priority; see `ManagedPool.allocate_with_priority`.
+    """Allocate with a priority; see `PoolManager.allocate_with_priority`.
 
     Returns:
         The block's address, or 0 for NULL.
@@ -126,7 +125,7 @@ def ExAllocatePoolWithTagPriority(
     """
     if Priority not in _PRIORITIES:
         raise ValueError(f"priority {Priority}: give an EX_POOL_PRIORITY")
-    pool = current_kernel().manage_pool()
+    pool = current_kernel().pool
     return pool.allocate_with_priority(PoolType, NumberOfBytes, Tag, Priority) or 0
 
 
@@ -186,7 +185,7 @@ def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
         quiet = 0 if raises else _QUIET
         return ExAllocatePoolWithQuotaTag(pool_type | quiet, NumberOfBytes, tag)
     if flags & POOL_FLAG_SPECIAL_POOL:
-        return kernel.manage_pool().allocate_special(pool_type, NumberOfBytes, tag) or 0
+        return kernel.pool.allocate_special(pool_type, NumberOfBytes, tag) or 0
     return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
 
 
@@ -222,11 +221,11 @@ def ExFreePool2(
     kernel.pool.free(P, Tag)
 
 
-def IoCreateNotificationEvent(EventName: str) -> PoolEvent:
+def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
     """Open a pool or memory condition event; see `lookaside_sim.pool.events`."""
-    return pool_event(current_kernel(), EventName)
+    return memory_condition(current_kernel().pool, EventName)
 
 
-def KeReadStateEvent(Event: PoolEvent) -> int:
+def KeReadStateEvent(Event: MemoryCondition) -> int:
     """Whether an event is signaled, 1 or 0."""
     return int(Event.is_set)

@@ -64,13 +64,13 @@ def KeReleaseSpinLockFromDpcLevel(SpinLock: SpinLock) -> None:
 
 
 def IoAllocateIrp(StackSize: int, ChargeQuota: bool) -> int:
-    """Allocate an IRP; see `SystemLists.allocate_irp`. Returns 0 for NULL."""
-    return current_kernel().system_lists.allocate_irp(StackSize, ChargeQuota)
+    """Allocate an IRP; see `IoLists.allocate_irp`. Returns 0 for NULL."""
+    return current_kernel().io_lists.allocate_irp(StackSize, ChargeQuota)
 
 
 def IoFreeIrp(Irp: int) -> None:
-    """Free an IRP; see `SystemLists.free_irp`."""
-    current_kernel().system_lists.free_irp(Irp)
+    """Free an IRP; see `IoLists.free_irp`."""
+    current_kernel().io_lists.free_irp(Irp)
 
 
 def IoAllocateMdl(
@@ -80,17 +80,17 @@ def IoAllocateMdl(
     ChargeQuota: bool = False,
     Irp: int = 0,
 ) -> int:
-    """Allocate an MDL; see `SystemLists.allocate_mdl`. Returns 0 for NULL.
+    """Allocate an MDL; see `IoLists.allocate_mdl`. Returns 0 for NULL.
 
     Choice: the last three arguments, of which the first and last concern an IRP's chain of
     MDLs and ChargeQuota is reserved, have no effect.
     """
-    return current_kernel().system_lists.allocate_mdl(VirtualAddress, Length)
+    return current_kernel().io_lists.allocate_mdl(VirtualAddress, Length)
 
 
 def IoFreeMdl(Mdl: int) -> None:
-    """Free an MDL; see `SystemLists.free_mdl`."""
-    current_kernel().system_lists.free_mdl(Mdl)
+    """Free an MDL; see `IoLists.free_mdl`."""
+    current_kernel().io_lists.free_mdl(Mdl)
 
 
 # --- timers and resources ----------------------------------------------------------------

@@ -12,7 +12,3 @@ A call falls through three rooms, each of which only knows the one below:
 `list` (the hot path, on plain attributes) -> `steps` (the same routine, step by step, on
 memory) -> `fields` (the structure). `place` says where the fields lie between two calls.
 """
-
-from lookaside_sim.lookaside.list import AllocateRoutine, FreeRoutine, LookasideList
-
-__all__ = ["AllocateRoutine", "FreeRoutine", "LookasideList"]

@@ -143,16 +143,23 @@ class ListFields:
             self._held = low >> 32 & USHORT_MASK
             self._reserved = 0
             sequence = low >> 48
-        self._sequence_base = sequence - (self._total_frees - self._free_misses)
+        self._sequence_base = sequence - self._pushes
+
+    @property
+    def _pushes(self) -> int:
+        """Entries put on the list: every counted free that did not miss."""
+        return self._total_frees - self._free_misses
 
     @property
     def _sequence(self) -> int:
         """Sequence of the SLIST header: one more with every push, wrapping.
 
-        Every counted free that did not miss is a push, so the hot path has one store less.
+        The pushes are counted already, so the hot path has one store less.
         """
-        pushes = self._sequence_base + self._total_frees - self._free_misses
-        return pushes & (1 << _SEQUENCE_BITS[self.arch.pointer_size]) - 1
+        return (
+            self._sequence_base + self._pushes
+            & (1 << _SEQUENCE_BITS[self.arch.pointer_size]) - 1
+        )
 
     # --- as values -----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 How the hot path stays short: the fields are plain attributes, kept exact, and the words with
 the links are reached through `Memory.links`. A hit is taken only when the entry's word is
 cached there; anything else (an empty or full list, an entry the pool did not make, a list
-that lies in somebody else's memory, a stopped machine) falls through to `steps`, which does
+that lies in somebody else's memory, a stopped machine) falls through to `on_memory`, which does
 the same on memory.
 
 Invariant, while nothing flushed the list and every entry came from it::
@@ -16,31 +16,34 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterator
+from typing import Self
 
-from lookaside_sim.errors import InvariantError, NtStatusError
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+    ResetCounters,
+    SetDepth,
+)
+from lookaside_sim.lookaside.check import chain, check_list
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.initialize import ListSettings, settings_or_status
-from lookaside_sim.lookaside.place import InMemory
-from lookaside_sim.lookaside.steps import ListSteps
+from lookaside_sim.lookaside.on_memory import ListOnMemory
+from lookaside_sim.lookaside.place import InMemory, place_at
+from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
+from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
+from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.manager import PoolManager
-    from lookaside_sim.pool.plans import PoolPlan
-    from lookaside_sim.pool.requests import Requests
-
-AllocateRoutine = Callable[[PoolType, int, PoolTag, "LookasideList"], int | None]
-"""A LookasideListAllocateEx routine: (pool type, bytes, tag, list) to an address or None."""
-FreeRoutine = Callable[[int, "LookasideList"], None]
-"""A LookasideListFreeEx routine: (entry, list)."""
+from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.requests import Requests
 
 
-class LookasideList(ListSteps):
+class LookasideList(ListOnMemory):
     """A LOOKASIDE_LIST_EX in simulated memory, not yet initialized.
 
     As a context manager it deletes itself on exit if it is still active.
@@ -52,6 +55,14 @@ class LookasideList(ListSteps):
             pool block (the structure is then part of that block), the address of a list that
             is not active (the memory is the same), or any unmapped address outside the
             pools. None takes the next place in a driver's zeroed data section.
+        place: where the fields lie, for whoever follows a link to a structure; with it
+            nothing is checked, and ``address`` must be given.
+
+    Attributes:
+        address: where it lies.
+        name: as given.
+        owner: the image that initialized it, or in whose data it lies; None for code outside
+            any.
 
     Raises:
         ValueError: the address is misaligned, already taken, or in a pool but not in it
@@ -63,59 +74,64 @@ class LookasideList(ListSteps):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "address", "name")
+    __slots__ = ("_active", "_pool", "_requests", "owner")
 
-    address: int
-    name: str
     _pool: PoolManager
     _requests: Requests
-    _plan: PoolPlan | None
-    _plain_free: bool
     _active: bool
+    owner: Image | None
 
     def __new__(
-        cls, kernel: Kernel, name: str = "", address: int | None = None
+        cls,
+        kernel: ListHost,
+        name: str = "",
+        address: int | None = None,
+        *,
+        place: InMemory | None = None,
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
-        return object.__new__(kernel.list_kind if cls is LookasideList else cls)
+        return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
 
-    def __init__(self, kernel: Kernel, name: str = "", address: int | None = None) -> None:
-        kernel.check_running()
-        arch = kernel.arch
-        if address is None:
-            place: InMemory | None = None
-            address = kernel.place_in_image(arch.lookaside_size)
-        else:
-            address = unsigned("address", address, arch.address_bits)
-            place = _place_at(kernel, address)
-        self._begin(kernel, name, address, place)
-        there = self._memory.structure_at(address)
+    def __init__(
+        self,
+        kernel: ListHost,
+        name: str = "",
+        address: int | None = None,
+        *,
+        place: InMemory | None = None,
+    ) -> None:
+        shared = kernel.lists
+        machine = shared.machine
+        self._shared = shared
+        self._machine = machine
+        self._memory = machine.memory
+        self._links = machine.memory.links
+        self._pool = shared.pool
+        self._requests = shared.pool.requests
+        self._active = False
+        self.owner = None
+        self.name = name
+        ListFields.__init__(self, machine.arch)
+        self._prepare_misses()
         if place is not None:
+            assert address is not None, "a place has an address"
+            self._place, self.address = place, address
+            return
+        machine.check_running()
+        if address is None:
+            self._place = None
+            address = machine.program.find_data_place(machine.arch.lookaside_size)
+        else:
+            address = unsigned("address", address, machine.arch.address_bits)
+            self._place = place_at(machine, shared.pool, address)
+        self.address = address
+        there = self._memory.structure_at(address)
+        if self._place is not None:
             self.rest()
         elif isinstance(there, LookasideList) and there.address == address:
             self._take_over(there)
         else:
             self._memory.attach(self)
-
-    def _begin(self, kernel: Kernel, name: str, address: int, place: InMemory | None) -> None:
-        self._kernel = kernel
-        self._memory = kernel.memory
-        self._links = kernel.memory.links
-        self._pool = kernel.pool
-        self._requests = kernel.pool.requests
-        self._place = place
-        self._active = False
-        self.name = name
-        self.address = address
-        ListFields.__init__(self, kernel.arch)
-        self._prepare_misses()
-
-    @classmethod
-    def over_memory(cls, kernel: Kernel, address: int) -> LookasideList:
-        """Take whatever lies at an address for a list, as code that follows a link does."""
-        found = cls.__new__(cls, kernel)
-        found._begin(kernel, "", address, InMemory(kernel, address))
-        return found
 
     def _take_over(self, old: LookasideList) -> None:
         """Become the object for the structure of an inactive list, bytes and all."""
@@ -124,7 +140,7 @@ class LookasideList(ListSteps):
         image = old.store_image()
         self._memory.take_over(old, self)
         self.load_image(image)
-        old.move_out(InMemory(self._kernel, self.address))
+        old.move_out(InMemory(self._machine, self.address))
 
     def move_out(self, place: InMemory) -> None:
         """From now on the fields lie elsewhere."""
@@ -174,26 +190,19 @@ class LookasideList(ListSteps):
         Source:
             [doc] ExInitializeLookasideListEx; docs/sources.md, lists section 3.
         """
-        kernel = self._kernel
-        kernel.check_running()
+        machine = self._machine
+        machine.check_running()
         pool_type = unsigned("pool_type", pool_type, 32)
-        size = unsigned("size", size, kernel.arch.pointer_size * 8)
+        size = unsigned("size", size, machine.arch.pointer_size * 8)
         flags = unsigned("flags", flags, 32)
         depth = integer("depth", depth)
         tag = PoolTag(tag)
-        for role, routine in (("allocate", allocate), ("free", free)):
-            if routine is not None and not callable(routine):
-                raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")
-
-        if kernel.verification is not None:
-            kernel.verification.check_list_size(self, size)
+        _check_routines(allocate, free)
         settings = settings_or_status(
-            kernel.arch, pool_type=pool_type, size=size, tag=tag, flags=flags, depth=depth
+            machine.arch, pool_type=pool_type, size=size, tag=tag, flags=flags, depth=depth
         )
-        if isinstance(settings, NtStatus):
-            return settings
-        self._set_up(settings, allocate, free)
-        return NtStatus.STATUS_SUCCESS
+        call = InitializeList(self, size, settings)
+        return machine.hooks.run(call, self._set_up, settings, allocate, free)
 
     def initialize_older(
         self,
@@ -220,48 +229,46 @@ class LookasideList(ListSteps):
             [doc] ExInitializeNPagedLookasideList, ExInitializePagedLookasideList;
             docs/sources.md, lists section 5.
         """
-        kernel = self._kernel
-        kernel.check_running()
-        size = unsigned("size", size, kernel.arch.pointer_size * 8)
-        if kernel.verification is not None:
-            kernel.verification.check_list_size(self, size)
+        machine = self._machine
+        machine.check_running()
+        size = unsigned("size", size, machine.arch.pointer_size * 8)
         settings = ListSettings(unsigned("pool_type", pool_type, 32), size, PoolTag(tag))
-        self._set_up(settings, allocate, free)
+        _check_routines(allocate, free)
+        call = InitializeList(self, size, settings, is_older=True)
+        machine.hooks.run(call, self._set_up, settings, allocate, free)
 
     def _set_up(
         self,
-        settings: ListSettings,
+        settings: ListSettings | NtStatus,
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
-    ) -> None:
+    ) -> NtStatus:
         """Write every field and append the list to its system-wide list."""
-        kernel = self._kernel
-        if kernel.verification is not None:
-            kernel.verification.check_list_initialize(self)
+        if isinstance(settings, NtStatus):
+            return settings
+        shared = self._shared
         if self._place is not None:
             self._place.fetch(self)  # finds out whether the memory is still there
         flink, blink = self._flink, self._blink
-        self.set_fields(bytes(kernel.arch.lookaside_size))
+        self.set_fields(bytes(self.arch.lookaside_size))
         # Inserting is what writes the links. Those of a list that is active still lead into
         # the system-wide list meanwhile.
         self._flink, self._blink = flink, blink
-        self._depth = kernel.minimum_lookaside_depth
+        self._depth = shared.minimum_depth
         self._maximum_depth = settings.maximum_depth if self._depth else DISABLED_MAXIMUM_DEPTH
         self._type = settings.pool_type
         self._size = settings.size & ULONG_MASK
         self._tag = int(settings.tag)
-        self._allocate_ex = kernel.routines.allocate_address(allocate)
-        self._free_ex = kernel.routines.free_address(free)
+        self._allocate_ex = shared.routines.allocate_address(allocate)
+        self._free_ex = shared.routines.free_address(free)
         self._prepare_misses()
         if self._place is not None:
             self._place.put_back(self)
-        kernel.registry.insert(self, paged=bool(settings.pool_type & 1))
+        shared.registry.insert(self, paged=bool(settings.pool_type & 1))
         self._active = True
-        kernel.drivers.list_initialized(self)
-        if kernel.drivers.owner_of(self) is not None:
-            self._plan = None  # what it allocates belongs to its driver: see _allocate_slowly
-        if kernel.observer is not None:
-            kernel.observer.list_initialized(self)
+        program = self._machine.program
+        self.owner = program.owner_of(self.address) or program.current
+        return NtStatus.STATUS_SUCCESS
 
     # --- allocate and free ---------------------------------------------------------------
 
@@ -294,7 +301,7 @@ class LookasideList(ListSteps):
             self._held = held - 1
             self._total_allocates += 1
             return entry
-        if not self._first and self._plan is not None and self._memory.caching:
+        if not self._first and self._plan is not None and self._machine.is_plain:
             # An empty list with the default routine, on a running machine nobody listens to.
             self._total_allocates += 1
             self._allocate_misses += 1
@@ -328,7 +335,7 @@ class LookasideList(ListSteps):
                 self._held = held + 1
                 self._total_frees += 1
                 return
-        elif type(entry) is int and self._plain_free and self._memory.caching:
+        elif type(entry) is int and self._plain_free and self._machine.is_plain:
             # A full list with the default routine, on a running machine nobody listens to.
             self._total_frees += 1
             self._free_misses += 1
@@ -342,52 +349,49 @@ class LookasideList(ListSteps):
         self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
-        drivers = self._kernel.drivers
-        if drivers.all and not drivers.running:
-            owner = drivers.owner_of(self)
-            if owner is not None:
-                with owner:
-                    return self._allocate_slowly()
-        observer = self._kernel.observer
-        if observer is None:
-            return self._allocate_in_steps()
-        entry = None
-        try:
-            entry = self._allocate_in_steps()
-        except NtStatusError:
-            observer.list_allocated(self, None)  # it is counted, so it is told
-            raise
-        observer.list_allocated(self, entry)
-        return entry
+        machine = self._machine
+        if machine.bugcheck is not None:
+            machine.check_running()
+        if machine.hooks.listening:
+            return machine.hooks.run(AllocateEntry(self), self._allocate_as_owner)
+        return self._allocate_as_owner()
+
+    def _allocate_as_owner(self) -> int | None:
+        """What a driver's list allocates while no driver runs belongs to that driver."""
+        program = self._machine.program
+        if not program.running:
+            image = program.owner_of(self.address)
+            if image is not None:
+                with image:
+                    return self._allocate_in_steps()
+        return self._allocate_in_steps()
 
     def _free_slowly(self, entry: int | None) -> None:
-        kernel = self._kernel
-        if kernel.bugcheck is not None:
-            kernel.check_running()
-        where = 0 if entry is None else unsigned("entry", entry, kernel.arch.address_bits)
-        self._free_in_steps(where)
-        if kernel.observer is not None:
-            kernel.observer.list_freed(self, where)
+        machine = self._machine
+        if machine.bugcheck is not None:
+            machine.check_running()
+        where = 0 if entry is None else unsigned("entry", entry, self.arch.address_bits)
+        if machine.hooks.listening:
+            machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
+        else:
+            self._free_in_steps(where)
 
     def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        kernel = self._kernel
-        if routine == kernel.routines.default_allocate:
-            plan = kernel.pool.plan(pool_type, size, tag)
-            if self._place is None:
+        routines = self._shared.routines
+        if routine == routines.default_allocate:
+            plan = self._pool.plan(pool_type, size, tag)
+            if self._place is None and self._machine.program.owner_of(self.address) is None:
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
-        allocate = kernel.routines.allocate_routine(routine)
-        with kernel.untold:
-            return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        allocate = routines.allocate_routine(routine)
+        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
 
     def _call_free(self, routine: int, entry: int) -> None:
-        kernel = self._kernel
-        if routine == kernel.routines.default_free:
+        routines = self._shared.routines
+        if routine == routines.default_free:
             self._requests.top.free(entry)
             return
-        free = kernel.routines.free_routine(routine)
-        with kernel.untold:
-            free(entry, self)
+        routines.free_routine(routine)(entry, self)
 
     # --- flush and delete ----------------------------------------------------------------
 
@@ -402,9 +406,8 @@ class LookasideList(ListSteps):
         Source:
             [doc] ExFlushLookasideListEx; docs/sources.md, lists section 5.
         """
-        self._flush()
-        if self._kernel.observer is not None:
-            self._kernel.observer.list_flushed(self)
+        self._machine.check_running()
+        self._machine.hooks.run(FlushList(self), self._flush)
 
     def delete(self) -> None:
         """Unlink the list from its system-wide list, then flush it.
@@ -418,23 +421,37 @@ class LookasideList(ListSteps):
         Source:
             [doc] ExDeleteLookasideListEx; docs/sources.md, lists section 5.
         """
-        kernel = self._kernel
-        kernel.check_running()
-        if kernel.verification is not None:
-            kernel.verification.check_list_delete(self)
-        kernel.registry.remove(self)
-        kernel.drivers.list_deleted(self)
+        self._machine.check_running()
+        self._machine.hooks.run(DeleteList(self), self._remove_and_flush)
+
+    def _remove_and_flush(self) -> None:
+        self._shared.registry.remove(self)
         self._active = False
         self._flush()
-        if self._kernel.observer is not None:
-            self._kernel.observer.list_deleted(self)
+
+    # --- what the debugger writes ----------------------------------------------------------
+
+    def reset_counters(self) -> None:
+        """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""
+        self._machine.check_running()
+        self._machine.hooks.run(ResetCounters(self), self._reset_counters)
+
+    def set_depth(self, depth: int) -> None:
+        """Write the field Depth, as ``!lookaside ADDRESS 2`` does.
+
+        Args:
+            depth: entries, 0 to 65535.
+        """
+        self._machine.check_running()
+        depth = unsigned("depth", depth, 16)
+        self._machine.hooks.run(SetDepth(self, depth), self._set_depth, depth)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         # After a stop there is nothing left to delete on, and the stop is on its way up.
-        if self._active and self._kernel.bugcheck is None:
+        if self._active and self._machine.bugcheck is None:
             self.delete()
 
     # --- what it is ----------------------------------------------------------------------
@@ -446,7 +463,7 @@ class LookasideList(ListSteps):
     @property
     def has_default_routines(self) -> bool:
         """Whether entries come from and go back to the pool straight."""
-        routines = self._kernel.routines
+        routines = self._shared.routines
         return (
             self.allocate_ex == routines.default_allocate
             and self.free_ex == routines.default_free
@@ -490,62 +507,27 @@ class LookasideList(ListSteps):
         Raises:
             InvariantError: the chain does not end.
         """
-        entry, seen = self.first, set[int]()
-        while entry:
-            if entry in seen:
-                raise InvariantError(
-                    f"the free entries of {self!r} run in a ring at {entry:#x}"
-                )
-            seen.add(entry)
-            yield entry
-            entry = self._as_next_entry(self._memory.read_pointer(entry))
+        return chain(self._memory, self.first, repr(self), self.arch.next_entry_lost_bits)
 
     def check(self) -> None:
-        """Verify the list's invariants.
-
-        The chain has as many entries as the header says; each lies in a live pool block with
-        room for an entry; the fields are in their ranges.
+        """Verify the list's invariants; see `lookaside_sim.lookaside.check`.
 
         Raises:
             InvariantError: the first one that does not hold.
         """
-        entries = list(self.entries())
-        if len(entries) != self.current_depth:
-            raise InvariantError(
-                f"{self!r} says it has {self.current_depth} entries and has {len(entries)}"
-            )
-        for entry in entries:
-            block = self._pool.find(entry)
-            if block is None or entry + self.size > block.address + block.size:
-                raise InvariantError(
-                    f"the free entry {entry:#x} of {self!r} is in no live block"
-                )
-        if self.maximum_depth != DISABLED_MAXIMUM_DEPTH and self.depth > self.maximum_depth:
-            raise InvariantError(f"{self!r}: depth is over maximum depth {self.maximum_depth}")
+        check_list(self, self._pool)
 
     def lose_memory(self) -> None:
         """The structure's memory is unmapped: from now on every use is a touch of it."""
-        self.move_out(InMemory(self._kernel, self.address, links_are_known=True))
+        self.move_out(InMemory(self._machine, self.address, links_are_known=True))
 
 
-def _place_at(kernel: Kernel, address: int) -> InMemory | None:
-    """Decide whether a structure lies in a pool block or is driver data of its own.
+def _check_routines(allocate: object, free: object) -> None:
+    """Refuse what cannot be called.
 
     Raises:
-        ValueError: it cannot lie there.
+        TypeError: it is neither None nor callable.
     """
-    alignment = kernel.arch.lookaside_alignment
-    if address % alignment:
-        raise ValueError(
-            f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
-        )
-    if kernel.pool.descriptor_at(address) is None:
-        return None
-    size = kernel.arch.lookaside_size
-    block = kernel.pool.find(address)
-    if block is None or address + size > block.address + block.size:
-        raise ValueError(
-            f"address {address:#x}: the {size:#x} bytes there are not"
-            " inside one live pool block"
-        )
-    return InMemory(kernel, address)
+    for role, routine in (("allocate", allocate), ("free", free)):
+        if routine is not None and not callable(routine):
+            raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")

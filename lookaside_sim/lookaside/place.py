@@ -10,13 +10,13 @@ can take a hot path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+from lookaside_sim.machine.machine import Machine
+from lookaside_sim.memory.address_space import READ
+from lookaside_sim.pool.manager import PoolManager
 
 
 class Resting(Protocol):
@@ -36,32 +36,34 @@ class InMemory:
     """The fields are bytes that somebody else owns.
 
     Args:
-        kernel: whose memory.
+        machine: whose memory.
         address: where.
     """
 
-    __slots__ = ("_address", "_kernel", "links_are_known")
+    __slots__ = ("_address", "_machine", "links_are_known")
 
-    def __init__(self, kernel: Kernel, address: int, *, links_are_known: bool = False) -> None:
-        self._kernel = kernel
+    def __init__(
+        self, machine: Machine, address: int, *, links_are_known: bool = False
+    ) -> None:
+        self._machine = machine
         self._address = address
         self.links_are_known = links_are_known
 
     @property
     def is_mapped(self) -> bool:
         """Whether there still is memory."""
-        return self._kernel.memory.is_mapped(self._address, self._kernel.arch.lookaside_size)
+        return self._machine.memory.is_mapped(self._address, self._machine.arch.lookaside_size)
 
     def fetch(self, of: Resting) -> None:
         """Read the fields, as code that runs on the machine does."""
-        kernel, size = self._kernel, self._kernel.arch.lookaside_size
-        if kernel.verification is not None:
-            kernel.verification.check_touch(self._address, size, 0, by_driver=False)
-        of.load_image(kernel.memory.read(self._address, size))
+        machine, size = self._machine, self._machine.arch.lookaside_size
+        for check in machine.touch_checks:
+            check(self._address, size, READ, False)
+        of.load_image(machine.memory.read(self._address, size))
 
     def put_back(self, of: Resting) -> None:
         """Write the fields, and let the object rest."""
-        self._kernel.memory.write(self._address, of.store_image())
+        self._machine.memory.write(self._address, of.store_image())
         of.rest()
 
     def look(self) -> bytes:
@@ -71,8 +73,34 @@ class InMemory:
                 f"the pool block with the lookaside list at {self._address:#x} was freed, and"
                 " nothing is mapped there any more"
             )
-        return self._kernel.memory.read(self._address, self._kernel.arch.lookaside_size)
+        return self._machine.memory.read(self._address, self._machine.arch.lookaside_size)
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
-        return ListFields.of_image(self._kernel.arch, self.look())
+        return ListFields.of_image(self._machine.arch, self.look())
+
+
+def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | None:
+    """Decide whether a structure lies in a pool block or is driver data of its own.
+
+    Returns:
+        Where in somebody else's memory it lies, None for data of its own.
+
+    Raises:
+        ValueError: it cannot lie there.
+    """
+    alignment = machine.arch.lookaside_alignment
+    if address % alignment:
+        raise ValueError(
+            f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
+        )
+    if pool.descriptor_at(address) is None:
+        return None
+    size = machine.arch.lookaside_size
+    block = pool.find(address)
+    if block is None or address + size > block.address + block.size:
+        raise ValueError(
+            f"address {address:#x}: the {size:#x} bytes there are not"
+            " inside one live pool block"
+        )
+    return InMemory(machine, address)

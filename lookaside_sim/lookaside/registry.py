@@ -10,14 +10,32 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn, Protocol
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import FAST_FAIL_CORRUPT_LIST_ENTRY, BugCheckCode
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+
+class Registered(Protocol):
+    """A list, as the system-wide lists see it."""
+
+    address: int
+    name: str
+
+    @property
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in memory that somebody else owns."""
+
+    def adjust_depth(self, minimum_depth: int) -> None:
+        """One scan of the balance set manager."""
+
+    def disable(self) -> None:
+        """Let the list hold nothing any more."""
 
 
 class ListHead:
@@ -58,34 +76,45 @@ class Registry:
     """The heads, and which `LookasideList` object stands for which ListEntry.
 
     Args:
-        kernel: the owner.
+        machine: the machine.
+        over_memory: takes whatever lies at an address for a list, as code that follows a
+            link does.
 
     Attributes:
         nonpaged: head of the nonpaged lists.
         paged: head of the paged lists.
     """
 
-    __slots__ = ("_by_entry", "_kernel", "_offset", "_walked", "nonpaged", "paged")
+    __slots__ = (
+        "_by_entry",
+        "_machine",
+        "_offset",
+        "_over_memory",
+        "_walked",
+        "nonpaged",
+        "paged",
+    )
 
-    def __init__(self, kernel: Kernel) -> None:
-        arch = kernel.arch
-        self._kernel = kernel
+    def __init__(self, machine: Machine, over_memory: Callable[[int], Registered]) -> None:
+        arch = machine.arch
+        self._machine = machine
+        self._over_memory = over_memory
         self._offset = arch.list_entry_offset
-        self._by_entry: dict[int, LookasideList] = {}
-        self._walked: dict[int, tuple[LookasideList, ...]] = {}
+        self._by_entry: dict[int, Registered] = {}
+        self._walked: dict[int, tuple[Registered, ...]] = {}
         self.nonpaged = ListHead(
             arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
         )
         self.paged = ListHead(
             arch.lookaside_heads_start + 0x40, arch.pointer_size, self.forget_walks
         )
-        kernel.memory.attach(self.nonpaged)
-        kernel.memory.attach(self.paged)
+        machine.memory.attach(self.nonpaged)
+        machine.memory.attach(self.paged)
 
-    def insert(self, lookaside: LookasideList, *, paged: bool) -> None:
+    def insert(self, lookaside: Registered, *, paged: bool) -> None:
         """InsertTailList: append a list, checking the old end points back at the head."""
-        memory = self._kernel.memory
-        size = self._kernel.arch.pointer_size
+        memory = self._machine.memory
+        size = self._machine.arch.pointer_size
         head = self.paged if paged else self.nonpaged
         entry = lookaside.address + self._offset
         last = head.blink
@@ -99,10 +128,10 @@ class Registry:
         head.blink = entry
         self._by_entry[entry] = lookaside
 
-    def remove(self, lookaside: LookasideList) -> None:
+    def remove(self, lookaside: Registered) -> None:
         """RemoveEntryList: unlink a list, checking that both neighbors point at it."""
-        memory = self._kernel.memory
-        size = self._kernel.arch.pointer_size
+        memory = self._machine.memory
+        size = self._machine.arch.pointer_size
         entry = lookaside.address + self._offset
         self.forget_walks()
         flink = memory.read_pointer(entry)
@@ -121,11 +150,23 @@ class Registry:
         memory.write_pointer(flink + size, blink)
         self._by_entry.pop(entry, None)
 
-    def holds(self, lookaside: LookasideList) -> bool:
+    def holds(self, lookaside: Registered) -> bool:
         """Whether a list at this list's address was inserted and not removed."""
         return lookaside.address + self._offset in self._by_entry
 
-    def embedded(self) -> Iterator[LookasideList]:
+    def all(self) -> Iterator[Registered]:
+        """The active lists, in order of initialization, whatever the links say."""
+        return iter(self._by_entry.values())
+
+    def at(self, address: int) -> Registered | None:
+        """The active list at an address."""
+        return self._by_entry.get(address + self._offset)
+
+    def active(self) -> list[Registered]:
+        """The lists as the links give them: nonpaged, then paged."""
+        return [*self.walk(self.nonpaged), *self.walk(self.paged)]
+
+    def embedded(self) -> Iterator[Registered]:
         """The active lists whose structure lies in a pool block."""
         return (each for each in self._by_entry.values() if each.is_embedded)
 
@@ -133,7 +174,7 @@ class Registry:
         """The links may have changed: follow them again the next time."""
         self._walked.clear()
 
-    def walk(self, head: ListHead) -> Iterable[LookasideList]:
+    def walk(self, head: ListHead) -> Iterable[Registered]:
         """The lists as the forward links give them.
 
         A walk is remembered until a link changes, as long as all of its links are where only
@@ -147,11 +188,11 @@ class Registry:
         walked = self._walked.get(head.address)
         return self._follow(head) if walked is None else walked
 
-    def _follow(self, head: ListHead) -> Iterator[LookasideList]:
+    def _follow(self, head: ListHead) -> Iterator[Registered]:
         """Follow the links, each read after its list was yielded."""
         known = self._by_entry
-        walked: list[LookasideList] | None = []
-        read_pointer = self._kernel.memory.read_pointer
+        walked: list[Registered] | None = []
+        read_pointer = self._machine.memory.read_pointer
         steps = 0
         seen: set[int] = set()
         entry = head.flink
@@ -166,8 +207,8 @@ class Registry:
                 seen.add(entry)
             lookaside = known.get(entry)
             if lookaside is None:
-                address = entry - self._offset & (1 << self._kernel.arch.address_bits) - 1
-                lookaside = LookasideList.over_memory(self._kernel, address)
+                address = entry - self._offset & (1 << self._machine.arch.address_bits) - 1
+                lookaside = self._over_memory(address)
             yield lookaside
             next_entry = lookaside.next_entry
             if next_entry is None:
@@ -180,7 +221,7 @@ class Registry:
             self._walked[head.address] = tuple(walked)
 
     def _fail(self, entry: int, why: str) -> NoReturn:
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.KERNEL_SECURITY_CHECK_FAILURE,
             (FAST_FAIL_CORRUPT_LIST_ENTRY, 0, 0, 0),
             f"the LIST_ENTRY at {entry:#x} is corrupt: {why}",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import EXECUTE
-from lookaside_sim.nt.types import ULONG_MASK
+from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
+from lookaside_sim.pool.manager import PoolManager
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine
+AllocateRoutine: TypeAlias = Callable[[PoolType, int, PoolTag, Any], int | None]
+"""A LookasideListAllocateEx routine: (pool type, bytes, tag, list) to an address or None."""
+FreeRoutine: TypeAlias = Callable[[int, Any], None]
+"""A LookasideListFreeEx routine: (entry, list)."""
 
 _SPACING: Final = 0x40  # bytes between the made-up code addresses
 
@@ -20,18 +24,28 @@ class Routines:
     """The routines of one kernel, each at an address of its own.
 
     Args:
-        kernel: the owner.
+        machine: the machine.
+        pool: what the default routines allocate from.
 
     Attributes:
         default_allocate: address of ExAllocatePoolWithTag, a new list's default.
         default_free: address of ExFreePool, likewise.
     """
 
-    __slots__ = ("_address_of", "_at", "_kernel", "_next", "default_allocate", "default_free")
+    __slots__ = (
+        "_address_of",
+        "_at",
+        "_machine",
+        "_next",
+        "_pool",
+        "default_allocate",
+        "default_free",
+    )
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._next = kernel.arch.code_start
+    def __init__(self, machine: Machine, pool: PoolManager) -> None:
+        self._machine = machine
+        self._pool = pool
+        self._next = machine.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
         self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
@@ -53,18 +67,34 @@ class Routines:
         """The routine that a call through FreeEx reaches; faults where there is none."""
         return cast("FreeRoutine", self._call_target(address))
 
+    def place_at(self, address: int, routine: Callable[..., Any]) -> None:
+        """Say that a routine lies at an address, such as one in an image.
+
+        Args:
+            address: a pointer that fields AllocateEx and FreeEx may hold.
+            routine: what a call of it runs; another one there is replaced.
+
+        Raises:
+            TypeError, ValueError: no routine, or no address.
+        """
+        if not callable(routine):
+            raise TypeError(f"routine {routine!r}: give a callable")
+        address = unsigned("address", address, self._machine.arch.address_bits)
+        self._at[address] = routine
+        self._address_of[_key(routine)] = address
+
+    def call(self, address: int, *arguments: object) -> Any:
+        """Call whatever routine lies at an address; faults where there is none."""
+        return self._call_target(address)(*arguments)
+
     def _call_target(self, address: int) -> Callable[..., Any]:
         routine = self._at.get(address)
         if routine is None:
-            self._kernel.page_fault(address, EXECUTE)
+            self._machine.page_fault(address, EXECUTE)
         return routine
 
     def _find_or_place(self, routine: Callable[..., Any]) -> int:
-        # Equal callables, such as the same method of the same object, are one routine.
-        key: Hashable = id(routine)  # for what cannot be hashed; the table keeps it alive
-        with suppress(TypeError):
-            hash(routine)
-            key = routine
+        key = _key(routine)
         address = self._address_of.get(key)
         if address is None:
             address = self._address_of[key] = self._place(routine)
@@ -81,14 +111,22 @@ class Routines:
 
     def _call_pool_allocate(self, *arguments: object) -> int:
         pool_type, size, tag = (*map(self._as_word, arguments), 0, 0, 0)[:3]
-        pool = self._kernel.pool
+        pool = self._pool
         if not pool.serves(pool_type):
             pool_type = 0
         return pool.allocate_block(pool_type, size, tag & ULONG_MASK)
 
     def _call_pool_free(self, *arguments: object) -> None:
-        self._kernel.pool.free_block(self._as_word(arguments[0]))
+        self._pool.free_block(self._as_word(arguments[0]))
 
     @staticmethod
     def _as_word(argument: object) -> int:
         return argument if isinstance(argument, int) else int(getattr(argument, "address", 0))
+
+
+def _key(routine: Callable[..., Any]) -> Hashable:
+    """Equal callables, such as the same method of the same object, are one routine."""
+    with suppress(TypeError):
+        hash(routine)
+        return routine
+    return id(routine)  # for what cannot be hashed; the table keeps it alive

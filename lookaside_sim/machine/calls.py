@@ -1,48 +1,328 @@
-"""What a recorder may hear of the calls made on a kernel."""
+"""What happens to a machine: one value for each call, and who sees it.
+
+A `Call` says what was asked, and once it is over how it ended. Three kinds of onlookers see it:
+
+* a *check* sees it before it has an effect, and may stop the machine or refuse (the verifier's
+  rules, the sanitizer);
+* a *follower* sees it after it succeeded (the verifier's counters);
+* a *listener* hears of it twice, when it begins and when it is over, also when it raised or
+  stopped the machine. Any number of listeners may listen: recorders, leak trackers, a narrator.
+
+Recorder, traces and the toolkit's programs use the same words (`Call.word`). What a call does
+inside is no call of its own; what the program does inside a custom routine is, and knows the
+call around it as `Call.outer`.
+
+While nobody listens no list or pool call makes a value: hot paths ask one flag at most.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from lookaside_sim.lookaside import LookasideList
-    from lookaside_sim.nt.types import PoolType, TagLike
+import attrs
+
+from lookaside_sim.errors import BugCheck, SanitizerError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound="Call")
 
 
-class Observer(Protocol):
-    """Told of each call once it has returned; only one at a time can listen.
+class Branch(Enum):
+    """Which way a list's routine went."""
 
-    An allocation that raised a status is told like one that returned NULL: it is counted.
+    HIT = "hit"
+    """An entry was taken off the list, or put on it."""
+    MISS = "miss"
+    """The list was empty, and its allocate routine was called."""
+    FULL = "full"
+    """The list was full, and its free routine was called."""
 
-    Pool calls that a lookaside list makes, itself or in its routines, are not reported: they
-    belong to the list's own call.
+
+class Outcome(Enum):
+    """How a call ended."""
+
+    RETURNED = "returned"
+    REFUSED = "refused"
+    """It returned NULL or a status that is no success, or the sanitizer did not let it happen."""
+    RAISED = "raised"
+    """It raised a status or an error of this package."""
+    STOPPED = "stopped"
+    """It stopped the machine, with what it had done by then."""
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call, as whoever looks on sees it.
+
+    Attributes:
+        word: what it is called in traces and programs.
+        result: what it returned; None while it runs, and where it returns nothing.
+        error: what it raised, or None.
+        branch: which way a list's routine went; None where there is no choice.
+        outer: the call around it: it was made in that one's custom routine, or in an unload
+            routine. None for a call of the program's own.
+        is_over: whether it has ended.
     """
 
-    def pool_allocated(
-        self, address: int | None, pool_type: PoolType, size: int, tag: TagLike
-    ) -> None:
-        """`PoolManager.allocate` returned."""
+    word: ClassVar[str] = ""
+    result: Any = attrs.field(default=None, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    branch: Branch | None = attrs.field(default=None, init=False)
+    outer: Call | None = attrs.field(default=None, init=False, repr=False)
+    is_over: bool = attrs.field(default=False, init=False, repr=False)
 
-    def pool_freed(self, address: int) -> None:
-        """`PoolManager.free` returned."""
+    @property
+    def is_refused(self) -> bool:
+        """Whether the result says no."""
+        return False
 
-    def list_initialized(self, lookaside: LookasideList) -> None:
-        """A list was initialized."""
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        if not self.is_over:
+            return None
+        if isinstance(self.error, BugCheck):
+            return Outcome.STOPPED
+        if isinstance(self.error, SanitizerError):
+            return Outcome.REFUSED
+        if self.error is not None:
+            return Outcome.RAISED
+        return Outcome.REFUSED if self.is_refused else Outcome.RETURNED
 
-    def list_allocated(self, lookaside: LookasideList, entry: int | None) -> None:
-        """`LookasideList.allocate` returned."""
 
-    def list_freed(self, lookaside: LookasideList, entry: int) -> None:
-        """`LookasideList.free` returned."""
+Listener = Callable[[Call], object]
+"""Called with a call when it begins, and once more when it is over (`Call.is_over`)."""
 
-    def list_flushed(self, lookaside: LookasideList) -> None:
-        """`LookasideList.flush` returned."""
 
-    def list_deleted(self, lookaside: LookasideList) -> None:
-        """`LookasideList.delete` returned."""
+@attrs.define(eq=False)
+class ReadMemory(Call):
+    """`Kernel.read`; told only to listeners that asked for reads."""
 
-    def ticked(self) -> None:
-        """One simulated second passed."""
+    word: ClassVar[str] = "read"
+    address: int
+    size: int
 
-    def irql_changed(self, level: int) -> None:
-        """The IRQL is another one now."""
+
+@attrs.define(eq=False)
+class WriteMemory(Call):
+    """`Kernel.write`."""
+
+    word: ClassVar[str] = "write"
+    address: int
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return len(self.data)
+
+
+@attrs.define(eq=False)
+class Tick(Call):
+    """`Kernel.tick`: seconds pass."""
+
+    word: ClassVar[str] = "tick"
+    seconds: int
+
+
+@attrs.define(eq=False)
+class RaiseIrql(Call):
+    """KeRaiseIrql. The result is the level before."""
+
+    word: ClassVar[str] = "irql"
+    level: int
+
+
+@attrs.define(eq=False)
+class LowerIrql(Call):
+    """KeLowerIrql."""
+
+    word: ClassVar[str] = "irql"
+    level: int
+
+
+@attrs.define(eq=False)
+class SwitchProcessor(Call):
+    """Another processor runs from now on."""
+
+    word: ClassVar[str] = "processor"
+    number: int
+
+
+@attrs.define(eq=False)
+class AcquireLock(Call):
+    """A spin lock is acquired. The result is the IRQL before.
+
+    Attributes:
+        lock: address of the KSPIN_LOCK.
+        name: of the lock, for messages.
+        at_dpc_level: whether the IRQL stays as it is.
+    """
+
+    word: ClassVar[str] = "acquire"
+    lock: int
+    name: str
+    at_dpc_level: bool
+
+
+@attrs.define(eq=False)
+class ReleaseLock(Call):
+    """A spin lock is let go.
+
+    Attributes:
+        lock: address of the KSPIN_LOCK.
+        name: of the lock, for messages.
+        at_dpc_level: whether the IRQL stays as it is.
+        irql: the level afterwards.
+    """
+
+    word: ClassVar[str] = "release"
+    lock: int
+    name: str
+    at_dpc_level: bool
+    irql: int
+
+
+@attrs.frozen
+class IrqlChange:
+    """The IRQL has become another one: seen by followers, no call of its own.
+
+    Attributes:
+        old: the level before.
+        new: the level now.
+        by_spin_lock: whether acquiring a spin lock raised it.
+    """
+
+    old: int
+    new: int
+    by_spin_lock: bool
+
+
+class Hooks:
+    """Who looks on at the calls of one machine.
+
+    Args:
+        changed: called when the first listener comes and when the last one goes.
+
+    Attributes:
+        listening: whether anybody listens: the one look on paths that matter.
+        call: the innermost call that is being told, None while nobody listens.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_checks",
+        "_followers",
+        "_listeners",
+        "_readers",
+        "call",
+        "listening",
+    )
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._checks: dict[type[Any], list[Callable[[Any], None]]] = {}
+        self._followers: dict[type[Any], list[Callable[[Any], None]]] = {}
+        self._listeners: tuple[Listener, ...] = ()
+        self._readers: tuple[Listener, ...] = ()
+        self.listening = False
+        self.call: Call | None = None
+
+    # --- who looks on ----------------------------------------------------------------------
+
+    def check(self, kind: type[C], check: Callable[[C], None]) -> None:
+        """Have a function see each call of a kind before it has an effect."""
+        self._checks.setdefault(kind, []).append(check)
+
+    def follow(self, kind: type[R], follower: Callable[[R], None]) -> None:
+        """Have a function see each call of a kind after it succeeded."""
+        self._followers.setdefault(kind, []).append(follower)
+
+    def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
+        """Tell a listener of every call from now on, also on a machine that has stopped.
+
+        Args:
+            listener: who.
+            reads: whether `ReadMemory` is told too.
+
+        Returns:
+            Ends it; calling it again does nothing.
+        """
+        if not callable(listener):
+            raise TypeError(f"listener {listener!r}: give a callable that takes a Call")
+
+        # A handle of its own for each: one function may listen twice.
+        def heard(call: Call) -> object:
+            return listener(call)
+
+        self._set(self._listeners + (heard,), self._readers + ((heard,) if reads else ()))
+
+        def stop() -> None:
+            self._set(
+                tuple(each for each in self._listeners if each is not heard),
+                tuple(each for each in self._readers if each is not heard),
+            )
+
+        return stop
+
+    def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
+        self._listeners, self._readers = listeners, readers
+        listening = bool(listeners)
+        if listening != self.listening:
+            self.listening = listening
+            self._changed()
+
+    @property
+    def hears_reads(self) -> bool:
+        """Whether a read has to be told."""
+        return bool(self._readers)
+
+    # --- calls -----------------------------------------------------------------------------
+
+    def run(self, call: Call, do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Let a call happen: tell that it begins, check it, do it, tell how it ended.
+
+        Args:
+            call: what is asked.
+            do: does it; its result is the call's.
+            *args: for ``do``.
+            **kwargs: for ``do``.
+
+        Returns:
+            What ``do`` returned.
+        """
+        if not self.listening:
+            checks = self._checks.get(type(call), ())
+            for check in checks:
+                check(call)
+            result = do(*args, **kwargs)
+            for follower in self._followers.get(type(call), ()):
+                follower(call)
+            return result
+        listeners = self._readers if type(call) is ReadMemory else self._listeners
+        call.outer, self.call = self.call, call
+        try:
+            for listener in listeners:
+                listener(call)
+            for check in self._checks.get(type(call), ()):
+                check(call)
+            result = call.result = do(*args, **kwargs)
+            for follower in self._followers.get(type(call), ()):
+                follower(call)
+        except BaseException as error:
+            call.error = error
+            raise
+        finally:
+            self.call = call.outer
+            call.is_over = True
+            for listener in listeners:
+                listener(call)
+        return result
+
+    def happened(self, change: object) -> None:
+        """Let followers see what is no call of its own."""
+        for follower in self._followers.get(type(change), ()):
+            follower(change)

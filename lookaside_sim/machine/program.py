@@ -1,80 +1,220 @@
-"""Where in the simulated program a call came from.
+"""Whose code runs: images of drivers, and the line of the program that makes a call.
 
-The program is whatever Python code calls this package; its frames stand for the driver's
-stack. A site has a made-up code address, inside the image of the driver it ran in, so that
-views and bug check parameters have a number to show where NT shows a return address.
+An `Image` is a range of addresses: code, where call sites get their addresses, and data,
+where structures lie that are made without an address of their own. Code outside any image
+has a range of its own, as the rest of NT would.
 """
 
 from __future__ import annotations
 
-import sys
-from types import CodeType, FrameType
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Final, Self
 
-import attrs
+from lookaside_sim.machine.call_site import CallSite, calling_frame, frames, site_of
+from lookaside_sim.memory import Memory
 
-_PACKAGE: Final = __name__.partition(".")[0]
-_INSIDE: Final = _PACKAGE + "."
-_DEEPEST_STACK: Final = 8
-"""Frames of a stack that are kept, as the verifier's fault tracker keeps 8."""
+IMAGE_SIZE: Final = 0x40000
+"""Bytes of an image: half code, half data. Choice."""
+CODE_OFFSET: Final = 0x1000
+"""Where in an image its first call site lies."""
+_SITE_SPACING: Final = 0x10
+_PROGRAM_CODE_OFFSET: Final = 0x10_0000
+"""How far before the first image the code outside any image lies."""
 
-
-@attrs.frozen
-class CallSite:
-    """One line of the program.
-
-    Attributes:
-        file: name of the source file, without its folder.
-        line: line number.
-        function: qualified name of the function.
-        address: the made-up code address; 0 when none was given out.
-    """
-
-    file: str
-    line: int
-    function: str
-    address: int = attrs.field(default=0, eq=False)
-
-    def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})"
+_Sites = dict[tuple[CodeType, int], CallSite]
 
 
-def calling_frame() -> FrameType | None:
-    """The innermost frame that is not this package's own."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame):
-        frame = frame.f_back
-    return frame
+class Image:
+    """The range of one driver.
 
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether code of this package runs there: by its name, since paths differ by system."""
-    name = frame.f_globals.get("__name__")
-    return isinstance(name, str) and (name.startswith(_INSIDE) or name == _PACKAGE)
-
-
-def calling_site(address: int = 0) -> CallSite:
-    """The line of the program that is calling this package now.
+    As a context manager it is the code that runs: what is created inside belongs to it.
 
     Args:
-        address: the code address to give it.
+        program: whose.
+        name: file name of the image, such as ``mydrv.sys``.
+        base: address of its range.
+        size: bytes of it.
+
+    Attributes:
+        name: as given.
+        image_base: first address of its range.
+        image_end: first address behind it.
+        loaded: whether it has not been unloaded.
     """
-    frame = calling_frame()
-    assert frame is not None, "the package is always called by somebody"
-    return site_of(frame.f_code, frame.f_lineno, address)
+
+    __slots__ = (
+        "_next_data",
+        "_program",
+        "_sites",
+        "image_base",
+        "image_end",
+        "loaded",
+        "name",
+    )
+
+    def __init__(self, program: Program, name: str, base: int, size: int = IMAGE_SIZE) -> None:
+        self._program = program
+        self.name = name
+        self.image_base = base
+        self.image_end = base + size
+        self.loaded = True
+        self._next_data = base + size // 2
+        self._sites: _Sites = {}
+
+    def holds(self, address: int) -> bool:
+        """Whether an address lies in its range."""
+        return self.image_base <= address < self.image_end
+
+    def call_site(self) -> CallSite:
+        """The line of the program that runs, with an address in this image."""
+        return self._program.site_in(self._sites, self.image_base + CODE_OFFSET)
+
+    def find_data_place(self, size: int, alignment: int) -> int | None:
+        """Find room in its data section; None when that is full."""
+        address = -(-self._next_data // alignment) * alignment
+        while not self._program.memory.is_unmapped(address, size):
+            address += alignment
+        if address + size > self.image_end:
+            return None
+        self._next_data = address + size
+        return address
+
+    def __enter__(self) -> Self:
+        self._program.running.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._program.running.pop()
 
 
-def site_of(code: CodeType, line: int, address: int = 0) -> CallSite:
-    """The site of a line in a piece of code."""
-    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return CallSite(file, line, code.co_qualname, address)
+class Program:
+    """The code that runs on one machine.
 
+    Args:
+        memory: the machine's address space.
 
-def calling_stack() -> tuple[CallSite, ...]:
-    """The innermost frames of the program, at most 8, innermost first."""
-    frame = calling_frame()
-    stack: list[CallSite] = []
-    while frame is not None and len(stack) < _DEEPEST_STACK:
-        stack.append(site_of(frame.f_code, frame.f_lineno))
-        frame = frame.f_back
-    return tuple(stack)
+    Attributes:
+        memory: as given.
+        running: the images whose code runs, innermost last; empty for code outside any.
+        stack_provider: gives the call sites, innermost first, while code runs that has no
+            Python frames; None asks the frames.
+        watcher: says whether the verifier watches the code that runs; None where it is off.
+    """
+
+    __slots__ = (
+        "_bases",
+        "_images",
+        "_next_base",
+        "_next_data",
+        "_sites",
+        "memory",
+        "running",
+        "stack_provider",
+        "watcher",
+    )
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._images: list[Image] = []
+        self._bases: list[int] = []
+        self._next_base = memory.arch.driver_images_start
+        self._next_data = memory.arch.image_data_start
+        self._sites: _Sites = {}
+        self.running: list[Image] = []
+        self.stack_provider: Callable[[], Sequence[CallSite]] | None = None
+        self.watcher: Callable[[], bool] | None = None
+
+    # --- images ----------------------------------------------------------------------------
+
+    def next_base(self) -> int:
+        """Set a range aside for an image; ranges are in order of their addresses."""
+        base = self._next_base
+        self._next_base += 2 * IMAGE_SIZE
+        return base
+
+    def add(self, image: Image) -> None:
+        """An image was loaded."""
+        at = bisect_right(self._bases, image.image_base)
+        self._bases.insert(at, image.image_base)
+        self._images.insert(at, image)
+
+    def at(self, address: int) -> Image | None:
+        """The image, loaded or not, whose range holds an address."""
+        at = bisect_right(self._bases, address) - 1
+        if at < 0:
+            return None
+        image = self._images[at]
+        return image if image.holds(address) else None
+
+    def owner_of(self, address: int) -> Image | None:
+        """The loaded image whose range holds an address."""
+        image = self.at(address)
+        return image if image is not None and image.loaded else None
+
+    @property
+    def current(self) -> Image | None:
+        """The image whose code runs now, None for code outside any."""
+        return self.running[-1] if self.running else None
+
+    def find_data_place(self, size: int) -> int:
+        """Find room for a structure in the running driver's data, else in NT's.
+
+        Args:
+            size: bytes of the structure.
+
+        Returns:
+            An unmapped address, aligned for a LOOKASIDE_LIST_EX.
+        """
+        alignment = self.memory.arch.lookaside_alignment
+        image = self.current
+        if image is not None and image.loaded:
+            placed = image.find_data_place(size, alignment)
+            if placed is not None:
+                return placed
+        address = self._next_data
+        while not self.memory.is_unmapped(address, size):
+            address += alignment
+        self._next_data = -(-(address + size) // alignment) * alignment
+        return address
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the verifier watches the code that runs now."""
+        return self.watcher is not None and self.watcher()
+
+    # --- call sites ------------------------------------------------------------------------
+
+    def call_site(self) -> CallSite:
+        """The line of the program that runs, with an address in the running image."""
+        image = self.current
+        if image is not None:
+            return image.call_site()
+        return self.site_in(
+            self._sites, self.memory.arch.driver_images_start - _PROGRAM_CODE_OFFSET
+        )
+
+    def calling_site(self) -> CallSite:
+        """The line of the program that runs; no address is given out for it."""
+        if self.stack_provider is not None:
+            return self.stack_provider()[0]
+        frame = calling_frame()
+        assert frame is not None, "the package is always called by somebody"
+        return site_of(frame.f_code, frame.f_lineno)
+
+    def calling_stack(self) -> tuple[CallSite, ...]:
+        """The innermost frames of the program, at most 8, innermost first."""
+        return frames() if self.stack_provider is None else tuple(self.stack_provider())
+
+    def site_in(self, sites: _Sites, base: int) -> CallSite:
+        """The line that runs, with the address it has among some sites."""
+        if self.stack_provider is not None:
+            return self.stack_provider()[0]
+        frame = calling_frame()
+        assert frame is not None, "the package is always called by somebody"
+        key = (frame.f_code, frame.f_lineno)
+        site = sites.get(key)
+        if site is None:
+            site = sites[key] = site_of(*key, base + len(sites) * _SITE_SPACING)
+        return site

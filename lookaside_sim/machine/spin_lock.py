@@ -1,26 +1,190 @@
-"""Spin locks, and which processor runs.
+"""Spin locks: KSPIN_LOCKs at addresses, and an object for a lock in a driver's data.
 
-One thread of control runs the whole machine; `Kernel.on_processor` says on which processor.
-Each processor has an IRQL of its own. A spin lock that another processor holds can never be
-released while this one waits, so acquiring it is an error of the program.
+One thread of control runs the whole machine. A spin lock that another processor holds can
+never be released while this one waits, so acquiring it is an error of the program.
 
 Source:
     [doc] KeAcquireSpinLock, KeReleaseSpinLock, KeAcquireSpinLockAtDpcLevel; bug checks 0xF,
-    0x10 and 0xC4/0x32, 0x40 to 0x42. Choice: a lock acquired twice on one processor stops
-    the machine as checked builds do (0xF); on a free build the processor hangs.
+    0x10. Choice: a lock acquired twice on one processor stops the machine as checked builds do
+    (0xF); on a free build the processor hangs. Choice: a held lock is the word 1; a lock that
+    is held because its word was overwritten is the current processor's.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.machine.calls import AcquireLock, ReleaseLock
+from lookaside_sim.machine.machine import Machine
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql
-from lookaside_sim.nt.violations import Violation
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+
+class SpinLocks:
+    """The routines on KSPIN_LOCKs, wherever in memory they lie.
+
+    Args:
+        machine: the machine.
+    """
+
+    __slots__ = ("_machine", "_names", "_owners")
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._owners: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+
+    def initialize(self, lock: int, name: str = "") -> None:
+        """KeInitializeSpinLock: make the word at an address a lock that is free.
+
+        Args:
+            lock: address of the KSPIN_LOCK, one pointer.
+            name: for messages.
+        """
+        machine = self._machine
+        machine.check_running()
+        machine.memory.write_pointer(lock, 0)
+        self._owners.pop(lock, None)
+        self._names[lock] = name
+
+    def acquire(self, lock: int) -> int:
+        """KeAcquireSpinLock: raise the IRQL to DISPATCH_LEVEL and take the lock.
+
+        Args:
+            lock: its address.
+
+        Returns:
+            The IRQL before, for `release`.
+
+        Raises:
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL; SPIN_LOCK_ALREADY_OWNED;
+                in verified code DRIVER_VERIFIER_DETECTED_VIOLATION (0x42).
+            LookasideSimError: another processor holds it; nothing has changed.
+        """
+        call = AcquireLock(lock, self._names.get(lock, ""), at_dpc_level=False)
+        self._machine.check_running()
+        return self._machine.hooks.run(call, self._acquire, lock)
+
+    def _acquire(self, lock: int) -> int:
+        machine = self._machine
+        processors = machine.processors
+        old = int(processors.irql)
+        if old > Irql.DISPATCH_LEVEL:
+            machine.stop(
+                BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL,
+                (old, int(Irql.DISPATCH_LEVEL), 0, 0),
+                f"the spin lock {self._shown(lock)} was acquired at IRQL {old}",
+            )
+        self._check_free(lock)
+        processors.change_irql(int(Irql.DISPATCH_LEVEL), by_spin_lock=True)
+        self._take(lock)
+        return old
+
+    def release(self, lock: int, old_irql: int) -> None:
+        """KeReleaseSpinLock: let the lock go and lower the IRQL.
+
+        Args:
+            lock: its address.
+            old_irql: what `acquire` returned, 0 to 15.
+
+        Raises:
+            BugCheck: SPIN_LOCK_NOT_OWNED; IRQL_NOT_LESS_OR_EQUAL; in verified code at another
+                level than DISPATCH_LEVEL DRIVER_VERIFIER_DETECTED_VIOLATION (0x32).
+            ValueError: no IRQL; the lock is held as before.
+        """
+        self._machine.check_running()
+        old_irql = unsigned("IRQL", old_irql, 4)
+        name = self._names.get(lock, "")
+        call = ReleaseLock(lock, name, at_dpc_level=False, irql=old_irql)
+        self._machine.hooks.run(call, self._release, lock, old_irql)
+
+    def _release(self, lock: int, old_irql: int) -> None:
+        self._let_go(lock)
+        self._machine.processors.lower_to(old_irql)
+
+    def acquire_at_dpc_level(self, lock: int) -> None:
+        """KeAcquireSpinLockAtDpcLevel: take the lock, the IRQL being high enough already.
+
+        Raises:
+            BugCheck: SPIN_LOCK_ALREADY_OWNED; in verified code below DISPATCH_LEVEL
+                DRIVER_VERIFIER_DETECTED_VIOLATION (0x40).
+            LookasideSimError: another processor holds it.
+        """
+        self._machine.check_running()
+        call = AcquireLock(lock, self._names.get(lock, ""), at_dpc_level=True)
+        self._machine.hooks.run(call, self._take, lock)
+
+    def release_from_dpc_level(self, lock: int) -> None:
+        """KeReleaseSpinLockFromDpcLevel: let the lock go.
+
+        Raises:
+            BugCheck: SPIN_LOCK_NOT_OWNED; in verified code below DISPATCH_LEVEL
+                DRIVER_VERIFIER_DETECTED_VIOLATION (0x41).
+        """
+        self._machine.check_running()
+        irql = int(self._machine.processors.irql)
+        call = ReleaseLock(lock, self._names.get(lock, ""), at_dpc_level=True, irql=irql)
+        self._machine.hooks.run(call, self._let_go, lock)
+
+    def owner_of(self, lock: int) -> int | None:
+        """Number of the processor that holds a lock, None when it is free; looks only."""
+        word = self._machine.memory.read_pointer(lock)
+        return self._owners.get(lock, self._machine.processors.current) if word else None
+
+    def held(self) -> list[int]:
+        """Addresses of the locks that were acquired and not let go, oldest first."""
+        return list(self._owners)
+
+    def _check_free(self, lock: int) -> None:
+        machine = self._machine
+        if not machine.memory.read_pointer(lock):
+            return
+        current = machine.processors.current
+        owner = self._owners.get(lock, current)
+        if owner == current:
+            machine.stop(
+                BugCheckCode.SPIN_LOCK_ALREADY_OWNED,
+                (lock, 0, 0, 0),
+                f"processor {owner} acquired the spin lock {self._shown(lock)}, which it holds",
+            )
+        raise LookasideSimError(
+            f"processor {current} would spin for ever: processor {owner} holds the spin lock"
+            f" {self._shown(lock)}"
+        )
+
+    def _take(self, lock: int) -> None:
+        self._check_free(lock)
+        self._machine.memory.write_pointer(lock, 1)
+        self._owners[lock] = self._machine.processors.current
+
+    def _let_go(self, lock: int) -> None:
+        machine = self._machine
+        if not machine.memory.read_pointer(lock):
+            machine.stop(
+                BugCheckCode.SPIN_LOCK_NOT_OWNED,
+                (lock, 0, 0, 0),
+                f"the spin lock {self._shown(lock)} was released, and nobody holds it",
+            )
+        machine.memory.write_pointer(lock, 0)
+        self._owners.pop(lock, None)
+
+    def _shown(self, lock: int) -> str:
+        name = self._names.get(lock, "")
+        return f"{name!r} at {lock:#x}" if name else f"at {lock:#x}"
+
+
+class LockHost(Protocol):
+    """What has spin locks; `Kernel` is one."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine."""
+
+    @property
+    def spin_locks(self) -> SpinLocks:
+        """Its spin locks."""
 
 
 class SpinLock:
@@ -35,138 +199,60 @@ class SpinLock:
     Attributes:
         address: where it lies.
         name: as given.
-        owner: number of the processor that holds it, None when it is free.
     """
 
-    __slots__ = ("_kernel", "_old_irql", "address", "name", "owner")
+    __slots__ = ("_locks", "_machine", "_old_irqls", "_word", "address", "name")
 
-    def __init__(self, kernel: Kernel, name: str = "") -> None:
-        kernel.check_running()
-        self._kernel = kernel
+    def __init__(self, kernel: LockHost, name: str = "") -> None:
+        self._machine = machine = kernel.machine
+        machine.check_running()
+        self._locks = kernel.spin_locks
+        self._old_irqls: list[int] = []
+        self._word = bytes(machine.arch.pointer_size)
         self.name = name
-        self.owner: int | None = None
-        self._old_irql = 0
-        self.address = kernel.place_in_image(self.image_size)
-        kernel.memory.attach(self)
+        self.address = machine.program.find_data_place(self.image_size)
+        machine.memory.attach(self)
+        self._locks.initialize(self.address, name)
+
+    @property
+    def owner(self) -> int | None:
+        """Number of the processor that holds it, None when it is free."""
+        return self._locks.owner_of(self.address)
 
     @property
     def image_size(self) -> int:
         """Bytes of a KSPIN_LOCK."""
-        return self._kernel.arch.pointer_size
+        return len(self._word)
 
     def store_image(self) -> bytes:
-        """One when it is held."""
-        return int(self.owner is not None).to_bytes(self.image_size, "little")
+        """The word: 0 when it is free."""
+        return self._word
 
     def load_image(self, image: bytes) -> None:
-        """Take over bytes that were written: zero frees it."""
-        held = any(image)
-        self.owner = (
-            (self._kernel.processor if self.owner is None else self.owner) if held else None
-        )
+        """Take the word over."""
+        self._word = image
 
     def acquire(self) -> int:
-        """KeAcquireSpinLock: raise the IRQL to DISPATCH_LEVEL and take the lock.
-
-        Returns:
-            The IRQL before, for `release`.
-
-        Raises:
-            BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION (0x42) in verified code above
-                DISPATCH_LEVEL, else IRQL_NOT_GREATER_OR_EQUAL; SPIN_LOCK_ALREADY_OWNED.
-            LookasideSimError: another processor holds it.
-        """
-        kernel = self._kernel
-        kernel.check_running()
-        old = int(kernel.irql)
-        if old > Irql.DISPATCH_LEVEL:
-            self._violation(Violation.ACQUIRE_SPIN_LOCK_IRQL, "acquired")
-        kernel.change_irql(int(Irql.DISPATCH_LEVEL), by_spin_lock=True)
-        self._take()
-        return old
+        """KeAcquireSpinLock; see `SpinLocks.acquire`."""
+        return self._locks.acquire(self.address)
 
     def release(self, old_irql: int) -> None:
-        """KeReleaseSpinLock: let the lock go and lower the IRQL.
-
-        Args:
-            old_irql: what `acquire` returned.
-
-        Raises:
-            BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION (0x32) in verified code at another
-                level than DISPATCH_LEVEL; SPIN_LOCK_NOT_OWNED; IRQL_NOT_LESS_OR_EQUAL.
-        """
-        kernel = self._kernel
-        kernel.check_running()
-        if kernel.irql != Irql.DISPATCH_LEVEL:
-            self._violation(Violation.RELEASE_SPIN_LOCK_IRQL, "released")
-        self._let_go()
-        kernel.lower_irql(old_irql)
+        """KeReleaseSpinLock; see `SpinLocks.release`."""
+        self._locks.release(self.address, old_irql)
 
     def acquire_at_dpc_level(self) -> None:
-        """KeAcquireSpinLockAtDpcLevel: take the lock, the IRQL being high enough already.
-
-        Raises:
-            BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION (0x40) in verified code below
-                DISPATCH_LEVEL; SPIN_LOCK_ALREADY_OWNED.
-        """
-        self._kernel.check_running()
-        if self._kernel.irql < Irql.DISPATCH_LEVEL:
-            self._violation(Violation.ACQUIRE_AT_DPC_LEVEL_IRQL, "acquired at DPC level")
-        self._take()
+        """KeAcquireSpinLockAtDpcLevel; see `SpinLocks.acquire_at_dpc_level`."""
+        self._locks.acquire_at_dpc_level(self.address)
 
     def release_from_dpc_level(self) -> None:
-        """KeReleaseSpinLockFromDpcLevel: let the lock go.
-
-        Raises:
-            BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION (0x41) in verified code below
-                DISPATCH_LEVEL; SPIN_LOCK_NOT_OWNED.
-        """
-        self._kernel.check_running()
-        if self._kernel.irql < Irql.DISPATCH_LEVEL:
-            self._violation(Violation.RELEASE_FROM_DPC_LEVEL_IRQL, "released from DPC level")
-        self._let_go()
-
-    def _take(self) -> None:
-        kernel = self._kernel
-        if self.owner == kernel.processor:
-            kernel.stop(
-                BugCheckCode.SPIN_LOCK_ALREADY_OWNED,
-                (self.address, 0, 0, 0),
-                f"processor {self.owner} acquired the spin lock {self.name!r} at"
-                f" {self.address:#x}, which it holds",
-            )
-        if self.owner is not None:
-            raise LookasideSimError(
-                f"processor {kernel.processor} would spin for ever: processor {self.owner}"
-                f" holds the spin lock {self.name!r}"
-            )
-        self.owner = kernel.processor
-
-    def _let_go(self) -> None:
-        if self.owner is None:
-            self._kernel.stop(
-                BugCheckCode.SPIN_LOCK_NOT_OWNED,
-                (self.address, 0, 0, 0),
-                f"the spin lock {self.name!r} at {self.address:#x} was released, and nobody"
-                " holds it",
-            )
-        self.owner = None
-
-    def _violation(self, violation: Violation, verb: str) -> None:
-        kernel = self._kernel
-        verification = kernel.verification
-        if verification is not None and verification.watches_caller():
-            verification.stop(
-                violation,
-                (int(kernel.irql), self.address, 0),
-                f"the spin lock {self.name!r} at {self.address:#x} was {verb} at IRQL"
-                f" {int(kernel.irql)}",
-            )
+        """KeReleaseSpinLockFromDpcLevel; see `SpinLocks.release_from_dpc_level`."""
+        self._locks.release_from_dpc_level(self.address)
 
     def __enter__(self) -> Self:
-        self._old_irql = self.acquire()
+        self._old_irqls.append(self.acquire())
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._kernel.bugcheck is None:
-            self.release(self._old_irql)
+        old_irql = self._old_irqls.pop()
+        if self._machine.bugcheck is None:
+            self.release(old_irql)

@@ -6,10 +6,11 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory import Arena, Memory
 from lookaside_sim.memory.arena import BLOCKS
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
@@ -25,9 +26,6 @@ from lookaside_sim.pool.blocks import (
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import IN_USE, PAGED_BIT, TAG_MASK, ZERO_BIT, PoolPlan
 from lookaside_sim.pool.stops import PoolStops
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
 
 _FRAGMENT_TAG: Final = PoolTag(b"Frag")
 _SMALLEST_BLOCK_UNITS: Final = 2
@@ -47,10 +45,10 @@ class BigBlock:
 
 
 class BigBlocks:
-    """The big page table of one kernel.
+    """The big page table of one machine.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
         memory: its address space.
         tags: the tag table.
         stops: what the pool stops for.
@@ -64,8 +62,8 @@ class BigBlocks:
     __slots__ = (
         "_blocks",
         "_header_size",
-        "_kernel",
         "_links",
+        "_machine",
         "_memory",
         "_pools_by_region",
         "_region_shift",
@@ -82,7 +80,7 @@ class BigBlocks:
 
     def __init__(
         self,
-        kernel: Kernel,
+        machine: Machine,
         memory: Memory,
         tags: TagTable,
         stops: PoolStops,
@@ -90,7 +88,7 @@ class BigBlocks:
         pools: tuple[PoolDescriptor, ...],
     ) -> None:
         layout = memory.arch.pool_header
-        self._kernel = kernel
+        self._machine = machine
         self._memory = memory
         self._links = memory.links
         self._tags = tags
@@ -130,7 +128,7 @@ class BigBlocks:
         Choice: the tag is charged the bytes asked for, which is what the big page table
         records; the end handed back is charged to whoever gets it.
         """
-        pool, tag, (pool_type, size, _, _) = plan[0], plan[5], plan[7]
+        pool, tag, (pool_type, size, *_) = plan[0], plan[5], plan[7]
         count = (size + PAGE_MASK) >> PAGE_SHIFT
         first = pool.runs.take(count)
         if not first:
@@ -180,8 +178,8 @@ class BigBlocks:
         return True
 
     def _free(self, big: BigBlock, tag: int) -> None:
-        kernel = self._kernel
-        if kernel.gate > 2 or (kernel.gate > 1 and big.pool_type & PAGED_BIT):
+        machine = self._machine
+        if machine.gate > 2 or (machine.gate > 1 and big.pool_type & PAGED_BIT):
             self._stops.refuse_free_irql(big.address, big.pool_type)
         self._stops.check_tag(big.address, big.tag, tag)
         pool = self._pools_by_region[big.address >> self._region_shift]

@@ -22,9 +22,10 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from lookaside_sim.errors import NtStatusError
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory import Memory
 from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
@@ -43,10 +44,6 @@ from lookaside_sim.pool.plans import (
 )
 from lookaside_sim.pool.stops import PoolStops
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.big import BigBlocks
-
 FREE_TAG: Final = PoolTag(b"Free")
 PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 PAGE_ULONGS_MASK: Final = (1 << PAGE_ULONGS_SHIFT) - 1
@@ -61,7 +58,7 @@ def exhausted(plan: PoolPlan) -> int:
     Raises:
         NtStatusError: the type asks for it.
     """
-    pool, (pool_type, size, _, _) = plan[0], plan[7]
+    pool, (pool_type, size, *_) = plan[0], plan[7]
     if pool_type & RAISE_BIT:
         raise NtStatusError(
             NtStatus.STATUS_INSUFFICIENT_RESOURCES,
@@ -71,11 +68,21 @@ def exhausted(plan: PoolPlan) -> int:
     return 0
 
 
+class Elsewhere(Protocol):
+    """What serves the requests that no block with a header can."""
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Serve a request; 0 for NULL."""
+
+    def free(self, address: int, tag: int) -> bool:
+        """Free what starts at an address; whether anything of it does."""
+
+
 class Blocks:
     """The blocks of one kernel's pools.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
         memory: its address space.
         tags: the tag table.
         stops: what it stops for.
@@ -88,9 +95,9 @@ class Blocks:
     __slots__ = (
         "_header_size",
         "_in_use_bit",
-        "_kernel",
         "_links",
         "_lowest_type",
+        "_machine",
         "_memory",
         "_pools_by_region",
         "_region_shift",
@@ -105,18 +112,18 @@ class Blocks:
         "big",
     )
 
-    big: BigBlocks
+    big: Elsewhere
 
     def __init__(
         self,
-        kernel: Kernel,
+        machine: Machine,
         memory: Memory,
         tags: TagTable,
         stops: PoolStops,
         pools: tuple[PoolDescriptor, ...],
     ) -> None:
         layout = memory.arch.pool_header
-        self._kernel = kernel
+        self._machine = machine
         self._memory = memory
         self._links = memory.links
         self._tags = tags
@@ -144,7 +151,7 @@ class Blocks:
         """
         pool, max_irql, units, sizes, unused, tag, side, request = plan
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
-        if self._kernel.gate > max_irql:
+        if self._machine.gate > max_irql:
             return self._allocate_otherwise(plan)
         index = listed.find(1, units - 1)
         if index < 0:
@@ -247,7 +254,7 @@ class Blocks:
         lowest_type = self._lowest_type
         header_at = position - 1 << ulong_shift
         header = ulongs[header_at]
-        gate = self._kernel.gate
+        gate = self._machine.gate
         if gate > 1 and (gate > 2 or header >> self._type_shift & PAGED_BIT):
             self._stops.refuse_free_irql(address, header >> self._type_shift)
         if not header & self._in_use_bit:
@@ -348,15 +355,13 @@ class Blocks:
             else:
                 pool.link(flink, 1, address)
 
-    # --- the rarer ways to allocate ------------------------------------------------------
-
     # --- the rarer ways -----------------------------------------------------------------
 
     def _allocate_otherwise(self, plan: PoolPlan) -> int:
         """Serve a request for whole pages, or refuse one that must not be made now."""
-        pool, tag, (pool_type, size, _, _) = plan[0], plan[5], plan[7]
+        pool, tag, (pool_type, size, *_) = plan[0], plan[5], plan[7]
         if (
-            self._kernel.gate > (1 if pool.paged else 2)
+            self._machine.gate > (1 if pool.paged else 2)
             or tag in REFUSED_TAGS
             or pool_type & MUST_SUCCEED_BIT
         ):
@@ -387,8 +392,8 @@ class Blocks:
 
     def _free_unmarked(self, address: int, tag: int) -> None:
         """Free what is not a live block with a header, as far as the marks know."""
-        kernel = self._kernel
-        kernel.check_running()
+        machine = self._machine
+        machine.check_running()
         if not 0 <= address < 1 << self._memory.arch.address_bits:
             raise ValueError(f"address {address:#x} does not fit a pointer")
         if self.big.free(address, tag):

@@ -16,20 +16,47 @@ A corrupted header breaks some of them, so a test that corrupts one expects the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, Protocol
 
 import attrs
 
 from lookaside_sim.errors import InvariantError
+from lookaside_sim.memory import Memory
 from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
+from lookaside_sim.pool.accounting import PoolTagUsage
+from lookaside_sim.pool.big import BigBlock
+from lookaside_sim.pool.descriptor import PoolDescriptor
+from lookaside_sim.pool.values import PoolAllocation
 
-if TYPE_CHECKING:
-    from lookaside_sim.memory import Memory
-    from lookaside_sim.pool.descriptor import PoolDescriptor
-    from lookaside_sim.pool.manager import PoolManager
+
+class Checked(Protocol):
+    """What is walked; `PoolManager` is one."""
+
+    @property
+    def descriptors(self) -> tuple[PoolDescriptor, ...]:
+        """The pools."""
+
+    @property
+    def big_blocks(self) -> Mapping[int, BigBlock]:
+        """The big page table."""
+
+    def find(self, address: int) -> PoolAllocation | None:
+        """The live block that holds an address."""
+
+    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+        """The pool whose rules an address follows."""
+
+    def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
+        """The tag table."""
+
+    def row_of(self, tag: int, *, paged: bool) -> int:
+        """The tag of the row that blocks of a tag are charged to."""
+
+    def charged_elsewhere(self) -> Counter[tuple[bool, int]]:
+        """Bytes charged to tags for blocks outside the pools."""
 
 
 @attrs.frozen
@@ -103,7 +130,7 @@ def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[
         yield block
 
 
-def check_pools(manager: PoolManager, memory: Memory) -> None:
+def check_pools(manager: Checked, memory: Memory) -> None:
     """Verify every invariant of the pools.
 
     Args:
@@ -134,7 +161,7 @@ def check_pools(manager: PoolManager, memory: Memory) -> None:
 
 
 def _check_pool(
-    manager: PoolManager,
+    manager: Checked,
     memory: Memory,
     pool: PoolDescriptor,
     charged: Counter[tuple[bool, int]],
@@ -195,9 +222,7 @@ def _check_pool(
         _fail(f"free blocks of {pool.name} on no list: {[hex(entry) for entry in free]}")
 
 
-def _by_row(
-    manager: PoolManager, charged: Counter[tuple[bool, int]]
-) -> Counter[tuple[bool, int]]:
+def _by_row(manager: Checked, charged: Counter[tuple[bool, int]]) -> Counter[tuple[bool, int]]:
     """Add the tags up that share the overflow row."""
     rows: Counter[tuple[bool, int]] = Counter()
     for (paged, tag), size in charged.items():

@@ -8,48 +8,51 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+from lookaside_sim.pool.descriptor import PoolDescriptor
 
 _LOW_SHARE: Final = 8
 _HIGH_SHARE: Final = 4
 
-EVENT_NAMES: Final = (
-    "LowPagedPoolCondition",
-    "HighPagedPoolCondition",
-    "LowNonPagedPoolCondition",
-    "HighNonPagedPoolCondition",
-    "LowMemoryCondition",
-    "HighMemoryCondition",
-)
-"""Names in the object directory ``\\KernelObjects``."""
+CONDITIONS: Final = {
+    "LowPagedPoolCondition": (True,),
+    "HighPagedPoolCondition": (True,),
+    "LowNonPagedPoolCondition": (False,),
+    "HighNonPagedPoolCondition": (False,),
+    "LowMemoryCondition": (False, True),
+    "HighMemoryCondition": (False, True),
+}
+"""Names in the object directory ``\\KernelObjects``, and whether each is about the pools that are
+not paged (False), that are (True), or both."""
+
+
+class Conditioned(Protocol):
+    """What the conditions are about; `PoolManager` is one."""
+
+    @property
+    def descriptors(self) -> tuple[PoolDescriptor, ...]:
+        """The pools."""
 
 
 @attrs.frozen
-class PoolEvent:
+class MemoryCondition:
     """A notification event, signaled for as long as its condition holds.
 
     Attributes:
-        name: one of `EVENT_NAMES`.
+        name: one of `CONDITIONS`.
     """
 
-    _kernel: Kernel
+    _pool: Conditioned
     name: str
 
     @property
     def is_set(self) -> bool:
         """Whether it is signaled now."""
-        pool = self._kernel.pool
-        if "NonPaged" in self.name:
-            pools = [pool.nonpaged, pool.nonpaged_nx]
-        elif "Paged" in self.name:
-            pools = [pool.paged]
-        else:
-            pools = list(pool.descriptors)
+        pool = self._pool
+        pools = [each for each in pool.descriptors if each.paged in CONDITIONS[self.name]]
         limit = sum(each.runs.limit for each in pools)
         free = limit - sum(each.runs.in_use for each in pools)
         if self.name.startswith("Low"):
@@ -57,17 +60,17 @@ class PoolEvent:
         return free * _HIGH_SHARE > limit
 
 
-def pool_event(kernel: Kernel, name: str) -> PoolEvent:
+def memory_condition(pool: Conditioned, name: str) -> MemoryCondition:
     """Open an event by name.
 
     Args:
-        kernel: the machine.
+        pool: the pool manager.
         name: with or without its object directory in front.
 
     Raises:
         ValueError: no such event.
     """
     short = name.removeprefix("\\KernelObjects\\")
-    if short not in EVENT_NAMES:
-        raise ValueError(f"event {name!r}: give one of {', '.join(EVENT_NAMES)}")
-    return PoolEvent(kernel, short)
+    if short not in CONDITIONS:
+        raise ValueError(f"event {name!r}: give one of {', '.join(CONDITIONS)}")
+    return MemoryCondition(pool, short)

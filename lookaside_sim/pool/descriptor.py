@@ -64,6 +64,7 @@ class PoolDescriptor:
         limit: pages it may use.
         sides: the side of the tag table that its blocks are charged to.
         paged: whether its blocks may be paged out.
+        is_nx: whether they cannot be executed.
         stop: stops the machine.
 
     Attributes:
@@ -87,6 +88,7 @@ class PoolDescriptor:
         "cached_pages",
         "head_addresses",
         "hot",
+        "is_nx",
         "listed",
         "name",
         "paged",
@@ -103,6 +105,7 @@ class PoolDescriptor:
         limit: int,
         sides: dict[int, Side],
         paged: bool,
+        is_nx: bool,
         stop: StopFunction,
     ) -> None:
         arch = memory.arch
@@ -110,6 +113,7 @@ class PoolDescriptor:
         self.base = base
         self.sides = sides
         self.paged = paged
+        self.is_nx = is_nx
         self._memory = memory
         self._stop = stop
         self.cached_pages = _CACHED_PAGES_PAGED if paged else _CACHED_PAGES_NONPAGED

@@ -8,19 +8,17 @@ verifier's pool tracking; without it, it changes nothing but messages and `Drive
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
 
 import attrs
 
-from lookaside_sim.machine.program import CallSite
+from lookaside_sim.errors import LeakedBlock
+from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.machine.program import Image, Program
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.pool.requests import Layer, Order
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.plans import PoolPlan
-    from lookaside_sim.system.drivers import Driver
+from lookaside_sim.pool.plans import PoolPlan, request_of
+from lookaside_sim.pool.requests import Layer, Order, Requests
 
 LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
@@ -46,7 +44,7 @@ class BlockRecord:
     size: int
     tag: PoolTag
     pool_type: PoolType
-    owner: Driver | None
+    owner: Image | None
     call_site: CallSite
     serial: int
     verified: bool = False
@@ -66,17 +64,31 @@ class BlockRecord:
 class BlockLedger:
     """The live blocks since the ledger was opened, and the newest of the freed ones.
 
+    Args:
+        requests: the door whose requests it takes note of, once it is opened.
+        program: whose code asks.
+
     Attributes:
+        is_open: whether it takes notes.
         live: the record of each live block, by address, in order of allocation.
         freed: the last record of each freed address, oldest free first.
     """
 
-    __slots__ = ("_serial", "freed", "live")
+    __slots__ = ("_program", "_requests", "_serial", "freed", "is_open", "live")
 
-    def __init__(self) -> None:
+    def __init__(self, requests: Requests, program: Program) -> None:
+        self._requests = requests
+        self._program = program
+        self.is_open = False
         self.live: dict[int, BlockRecord] = {}
         self.freed: OrderedDict[int, BlockRecord] = OrderedDict()
         self._serial = 0
+
+    def open(self) -> None:
+        """Take notes from now on."""
+        if not self.is_open:
+            self.is_open = True
+            self._requests.put(LedgerLayer(self._program, self))
 
     def add(
         self,
@@ -84,7 +96,7 @@ class BlockLedger:
         size: int,
         tag: int,
         pool_type: int,
-        owner: Driver | None,
+        owner: Image | None,
         site: CallSite,
         *,
         verified: bool = False,
@@ -123,7 +135,7 @@ class BlockLedger:
         record = self.live.get(address) or self.freed.get(address)
         return f"the block at {address:#x}" if record is None else str(record)
 
-    def owned_by(self, driver: Driver | None) -> Iterator[BlockRecord]:
+    def owned_by(self, driver: Image | None) -> Iterator[BlockRecord]:
         """The live blocks of one driver, oldest first."""
         return (record for record in self.live.values() if record.owner is driver)
 
@@ -132,34 +144,40 @@ class LedgerLayer(Layer):
     """Takes note of each request that was served.
 
     Args:
-        kernel: the machine.
+        program: whose code asks.
         ledger: gets the notes.
     """
 
-    __slots__ = ("_kernel", "_ledger")
+    __slots__ = ("_ledger", "_program")
 
     order: ClassVar[Order] = Order.LEDGER
 
-    def __init__(self, kernel: Kernel, ledger: BlockLedger) -> None:
-        self._kernel = kernel
+    def __init__(self, program: Program, ledger: BlockLedger) -> None:
+        self._program = program
         self._ledger = ledger
 
     def allocate(self, plan: PoolPlan) -> int:
         """Serve, then take note."""
         address = self.below.allocate(plan)
         if address:
-            drivers, (pool_type, size, _, _) = self._kernel.drivers, plan[7]
-            site = drivers.call_site()
-            self._ledger.add(address, size, plan[5], pool_type, drivers.current, site)
+            program, request = self._program, request_of(plan)
+            self._ledger.add(
+                address,
+                request.size,
+                request.tag,
+                request.pool_type,
+                program.current,
+                program.call_site(),
+            )
         return address
 
     def free(self, address: int, tag: int = 0) -> None:
         """Free, then take note."""
         self.below.free(address, tag)
-        self._ledger.remove(address, self._kernel.drivers.call_site())
+        self._ledger.remove(address, self._program.call_site())
 
 
-def leak_table(leaks: tuple[BlockRecord, ...]) -> str:
+def leak_table(leaks: Sequence[LeakedBlock]) -> str:
     """Print blocks as the pool allocation list of ``!verifier 3`` does.
 
     Returns:

@@ -6,7 +6,7 @@ write are looked up, not computed, and the pool's hot path begins with a `PoolPl
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from lookaside_sim.nt.layouts import PoolHeaderLayout
 from lookaside_sim.nt.types import PROTECTED_POOL, ULONG_MASK, PoolTag
@@ -38,13 +38,40 @@ NEVER: Final = -1
 MOST_PLANS: Final = 4096
 """Plans that are kept; a program with more kinds of requests starts over."""
 
-Request: TypeAlias = tuple[int, int, bool, bool | None]
-"""Pool type, bytes, whether special pool is asked for, and which end of the block it guards:
-True its start, False its end, None what the settings say."""
+
+class Request(NamedTuple):
+    """What was asked for: all that a layer over the pool needs to know of a plan.
+
+    Attributes:
+        pool_type: pool and modifier bits.
+        size: bytes.
+        tag: the pool tag.
+        special: whether special pool is asked for, whoever asks.
+        at_start: which end of the block special pool guards: True its start, False its end,
+            None what the settings say.
+    """
+
+    pool_type: int
+    size: int
+    tag: int
+    special: bool = False
+    at_start: bool | None = None
+
+
 PoolPlan: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, Request]
 """The pool; the highest IRQL at which it can take the hot path; units of its block; BlockSize
 and PoolType in place for the header; bytes at the block's end not asked for; the tag and the
 side of its row; the request. A plain tuple: the hot path takes it apart in one go."""
+
+
+def request_of(plan: PoolPlan) -> Request:
+    """The request that a plan was worked out for."""
+    return plan[-1]
+
+
+def with_request(plan: PoolPlan, request: Request) -> PoolPlan:
+    """The same plan for a request that asks for more."""
+    return (*plan[:-1], request)
 
 
 def served(pool_type: int) -> bool:
@@ -93,7 +120,7 @@ class Plans:
             raise ValueError(f"size {size}: give a number of bytes, 0 or more")
         pool, max_irql = self.pool_of(pool_type)
         layout = self._layout
-        request: Request = (pool_type, size, False, None)
+        request = Request(pool_type, size, tag)
         if size > layout.largest_request or pool_type & MUST_SUCCEED_BIT or tag in REFUSED_TAGS:
             # Not for the hot path; the rest of the plan is not looked at.
             return pool, NEVER, 0, 0, 0, tag, [], request

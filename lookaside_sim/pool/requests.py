@@ -14,12 +14,10 @@ Source:
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.blocks import Blocks
-    from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.machine.machine import Machine
+from lookaside_sim.pool.plans import PoolPlan
 
 
 class Order(IntEnum):
@@ -33,6 +31,16 @@ class Order(IntEnum):
     PARKING = 5
 
 
+class Server(Protocol):
+    """What requests end at: the blocks themselves, or a layer over them."""
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Serve a request; 0 for NULL."""
+
+    def free(self, address: int, tag: int = 0) -> None:
+        """Free a block; tag 0 asks for no check."""
+
+
 class Layer:
     """Something a request passes on its way to the blocks.
 
@@ -44,7 +52,7 @@ class Layer:
     __slots__ = ("below",)
 
     order: ClassVar[Order]
-    below: Layer | Blocks
+    below: Server
 
     def allocate(self, plan: PoolPlan) -> int:
         """Serve a request; 0 for NULL."""
@@ -58,19 +66,19 @@ class Layer:
 class _Door(Layer):
     """Refuses what is no request at all, before a layer takes notes of it."""
 
-    __slots__ = ("_kernel",)
+    __slots__ = ("_machine",)
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
 
     def allocate(self, plan: PoolPlan) -> int:
         """Let a request in."""
-        self._kernel.check_running()
+        self._machine.check_running()
         return self.below.allocate(plan)
 
     def free(self, address: int, tag: int = 0) -> None:
         """Let a free in."""
-        self._kernel.check_running()
+        self._machine.check_running()
         if type(address) is not int:
             raise TypeError(f"address {address!r}: give an int")
         self.below.free(address, tag)
@@ -80,7 +88,7 @@ class Requests:
     """The door of one kernel's pools.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
         blocks: where all requests end.
 
     Attributes:
@@ -89,23 +97,26 @@ class Requests:
 
     __slots__ = ("_blocks", "_door", "_layers", "top")
 
-    top: Layer | Blocks
+    top: Server
 
-    def __init__(self, kernel: Kernel, blocks: Blocks) -> None:
+    def __init__(self, machine: Machine, blocks: Server) -> None:
         self._blocks = self.top = blocks
-        self._door = _Door(kernel)
+        self._door = _Door(machine)
         self._layers: list[Layer] = []
 
     def put(self, layer: Layer) -> None:
         """Lay a layer over the blocks, at its place in the order."""
+        if layer in self._layers:
+            raise ValueError(f"{layer!r} lies over the pool already")
         self._layers.append(layer)
         self._layers.sort(key=lambda each: each.order)
         self._connect()
 
     def take_off(self, layer: Layer) -> None:
-        """Take a layer off again."""
-        self._layers.remove(layer)
-        self._connect()
+        """Take a layer off again; nothing happens when it does not lie there."""
+        if layer in self._layers:
+            self._layers.remove(layer)
+            self._connect()
 
     def _connect(self) -> None:
         self.top = self._blocks

@@ -6,15 +6,13 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory import Memory
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.plans import BIG_TAG, MUST_SUCCEED_BIT, PAGED_BIT
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
 
 # BAD_POOL_CALLER, parameter 1.
 _ALREADY_FREED: Final = 0x07
@@ -42,15 +40,15 @@ class PoolStops:
     """The stops of one kernel's pools.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
         memory: its address space.
         strict_tags: whether a free with a wrong tag always stops it.
     """
 
-    __slots__ = ("_header_size", "_kernel", "_memory", "_unit_shift", "strict_tags")
+    __slots__ = ("_header_size", "_machine", "_memory", "_unit_shift", "strict_tags")
 
-    def __init__(self, kernel: Kernel, memory: Memory, *, strict_tags: bool) -> None:
-        self._kernel = kernel
+    def __init__(self, machine: Machine, memory: Memory, *, strict_tags: bool) -> None:
+        self._machine = machine
         self._memory = memory
         self._header_size = memory.arch.pool_header.size
         self._unit_shift = memory.arch.pool_header.unit_shift
@@ -58,8 +56,8 @@ class PoolStops:
 
     def refuse_allocate(self, pool_type: int, size: int, tag: int) -> NoReturn:
         """Stop the machine for a request that must not be made; which check comes first."""
-        kernel = self._kernel
-        kernel.check_running()
+        machine = self._machine
+        machine.check_running()
         shown = f"{size} bytes of pool type {pool_type:#x}, tag {PoolTag(tag)!s}"
         if not tag:
             parameters, why = (_NO_TAG, pool_type, size, 0), "without a tag"
@@ -68,13 +66,13 @@ class PoolStops:
         elif pool_type & MUST_SUCCEED_BIT:
             parameters, why = (_MUST_SUCCEED, pool_type, size, tag), "from must-succeed pool"
         else:
-            parameters = (_ALLOCATE_IRQL, kernel.gate, pool_type, size)
-            why = f"at IRQL {kernel.gate}"
-        kernel.stop(BugCheckCode.BAD_POOL_CALLER, parameters, f"asked for {shown}, {why}")
+            parameters = (_ALLOCATE_IRQL, machine.gate, pool_type, size)
+            why = f"at IRQL {machine.gate}"
+        machine.stop(BugCheckCode.BAD_POOL_CALLER, parameters, f"asked for {shown}, {why}")
 
     def freed_header_changed(self, header: int) -> NoReturn:
         """Choice: of the subcodes for a changed header of a freed block, 0xE."""
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_FREED_HEADER_CHANGED, header, self.ulong1(header), 0),
             f"the header of the free block at {header:#x} was changed after it was freed",
@@ -89,7 +87,7 @@ class PoolStops:
         if tag == owner:
             return
         if owner & PROTECTED_POOL or (self.strict_tags and tag):
-            self._kernel.stop(
+            self._machine.stop(
                 BugCheckCode.BAD_POOL_CALLER,
                 (_WRONG_TAG, address, owner, tag),
                 f"the block at {address:#x} has the tag {_shown(owner)} and was freed"
@@ -102,25 +100,28 @@ class PoolStops:
         return int.from_bytes(self._memory.read(header, 4), "little")
 
     def refuse_free_irql(self, address: int, block_type: int) -> NoReturn:
-        kernel = self._kernel
-        kernel.check_running()
-        kernel.stop(
+        """Stop for a free at an IRQL at which the block's pool must not be touched."""
+        machine = self._machine
+        machine.check_running()
+        machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
-            (_FREE_IRQL, kernel.gate, block_type & PAGED_BIT, address),
-            f"the block at {address:#x} was freed at IRQL {kernel.gate}",
+            (_FREE_IRQL, machine.gate, block_type & PAGED_BIT, address),
+            f"the block at {address:#x} was freed at IRQL {machine.gate}",
         )
 
     def already_freed(self, address: int) -> NoReturn:
-        self._kernel.stop(
+        """Stop for a free of a block whose header does not say that it is in use."""
+        self._machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
             (_ALREADY_FREED, 0, self.ulong1(address - self._header_size), address),
             f"the block at {address:#x} is already free, or its header is overwritten",
         )
 
     def sizes_disagree(self, address: int, units: int) -> NoReturn:
+        """Stop for a block whose size the header behind it does not confirm."""
         entry = address - self._header_size
         length = units << self._unit_shift
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_SIZES_DISAGREE, entry, entry + length, self.ulong1(entry)),
             f"the header at {entry + length:#x}, behind the block at {address:#x}, does not"
@@ -128,15 +129,17 @@ class PoolStops:
         )
 
     def previous_size(self, address: int, previous: int) -> NoReturn:
+        """Stop for a header that puts the block before it in another page."""
         entry = address - self._header_size
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_PREVIOUS_SIZE_TOO_LARGE, entry - previous, 0, entry),
             f"the header at {entry:#x} puts the block before it in another page",
         )
 
     def invalid_address(self, address: int) -> NoReturn:
-        self._kernel.stop(
+        """Stop for a free of what no pool allocates."""
+        self._machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
             (_INVALID_ADDRESS, address, 0, 0),
             f"{address:#x} was freed, which is no address that a pool allocates",
@@ -144,7 +147,7 @@ class PoolStops:
 
     def not_tracked(self, pool_name: str, address: int) -> NoReturn:
         """Stop for a page of a pool that nobody allocated."""
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_NOT_TRACKED, address, 0, 0),
             f"no allocation of {pool_name} starts at the page {address:#x}",
@@ -152,7 +155,7 @@ class PoolStops:
 
     def extended_parameters(self, address: int) -> NoReturn:
         """Stop for a free with parameters that do not fit the block."""
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
             (_INVALID_PARAMETERS, address, 0, 0),
             f"{address:#x} was freed with extended parameters, which no block here has",

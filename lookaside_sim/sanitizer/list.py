@@ -16,143 +16,28 @@ Hits touch the first only, by one set operation each.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
-import attrs
-
-from lookaside_sim.errors import SanitizerError, SanitizerKind
-from lookaside_sim.lookaside import AllocateRoutine, FreeRoutine, LookasideList
+from lookaside_sim.errors import SanitizerKind
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    ListCall,
+)
 from lookaside_sim.lookaside.initialize import ListSettings
-from lookaside_sim.machine.program import calling_site
-from lookaside_sim.nt.layouts import PAGE_SHIFT
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
+from lookaside_sim.lookaside.shared import ListHost
+from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.nt.types import NtStatus
+from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
 _INACTIVE: Final = -1
 """Highest IRQL at which a list that is not active may be used: none."""
-_MOST_RETIRED: Final = 0x4000
-"""Entries given back that are remembered."""
-_WRITE: Final = 2
 _SHOWN: Final = 8  # leaked entries that a message names
-
-
-@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
-class EntryRecord:
-    """What is known of one entry.
-
-    Attributes:
-        entry: its address.
-        owner: the list it belongs to.
-        history: a sentence for each thing that happened, oldest first.
-    """
-
-    entry: int
-    owner: SanitizedList
-    history: list[str] = attrs.field(factory=list)
-
-
-class Sanitizer:
-    """What the sanitized lists of one kernel know of each other's entries.
-
-    Args:
-        kernel: the machine.
-
-    Attributes:
-        owners: the record of each entry that is out or on a list, by address.
-        retired: the record of entries given back to their free routine, oldest first.
-    """
-
-    __slots__ = ("_kernel", "_pages", "owners", "retired")
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self.owners: dict[int, EntryRecord] = {}
-        self.retired: OrderedDict[int, EntryRecord] = OrderedDict()
-        # Owned entries by the pages they touch, so that a write finds them.
-        self._pages: dict[int, dict[int, None]] = {}
-
-    def adopt(self, entry: int, owner: SanitizedList) -> None:
-        """An entry came from a list's allocate routine."""
-        record = EntryRecord(entry, owner)
-        record.history.append(f"first allocated in {calling_site()}")
-        self.owners[entry] = record
-        self.retired.pop(entry, None)
-        for page in self._pages_of(record):
-            self._pages.setdefault(page, {})[entry] = None
-
-    def retire(self, entry: int, how: str) -> None:
-        """An entry goes to its list's free routine."""
-        record = self.owners.pop(entry, None)
-        if record is None:
-            return
-        for page in self._pages_of(record):
-            del self._pages[page][entry]
-            if not self._pages[page]:
-                del self._pages[page]
-        record.history.append(f"given back to the free routine by {how} in {calling_site()}")
-        self.retired[entry] = record
-        if len(self.retired) > _MOST_RETIRED:
-            self.retired.popitem(last=False)
-
-    def _pages_of(self, record: EntryRecord) -> range:
-        last = record.entry + max(record.owner.entry_size, 1) - 1
-        return range(record.entry >> PAGE_SHIFT, (last >> PAGE_SHIFT) + 1)
-
-    def check_access(self, address: int, size: int, operation: int) -> None:
-        """Report a program's write to an entry that is free.
-
-        Raises:
-            SanitizerError: use-after-free.
-        """
-        if operation != _WRITE or not size:
-            return
-        end = address + size
-        for record in self._near(address, end):
-            owner = record.owner
-            overlaps = record.entry < end and address < record.entry + owner.entry_size
-            if overlaps and not owner.holds_out(record.entry):
-                self._report_write(record, address, "lies free on the list")
-        # The newest owner of the memory decides: only where no live block is, an entry that
-        # was given back is written.
-        if self.retired and self._kernel.pool.find(address) is None:
-            for record in self.retired.values():
-                if record.entry < end and address < record.entry + record.owner.entry_size:
-                    self._report_write(record, address, "was given back to the pool")
-
-    def _near(self, address: int, end: int) -> Iterator[EntryRecord]:
-        for page in range(address >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1):
-            for entry in self._pages.get(page, ()):
-                yield self.owners[entry]
-
-    def _report_write(self, record: EntryRecord, address: int, state: str) -> NoReturn:
-        at = max(address - record.entry, 0)
-        self.report(
-            "use-after-free",
-            address,
-            record.owner,
-            f"{address:#x} was written in {calling_site()}: byte {at} of the entry"
-            f" {record.entry:#x}, which {state}",
-            record,
-        )
-
-    def report(
-        self,
-        kind: SanitizerKind,
-        address: int,
-        lookaside: LookasideList,
-        message: str,
-        record: EntryRecord | None = None,
-    ) -> NoReturn:
-        """Raise a report.
-
-        Raises:
-            SanitizerError: always.
-        """
-        history = () if record is None else tuple(record.history)
-        raise SanitizerError(kind, address, lookaside, message, history)
 
 
 class SanitizedList(LookasideList):
@@ -162,19 +47,28 @@ class SanitizedList(LookasideList):
     paths are written out here once more so that a hit is still one Python call.
     """
 
-    __slots__ = ("_ceiling", "_entry_size", "_live")
+    __slots__ = ("_ceiling", "_entry_size", "_live", "_sanitizer")
 
     _ceiling: int
     """Highest IRQL at which it may be used."""
     _entry_size: int
     _live: set[int]
     """Entries that callers hold."""
+    _sanitizer: Sanitizer
 
-    def __init__(self, kernel: Kernel, name: str = "", address: int | None = None) -> None:
+    def __init__(
+        self,
+        kernel: ListHost,
+        name: str = "",
+        address: int | None = None,
+        *,
+        place: InMemory | None = None,
+    ) -> None:
         self._ceiling = _INACTIVE
         self._entry_size = 0
         self._live = set()
-        super().__init__(kernel, name, address)
+        self._sanitizer = sanitizer_of(kernel.lists)
+        super().__init__(kernel, name, address, place=place)
 
     @property
     def entry_size(self) -> int:
@@ -192,14 +86,17 @@ class SanitizedList(LookasideList):
 
     def _set_up(
         self,
-        settings: ListSettings,
+        settings: ListSettings | NtStatus,
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
-    ) -> None:
-        super()._set_up(settings, allocate, free)
+    ) -> NtStatus:
+        status = super()._set_up(settings, allocate, free)
+        if isinstance(settings, NtStatus):
+            return status
         self._ceiling = 1 if settings.pool_type & 1 else 2
         self._entry_size = settings.size
         self._live.clear()
+        return status
 
     def allocate(self) -> int | None:
         """Take an entry; see `LookasideList.allocate`.
@@ -207,8 +104,8 @@ class SanitizedList(LookasideList):
         Raises:
             SanitizerError: irql, deleted-list.
         """
-        if self._kernel.gate > self._ceiling:
-            self._refuse("allocated from")
+        if self._machine.gate > self._ceiling:
+            self._refuse("allocated from", AllocateEntry(self))
         held = self._held
         if held:
             entry = self._first
@@ -228,8 +125,8 @@ class SanitizedList(LookasideList):
         Raises:
             SanitizerError: irql, deleted-list, double-free, wrong-list, foreign-entry.
         """
-        if self._kernel.gate > self._ceiling:
-            self._refuse("freed to", entry)
+        if self._machine.gate > self._ceiling:
+            self._refuse_free(entry)
         try:
             self._live.remove(entry)  # type: ignore[arg-type]
         except (KeyError, TypeError):
@@ -273,8 +170,8 @@ class SanitizedList(LookasideList):
         Raises:
             SanitizerError: irql, deleted-list.
         """
-        if self._kernel.gate > self._ceiling:
-            self._refuse("flushed")
+        if self._machine.gate > self._ceiling:
+            self._refuse("flushed", FlushList(self))
         self._retire_free_entries("a flush")
         super().flush()
 
@@ -285,19 +182,22 @@ class SanitizedList(LookasideList):
             SanitizerError: irql, deleted-list; entry-leaked when callers still hold entries.
                 The list is then still active.
         """
-        if self._kernel.gate > self._ceiling:
-            self._refuse("deleted")
+        if self._machine.gate > self._ceiling:
+            self._refuse("deleted", DeleteList(self))
         if self._live:
-            first = min(self._live)
-            shown = ", ".join(f"{entry:#x}" for entry in sorted(self._live)[:_SHOWN])
-            self._report(
-                "entry-leaked",
-                first,
-                f"the list is deleted in {calling_site()} with {len(self._live)} entries still"
-                f" out: {shown}",
-                self._sanitizer.owners.get(first),
-            )
+            self._machine.hooks.run(DeleteList(self), self._report_leaked)
         self._delete()
+
+    def _report_leaked(self) -> NoReturn:
+        first = min(self._live)
+        shown = ", ".join(f"{entry:#x}" for entry in sorted(self._live)[:_SHOWN])
+        self._report(
+            "entry-leaked",
+            first,
+            f"the list is deleted in {self._calling_site()} with {len(self._live)} entries still"
+            f" out: {shown}",
+            self._sanitizer.owners.get(first),
+        )
 
     def _delete(self) -> None:
         self._retire_free_entries("the list's delete")
@@ -311,7 +211,7 @@ class SanitizedList(LookasideList):
             self._sanitizer.retire(entry, how)
 
     def __exit__(self, *exception: object) -> None:
-        if self._active and self._kernel.bugcheck is None:
+        if self._active and self._machine.bugcheck is None:
             if exception[0] is None:
                 self.delete()
             else:
@@ -319,40 +219,44 @@ class SanitizedList(LookasideList):
 
     # --- what is wrong -------------------------------------------------------------------
 
-    @property
-    def _sanitizer(self) -> Sanitizer:
-        sanitizer = self._kernel.sanitizer
-        assert sanitizer is not None
-        return sanitizer
+    def _refuse(self, verb: str, call: ListCall, entry: int | None = None) -> NoReturn:
+        """Report a list that may not be used now; the call is told, and did nothing."""
+        self._machine.check_running()
+        address = self.address if entry is None else entry
+        self._machine.hooks.run(call, self._report_use, verb, address)
 
-    def _refuse(self, verb: str, entry: int | None = None) -> NoReturn:
-        kernel = self._kernel
-        kernel.check_running()
-        address = entry if isinstance(entry, int) else self.address
+    def _report_use(self, verb: str, address: int) -> NoReturn:
+        where = self._calling_site()
         if self._ceiling == _INACTIVE:
             state = "was deleted" if self._entry_size else "was never initialized"
-            self._report(
-                "deleted-list", address, f"the list was {verb} in {calling_site()}; it {state}"
-            )
+            self._report("deleted-list", address, f"the list was {verb} in {where}; it {state}")
         kind = "paged" if self._ceiling == 1 else "nonpaged"
         self._report(
             "irql",
             address,
-            f"the {kind} list was {verb} at IRQL {kernel.gate} in {calling_site()}, and"
+            f"the {kind} list was {verb} at IRQL {self._machine.gate} in {where}, and"
             f" {self._ceiling} is the highest it may be used at",
         )
 
+    def _refuse_free(self, entry: int | None) -> NoReturn:
+        address = entry if isinstance(entry, int) else None
+        self._refuse("freed to", FreeEntry(self, address or 0), address)
+
     def _refuse_entry(self, entry: int | None) -> NoReturn:
-        """Say what is wrong with an entry that no caller can hold."""
+        """Report an entry that no caller can hold; the call is told, and did nothing."""
         if entry is not None and not hasattr(entry, "__index__"):
             raise TypeError(f"entry {entry!r}: give an integer")
         address = 0 if entry is None else int(entry)
         if address < 0:
             raise ValueError(f"entry {address}: give an address")
+        self._machine.hooks.run(FreeEntry(self, address), self._report_entry, address)
+
+    def _report_entry(self, address: int) -> NoReturn:
+        """Say what is wrong with an entry that no caller can hold."""
         sanitizer = self._sanitizer
-        where = calling_site()
+        where = self._calling_site()
         record = sanitizer.owners.get(address)
-        if record is None and self._kernel.pool.find(address) is None:
+        if record is None and self._pool.find(address) is None:
             record = sanitizer.retired.get(address)
         if record is None:
             inside = next(
@@ -383,6 +287,9 @@ class SanitizedList(LookasideList):
         self._report(
             "double-free", address, f"the entry {address:#x} was freed again in {where}", record
         )
+
+    def _calling_site(self) -> CallSite:
+        return self._machine.program.calling_site()
 
     def _report(
         self,

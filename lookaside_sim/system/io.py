@@ -12,18 +12,20 @@ Source:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.lookaside.built_in import SystemList
+from lookaside_sim.lookaside.built_in import BuiltInList
+from lookaside_sim.lookaside.check import chain
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag, PoolType
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.system.calls import AllocateIrp, AllocateMdl, FreeIrp, FreeMdl
+from lookaside_sim.system.quota import Quota
 
 IRP_TAG: Final = PoolTag(b"Irp ")
 MDL_TAG: Final = PoolTag(b"Mdl ")
@@ -68,15 +70,17 @@ class ListPair:
     """
 
     name: str
-    per_processor: tuple[SystemList, ...]
-    shared: SystemList
+    per_processor: tuple[BuiltInList, ...]
+    shared: BuiltInList
 
 
-class SystemLists:
+class IoLists:
     """The pairs for small IRPs, large IRPs and MDLs.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
+        pool: where entries come from.
+        quota: where charged IRPs come from.
 
     Attributes:
         small_irp: IRPs with 1 stack location.
@@ -84,23 +88,36 @@ class SystemLists:
         mdl: MDLs of the fixed size.
     """
 
-    __slots__ = ("_kernel", "_layout", "large_irp", "mdl", "small_irp")
+    __slots__ = (
+        "_layout",
+        "_machine",
+        "_pool",
+        "_quota",
+        "large_irp",
+        "mdl",
+        "small_irp",
+    )
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._layout = layout = _LAYOUTS[kernel.arch.name]
+    def __init__(self, machine: Machine, pool: PoolManager, quota: Quota) -> None:
+        self._machine = machine
+        self._pool = pool
+        self._quota = quota
+        self._layout = layout = _LAYOUTS[machine.arch.name]
         self.small_irp = self._pair(0, "small IRP", IRP_TAG, self.irp_size(SMALL_IRP_LOCATIONS))
         self.large_irp = self._pair(1, "large IRP", IRP_TAG, self.irp_size(LARGE_IRP_LOCATIONS))
         self.mdl = self._pair(2, "MDL", MDL_TAG, layout.mdl + FIXED_MDL_PAGES * layout.mdl_page)
 
     def _pair(self, index: int, name: str, tag: PoolTag, size: int) -> ListPair:
-        arch, memory = self._kernel.arch, self._kernel.memory
+        arch, memory = self._machine.arch, self._machine.memory
         start = arch.processor_blocks_start + index * arch.lookaside_size
         lists = [
-            SystemList(arch, address, PoolType.NonPagedPoolNx, tag, size, False)
+            BuiltInList(arch, address, PoolType.NonPagedPoolNx, tag, size, counts_hits=False)
             for address in (
                 start + _L_OFFSET,
-                *(start + processor * 0x10000 for processor in range(self._kernel.processors)),
+                *(
+                    start + processor * 0x10000
+                    for processor in range(self._machine.processors.count)
+                ),
             )
         ]
         for each in lists:
@@ -116,22 +133,22 @@ class SystemLists:
 
     def allocate(self, pair: ListPair) -> int:
         """Take an entry from P, else L, else the pool; 0 for NULL."""
-        for each in (pair.per_processor[self._kernel.processor], pair.shared):
+        for each in (pair.per_processor[self._machine.processors.current], pair.shared):
             entry = each.try_allocate()
             if entry:
-                each.took(self._kernel.memory.read_pointer(entry))
+                each.took(self._machine.memory.read_pointer(entry))
                 return entry
         shared = pair.shared
-        return self._kernel.pool.allocate_block(int(shared.pool_type), shared.size, shared.tag)
+        return self._pool.allocate_block(int(shared.type), shared.size, shared.tag)
 
     def free(self, pair: ListPair, entry: int) -> None:
         """Give an entry to P, else L, else the pool."""
-        for each in (pair.per_processor[self._kernel.processor], pair.shared):
+        for each in (pair.per_processor[self._machine.processors.current], pair.shared):
             if each.try_free():
-                self._kernel.memory.write_pointer(entry, each.first)
+                self._machine.memory.write_pointer(entry, each.first)
                 each.put(entry)
                 return
-        self._kernel.pool.free_block(entry)
+        self._pool.free_block(entry)
 
     def scan(self, processor: int | None, period: int) -> None:
         """Adjust the depth of the P lists of a processor, or of the L lists for None."""
@@ -158,22 +175,24 @@ class SystemLists:
         Raises:
             ValueError: an impossible number of stack locations.
         """
-        kernel = self._kernel
-        kernel.check_running()
+        self._machine.check_running()
         if not 1 <= stack_size <= 127:
             raise ValueError(f"stack size {stack_size}: give 1 to 127 locations")
+        call = AllocateIrp(stack_size, charge_quota)
+        return self._machine.hooks.run(call, self._allocate_irp, stack_size, charge_quota)
+
+    def _allocate_irp(self, stack_size: int, charge_quota: bool) -> int:
         pair = self._irp_pair(stack_size)
-        verified = kernel.verification is not None and kernel.verification.watches_caller()
+        verified = self._machine.program.is_watched
         locations, flags = stack_size, 0
         if pair is None or charge_quota or verified:
             size = self.irp_size(locations)
             pool_type = PoolType.NonPagedPoolNx
             if charge_quota:
-                irp = kernel.manage_pool().allocate_charged(
-                    pool_type | PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE, size, IRP_TAG
-                )
+                quiet = pool_type | PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE
+                irp = self._quota.serve(int(quiet), size, IRP_TAG)
             else:
-                irp = kernel.pool.allocate_block(int(pool_type), size, IRP_TAG) or None
+                irp = self._pool.allocate_block(int(pool_type), size, IRP_TAG) or None
         else:
             size = pair.shared.size
             locations = (size - self._layout.irp) // self._layout.stack_location
@@ -187,7 +206,7 @@ class SystemLists:
         image[layout.stack_count] = stack_size
         image[layout.stack_count + 1] = stack_size + 1  # CurrentLocation
         image[layout.allocation_flags] = flags
-        kernel.memory.write(irp, bytes(image))
+        self._machine.memory.write(irp, bytes(image))
         return irp
 
     def free_irp(self, irp: int) -> None:
@@ -196,23 +215,25 @@ class SystemLists:
         Raises:
             BugCheck: MULTIPLE_IRP_COMPLETE_REQUESTS for memory that is no IRP (any more).
         """
-        kernel = self._kernel
-        kernel.check_running()
-        layout = self._layout
-        head = kernel.memory.read(irp, layout.allocation_flags + 1)
+        self._machine.check_running()
+        self._machine.hooks.run(FreeIrp(irp), self._free_irp, irp)
+
+    def _free_irp(self, irp: int) -> None:
+        machine, layout = self._machine, self._layout
+        head = machine.memory.read(irp, layout.allocation_flags + 1)
         if int.from_bytes(head[:2], "little") != IO_TYPE_IRP:
-            kernel.stop(
+            machine.stop(
                 BugCheckCode.MULTIPLE_IRP_COMPLETE_REQUESTS,
                 (irp, 0, 0, 0),
                 f"the IRP at {irp:#x} was freed, and is none (any more)",
             )
-        kernel.memory.write(irp, bytes(2))  # Type: the next free of it is noticed
+        machine.memory.write(irp, bytes(2))  # Type: the next free of it is noticed
         size = int.from_bytes(head[2:4], "little")
         if head[layout.allocation_flags] & _LOOKASIDE:
             pair = self.small_irp if size == self.small_irp.shared.size else self.large_irp
             self.free(pair, irp)
         else:
-            kernel.pool.free_block(irp)
+            self._pool.free_block(irp)
 
     def _irp_pair(self, stack_size: int) -> ListPair | None:
         if stack_size <= SMALL_IRP_LOCATIONS:
@@ -231,21 +252,25 @@ class SystemLists:
         Returns:
             Address of the MDL, 0 for NULL.
         """
-        kernel, layout = self._kernel, self._layout
-        kernel.check_running()
+        self._machine.check_running()
         if length < 0 or address < 0:
             raise ValueError(f"a buffer of {length} bytes at {address:#x}")
+        call = AllocateMdl(address, length)
+        return self._machine.hooks.run(call, self._allocate_mdl, address, length)
+
+    def _allocate_mdl(self, address: int, length: int) -> int:
+        machine, layout = self._machine, self._layout
         pages = ((address & PAGE_MASK) + length + PAGE_MASK) >> PAGE_SHIFT
         size, flags = layout.mdl + pages * layout.mdl_page, 0
-        if kernel.verification is not None and kernel.verification.watches_caller():
+        if machine.program.is_watched:
             pool_type = int(PoolType.NonPagedPoolNx)
-            mdl = kernel.pool.allocate_block(pool_type, size, VERIFIED_MDL_TAG)
+            mdl = self._pool.allocate_block(pool_type, size, VERIFIED_MDL_TAG)
         elif pages <= FIXED_MDL_PAGES:
             mdl, flags = self.allocate(self.mdl), _MDL_FIXED_SIZE
         else:
-            mdl = kernel.pool.allocate_block(int(PoolType.NonPagedPoolNx), size, MDL_TAG)
+            mdl = self._pool.allocate_block(int(PoolType.NonPagedPoolNx), size, MDL_TAG)
         if mdl:
-            pointer = kernel.arch.pointer_size
+            pointer = machine.arch.pointer_size
             image = bytearray(layout.mdl)
             image[pointer : pointer + 2] = (size & 0xFFFF).to_bytes(2, "little")
             image[pointer + 2 : pointer + 4] = flags.to_bytes(2, "little")
@@ -253,19 +278,22 @@ class SystemLists:
             image[-8 - pointer : -8] = start.to_bytes(pointer, "little")  # StartVa
             image[-8:-4] = (length & 0xFFFF_FFFF).to_bytes(4, "little")  # ByteCount
             image[-4:] = (address & PAGE_MASK).to_bytes(4, "little")  # ByteOffset
-            kernel.memory.write(mdl, bytes(image))
+            machine.memory.write(mdl, bytes(image))
         return mdl
 
     def free_mdl(self, mdl: int) -> None:
         """IoFreeMdl."""
-        kernel = self._kernel
-        kernel.check_running()
-        flags_at = mdl + kernel.arch.pointer_size + 2
-        flags = int.from_bytes(kernel.memory.read(flags_at, 2), "little")
+        self._machine.check_running()
+        self._machine.hooks.run(FreeMdl(mdl), self._free_mdl, mdl)
+
+    def _free_mdl(self, mdl: int) -> None:
+        machine = self._machine
+        flags_at = mdl + machine.arch.pointer_size + 2
+        flags = int.from_bytes(machine.memory.read(flags_at, 2), "little")
         if flags & _MDL_FIXED_SIZE:
             self.free(self.mdl, mdl)
         else:
-            kernel.pool.free_block(mdl)
+            self._pool.free_block(mdl)
 
     def check(self) -> None:
         """Verify that each list holds as many entries as it says.
@@ -275,11 +303,9 @@ class SystemLists:
         """
         for pair in self.pairs:
             for each in (*pair.per_processor, pair.shared):
-                entry, held = each.first, 0
-                while entry and held <= each.held:
-                    held += 1
-                    entry = self._kernel.memory.read_pointer(entry)
-                if held != each.held:
+                whose = f"a {pair.name} list"
+                held = sum(1 for _ in chain(self._machine.memory, each.first, whose))
+                if held != each.current_depth:
                     raise InvariantError(
-                        f"a {pair.name} list says it holds {each.held} entries, holds {held}"
+                        f"{whose} says it holds {each.current_depth} entries, holds {held}"
                     )

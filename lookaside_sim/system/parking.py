@@ -5,61 +5,90 @@ A layer over the blocks; what a parked block looks like is said in `small_lists`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.types import PoolType
+from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.headers import Headers
-from lookaside_sim.pool.plans import IN_USE, NX_BIT, PAGED_BIT, TAG_MASK, ZERO_BIT
+from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.plans import (
+    IN_USE,
+    NX_BIT,
+    PAGED_BIT,
+    TAG_MASK,
+    ZERO_BIT,
+    PoolPlan,
+    request_of,
+)
 from lookaside_sim.pool.requests import Layer, Order
-from lookaside_sim.system.small_pool_lists import DELAYED_FREES, SMALL_LISTS, ParkedBlocks
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.descriptor import PoolDescriptor
-    from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.system.small_pool_lists import (
+    DELAYED_FREES,
+    SMALL_LISTS,
+    ParkedBlocks,
+    SmallPoolLists,
+)
 
 
 class ParkingLayer(Layer):
     """Serves requests from parked blocks, and parks what is freed.
 
     Args:
-        kernel: the machine, with its small lists, its delayed frees, or both.
+        machine: the machine.
+        pool: whose blocks are parked.
+        small_lists: the small-pool lists, None for none.
+        delayed: whether frees that no list takes are delayed.
+
+    Attributes:
+        waiting: the delayed free list of each pool, by its name; None where none is delayed.
     """
 
-    __slots__ = ("_headers", "_kernel", "_parked")
+    __slots__ = ("_headers", "_machine", "_parked", "_pool", "_small_lists", "waiting")
 
     order: ClassVar[Order] = Order.PARKING
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._parked = ParkedBlocks(kernel)
-        self._headers = Headers(kernel.memory)
+    def __init__(
+        self,
+        machine: Machine,
+        pool: PoolManager,
+        small_lists: SmallPoolLists | None,
+        *,
+        delayed: bool,
+    ) -> None:
+        self._machine = machine
+        self._pool = pool
+        self._small_lists = small_lists
+        self._parked = ParkedBlocks(machine)
+        self._headers = Headers(machine.memory)
+        self.waiting: dict[str, list[int]] | None = None
+        if delayed:
+            self.waiting = {each.name: [] for each in pool.descriptors}
 
     def allocate(self, plan: PoolPlan) -> int:
         """Take a parked block of the size, else ask below."""
-        pool, max_irql, units, sizes, unused, tag, side, request = plan
-        kernel = self._kernel
-        small_lists = kernel.small_pool_lists
-        if small_lists is None or units > SMALL_LISTS or kernel.gate > max_irql:
+        pool, max_irql, units, sizes, unused, tag, side, _ = plan
+        machine, small_lists = self._machine, self._small_lists
+        if small_lists is None or units > SMALL_LISTS or machine.gate > max_irql:
             return self.below.allocate(plan)
-        small = small_lists.of(kernel.processor, _kind(request[0]))[units - 1]
+        request = request_of(plan)
+        small = small_lists.of(machine.processors.current, _kind(request.pool_type))[units - 1]
         entry = small.try_allocate()
         if not entry:
             return self.below.allocate(plan)
         parked = self._parked
         small.took(parked.link(entry))
-        block_type = sizes >> kernel.arch.pool_header.type_shift
+        block_type = sizes >> machine.arch.pool_header.type_shift
         if parked.revive(pool, entry, block_type, unused):
             parked.set_tag(pool, entry, tag)
         side[units] += 1
-        if request[0] & ZERO_BIT:
-            kernel.memory.write(entry, bytes(request[1]))
+        if request.pool_type & ZERO_BIT:
+            machine.memory.write(entry, bytes(request.size))
         return entry
 
     def free(self, address: int, tag: int = 0) -> None:
         """Park a sound live block, else let it be freed below, or what is wrong be found."""
-        pool = self._kernel.pool.ordinary_at(address)
+        pool = self._pool.ordinary_at(address)
         if (
             pool is None
             or not self._headers.is_live(pool, address)
@@ -68,34 +97,34 @@ class ParkingLayer(Layer):
             self.below.free(address, tag)
 
     def _park(self, pool: PoolDescriptor, address: int, tag: int) -> bool:
-        kernel, headers = self._kernel, self._headers
+        machine, headers = self._machine, self._headers
         units = headers.units_of(pool, address)
         behind = address - headers.size + headers.bytes_of(pool, address)
         sound = (
             headers.type_of(pool, address) & IN_USE
             and units
             and (address - pool.base) & ~PAGE_MASK == (behind - 1 - pool.base) & ~PAGE_MASK
-            and kernel.gate <= (1 if pool.paged else 2)
+            and machine.gate <= (1 if pool.paged else 2)
         )
         if not sound:
             return False
         if behind & PAGE_MASK:
             following = pool.arena.ulongs[(behind - pool.base) >> 2]
-            if following & kernel.arch.pool_header.size_mask != units:
+            if following & machine.arch.pool_header.size_mask != units:
                 return False
         owner = headers.tag_of(pool, address)
-        kernel.pool.stops.check_tag(address, owner, tag)
-        tags, small_lists = kernel.pool.tag_table, kernel.small_pool_lists
+        self._pool.stops.check_tag(address, owner, tag)
+        tags, small_lists = self._pool.tag_table, self._small_lists
         if small_lists is not None and units <= SMALL_LISTS:
-            small = small_lists.of(kernel.processor, _kind_of(kernel, pool))[units - 1]
+            small = small_lists.of(machine.processors.current, _kind_of(pool))[units - 1]
             if small.try_free():
                 tags.find(pool.sides, owner & TAG_MASK)[-units] += 1
                 self._parked.park(pool, address, small.first)
                 small.put(address)
                 return True
-        if kernel.pending_frees is None:
+        if self.waiting is None:
             return False
-        waiting = kernel.pending_frees[pool.name]
+        waiting = self.waiting[pool.name]
         tags.find(pool.sides, owner & TAG_MASK)[-units] += 1
         self._parked.park(pool, address, waiting[-1] if waiting else 0)
         waiting.append(address)
@@ -105,7 +134,7 @@ class ParkingLayer(Layer):
 
     def _free_waiting(self, pool: PoolDescriptor, waiting: list[int]) -> None:
         """Free all blocks that wait, newest first, as the chain leads."""
-        headers, tags = self._headers, self._kernel.pool.tag_table
+        headers, tags = self._headers, self._pool.tag_table
         while waiting:
             address = waiting.pop()
             units = headers.units_of(pool, address)
@@ -123,7 +152,7 @@ def _kind(pool_type: int) -> int:
     return pool_type & NX_BIT
 
 
-def _kind_of(kernel: Kernel, pool: PoolDescriptor) -> int:
+def _kind_of(pool: PoolDescriptor) -> int:
     if pool.paged:
         return int(PoolType.PagedPool)
-    return NX_BIT if pool is kernel.pool.nonpaged_nx else 0
+    return NX_BIT if pool.is_nx else 0

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from lookaside_sim.errors import NtStatusError
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.manager import PoolAllocation
+from lookaside_sim.pool.values import PoolAllocation
+from lookaside_sim.system.calls import CreateProcess, EnterProcess
 
 _SPACING: Final = 0x1000  # bytes between two EPROCESS
 _BAD_PROCESS: Final = 0x0D  # BAD_POOL_CALLER, parameter 1
@@ -57,7 +56,7 @@ class Processes:
     """The processes of one kernel.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
 
     Attributes:
         system: the System process, in which code runs unless `running` says otherwise.
@@ -65,13 +64,13 @@ class Processes:
         all: every process, the System process first.
     """
 
-    __slots__ = ("_charges", "_kernel", "all", "current", "system")
+    __slots__ = ("_charges", "_machine", "all", "current", "system")
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self.all: list[Process] = []
         self._charges: dict[int, tuple[Process, int, bool]] = {}
-        self.system = self.current = self.create("System")
+        self.system = self.current = self._create("System", _UNLIMITED, _UNLIMITED)
 
     def create(
         self, name: str, *, nonpaged_quota: int = _UNLIMITED, paged_quota: int = _UNLIMITED
@@ -83,7 +82,12 @@ class Processes:
             nonpaged_quota: bytes of nonpaged pool it may be charged.
             paged_quota: likewise for paged pool.
         """
-        address = self._kernel.arch.process_start + len(self.all) * _SPACING
+        self._machine.check_running()
+        call = CreateProcess(name, nonpaged_quota, paged_quota)
+        return self._machine.hooks.run(call, self._create, name, nonpaged_quota, paged_quota)
+
+    def _create(self, name: str, nonpaged_quota: int, paged_quota: int) -> Process:
+        address = self._machine.arch.process_start + len(self.all) * _SPACING
         process = Process(name, address, nonpaged_quota, paged_quota)
         self.all.append(process)
         return process
@@ -91,11 +95,15 @@ class Processes:
     @contextmanager
     def running(self, process: Process) -> Iterator[Process]:
         """Run what is inside in a process."""
-        before, self.current = self.current, process
+        before = self.current
+        self._machine.hooks.run(EnterProcess(process.name), self._enter, process)
         try:
             yield process
         finally:
-            self.current = before
+            self._machine.hooks.run(EnterProcess(before.name), self._enter, before)
+
+    def _enter(self, process: Process) -> None:
+        self.current = process
 
     def charge(self, process: Process, block: PoolAllocation) -> None:
         """Charge a process the bytes of a block.
@@ -130,7 +138,7 @@ class Processes:
         """
         charge = self._charges.get(address)
         if process is not None and not any(each.address == process for each in self.all):
-            self._kernel.stop(
+            self._machine.stop(
                 BugCheckCode.BAD_POOL_CALLER,
                 (_BAD_PROCESS, address, tag, process),
                 f"the block {PoolTag(tag)!s} at {address:#x} is billed to {process:#x}, which"

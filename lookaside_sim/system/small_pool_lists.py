@@ -19,17 +19,17 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.lookaside.built_in import SystemList
+from lookaside_sim.lookaside.built_in import BuiltInList
+from lookaside_sim.lookaside.check import chain
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag, PoolType
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.descriptor import PoolDescriptor
+from lookaside_sim.pool.descriptor import PoolDescriptor
+from lookaside_sim.pool.plans import IN_USE
 
 SMALL_LISTS: Final = 32
 """Sizes, 1 to 32 units; nothing uses the list of one unit."""
@@ -38,7 +38,6 @@ DELAYED_FREES: Final = 32
 """Blocks that wait on a delayed free list before all are freed."""
 PARKED: Final = 0x4
 """Bit of the type byte in the header of a parked block."""
-IN_USE: Final = 0x2
 _BLOCK_SPACING: Final = 0x10000
 """Bytes between the control blocks of two processors. Choice."""
 
@@ -47,19 +46,19 @@ class ParkedBlocks:
     """Reads and writes the headers and links of parked blocks.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
     """
 
-    __slots__ = ("_kernel", "_layout", "_pointer_shift")
+    __slots__ = ("_layout", "_machine", "_pointer_shift")
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._layout = kernel.arch.pool_header
-        self._pointer_shift = 3 if kernel.arch.pointer_size == 8 else 2
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._layout = machine.arch.pool_header
+        self._pointer_shift = 3 if machine.arch.pointer_size == 8 else 2
 
     def link(self, entry: int) -> int:
         """The pointer in an entry; faults where a forged link led to no memory."""
-        return self._kernel.memory.read_pointer(entry)
+        return self._machine.memory.read_pointer(entry)
 
     def park(self, pool: PoolDescriptor, entry: int, link: int) -> None:
         """Turn a live block into a parked one.
@@ -77,7 +76,7 @@ class ParkedBlocks:
         sizes = ulong1 & ((1 << layout.type_shift) - 1)
         arena.ulongs[header_at] = sizes | block_type << layout.type_shift
         arena.marks[at >> layout.unit_shift] = NO_BLOCK
-        memory = self._kernel.memory
+        memory = self._machine.memory
         if entry in memory.links:
             del memory.links[entry]
         arena.words[at >> self._pointer_shift] = link
@@ -118,19 +117,19 @@ class SmallPoolLists:
     """The lists of every processor, three sets of 32 each.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
     """
 
-    __slots__ = ("_kernel", "_sets")
+    __slots__ = ("_machine", "_sets")
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        arch = kernel.arch
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        arch = machine.arch
         unit = arch.pool_header.unit
-        self._sets: list[dict[int, list[SystemList]]] = []
-        for processor in range(kernel.processors):
+        self._sets: list[dict[int, list[BuiltInList]]] = []
+        for processor in range(machine.processors.count):
             address = arch.processor_blocks_start + processor * _BLOCK_SPACING + 0x900
-            lists: dict[int, list[SystemList]] = {}
+            lists: dict[int, list[BuiltInList]] = {}
             for pool_type in (
                 PoolType.NonPagedPool,
                 PoolType.PagedPool,
@@ -139,26 +138,28 @@ class SmallPoolLists:
                 of_kind = lists[int(pool_type)] = []
                 for index in range(SMALL_LISTS):
                     size = (index + 1) * unit
-                    small = SystemList(arch, address, pool_type, SMALL_LIST_TAG, size, True)
-                    kernel.memory.attach(small)
+                    small = BuiltInList(
+                        arch, address, pool_type, SMALL_LIST_TAG, size, counts_hits=True
+                    )
+                    machine.memory.attach(small)
                     of_kind.append(small)
                     address += arch.lookaside_size
             self._sets.append(lists)
 
-    def of(self, processor: int, pool_type: PoolType | int) -> list[SystemList]:
+    def of(self, processor: int, pool_type: PoolType | int) -> list[BuiltInList]:
         """The 32 lists of a processor and a pool, by size."""
         return self._sets[processor][int(pool_type)]
 
-    def all(self) -> Iterator[SystemList]:
+    def all(self) -> Iterator[BuiltInList]:
         """Every list that was ever used, by processor, pool and size."""
         for lists in self._sets:
             for of_kind in lists.values():
-                yield from (
-                    each for each in of_kind if each.total_allocates or each.total_frees
-                )
+                yield from (each for each in of_kind if each.is_used)
 
-    def scan(self, processor: int, period: int) -> None:
-        """Adjust the depth of every list of one processor."""
+    def scan(self, processor: int | None, period: int) -> None:
+        """Adjust the depth of every list of one processor; none of these is shared."""
+        if processor is None:
+            return
         for lists in self._sets[processor].values():
             for small in lists:
                 small.adjust_depth(period)
@@ -169,14 +170,12 @@ class SmallPoolLists:
         Raises:
             InvariantError: the first that does not.
         """
+        memory = self._machine.memory
         for processor, lists in enumerate(self._sets):
             for small in (each for of_kind in lists.values() for each in of_kind):
-                entry, held = small.first, 0
-                while entry and held <= small.held:
-                    held += 1
-                    entry = self._kernel.memory.read_pointer(entry)
-                if held != small.held:
+                whose = f"the {small.size}-byte list of processor {processor}"
+                held = sum(1 for _ in chain(memory, small.first, whose))
+                if held != small.current_depth:
                     raise InvariantError(
-                        f"the {small.size}-byte list of processor {processor} says it holds"
-                        f" {small.held} blocks and holds {held}"
+                        f"{whose} says it holds {small.current_depth} blocks and holds {held}"
                     )

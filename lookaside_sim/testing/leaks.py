@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Final, Self
 
 import attrs
 
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
-from lookaside_sim.machine.calls import Observer
-from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FreeEntry,
+    InitializeList,
+    ListCall,
+    is_inside_list_call,
+)
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.machine.calls import Call
+from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
+from lookaside_sim.system.calls import (
+    AllocateIrp,
+    AllocateMdl,
+    FreeIrp,
+    FreeMdl,
+)
 
 __all__ = ["Leak", "LeakError", "LeakTracker"]
 
@@ -58,36 +73,39 @@ class _Origin:
     kind: str
     where: str
 
+    @property
+    def of_size(self) -> str:
+        """Its size in words, where it is known."""
+        return f" of {self.size} bytes" if self.size else ""
+
 
 class LeakTracker:
-    """An observer of one kernel that remembers who allocated what.
+    """A listener of one kernel that remembers who allocated what.
 
     As a context manager it listens inside the block.
 
     Args:
         kernel: the machine.
-        then: another observer that shall hear the same.
 
     Attributes:
         kernel: the machine.
-        then: the other observer.
     """
 
-    def __init__(self, kernel: Kernel, then: Observer | None = None) -> None:
+    def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.then = then
+        self._stop: Callable[[], None] | None = None
         self._live: dict[int, _Origin] = {}
         self._freed: dict[int, tuple[_Origin, str]] = {}
         self._lists: dict[LookasideList, str] = {}
         self._before = self._outstanding()
 
     def __enter__(self) -> Self:
-        self.kernel.observe(self)
+        self._stop = self.kernel.listen(self._hear)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.kernel.observer is self and self.kernel.bugcheck is None:
-            self.kernel.observe(None)
+        if self._stop is not None:
+            self._stop()
 
     # --- the result ------------------------------------------------------------------------
 
@@ -97,7 +115,7 @@ class LeakTracker:
             Leak(
                 f"entry {address:#x} of {origin.lookaside!r} was not freed"
                 if origin.lookaside is not None
-                else f"{origin.kind} block {address:#x} of {origin.size} bytes was not freed",
+                else f"{origin.kind} {address:#x}{origin.of_size} was not freed",
                 origin.where,
                 origin.lookaside,
                 address,
@@ -141,11 +159,7 @@ class LeakTracker:
             origin, freed = self._freed[address]
         else:
             return None
-        what = (
-            f"an entry of {origin.lookaside!r}"
-            if origin.lookaside
-            else f"a {origin.kind} block"
-        )
+        what = f"an entry of {origin.lookaside!r}" if origin.lookaside else f"a {origin.kind}"
         text = f"{address:#x}: {what}, {origin.size} bytes, allocated at {origin.where}"
         return f"{text}, freed at {freed}" if freed else text
 
@@ -181,63 +195,42 @@ class LeakTracker:
         if origin is not None:
             self._freed[address] = origin, _caller()
 
-    # --- Observer --------------------------------------------------------------------------
+    # --- what it hears ---------------------------------------------------------------------
 
-    def pool_allocated(
-        self, address: int | None, pool_type: PoolType, size: int, tag: TagLike
-    ) -> None:
-        """Remember a block."""
-        if address is not None:
-            kind = f"{windbg.pool_type_name(int(pool_type))} {PoolTag(tag)!s}"
-            self._live[address] = _Origin(None, size, kind, _caller())
-        if self.then is not None:
-            self.then.pool_allocated(address, pool_type, size, tag)
+    def _hear(self, call: Call) -> None:
+        if not call.is_over or call.error is not None or is_inside_list_call(call):
+            return
+        if isinstance(call, AllocateBlock):
+            if call.result is not None:
+                kind = f"{windbg.pool_type_name(int(call.pool_type))} {call.tag!s} block"
+                self._live[call.result] = _Origin(None, call.size, kind, _caller())
+        elif isinstance(call, AllocateEntry):
+            if call.result is not None:
+                size = call.lookaside.size
+                self._live[call.result] = _Origin(_list_of(call), size, "", _caller())
+        elif isinstance(call, (AllocateIrp, AllocateMdl)):
+            if call.result:
+                kind = "IRP" if isinstance(call, AllocateIrp) else "MDL"
+                self._live[call.result] = _Origin(None, 0, kind, _caller())
+        elif isinstance(call, FreeBlock):
+            self._forget(call.address)
+        elif isinstance(call, FreeEntry):
+            self._forget(call.entry)
+        elif isinstance(call, FreeIrp):
+            self._forget(call.irp)
+        elif isinstance(call, FreeMdl):
+            self._forget(call.mdl)
+        elif isinstance(call, InitializeList):
+            if not call.is_refused:
+                self._lists[_list_of(call)] = _caller()
+        elif isinstance(call, DeleteList):
+            self._lists.pop(_list_of(call), None)
 
-    def pool_freed(self, address: int) -> None:
-        """Forget a block."""
-        self._forget(address)
-        if self.then is not None:
-            self.then.pool_freed(address)
 
-    def list_initialized(self, lookaside: LookasideList) -> None:
-        """Remember a list."""
-        self._lists[lookaside] = _caller()
-        if self.then is not None:
-            self.then.list_initialized(lookaside)
-
-    def list_allocated(self, lookaside: LookasideList, entry: int | None) -> None:
-        """Remember an entry."""
-        if entry is not None:
-            self._live[entry] = _Origin(lookaside, lookaside.size, "", _caller())
-        if self.then is not None:
-            self.then.list_allocated(lookaside, entry)
-
-    def list_freed(self, lookaside: LookasideList, entry: int) -> None:
-        """Forget an entry."""
-        self._forget(entry)
-        if self.then is not None:
-            self.then.list_freed(lookaside, entry)
-
-    def list_flushed(self, lookaside: LookasideList) -> None:
-        """Only pass it on."""
-        if self.then is not None:
-            self.then.list_flushed(lookaside)
-
-    def list_deleted(self, lookaside: LookasideList) -> None:
-        """Forget a list."""
-        self._lists.pop(lookaside, None)
-        if self.then is not None:
-            self.then.list_deleted(lookaside)
-
-    def ticked(self) -> None:
-        """Only pass it on."""
-        if self.then is not None:
-            self.then.ticked()
-
-    def irql_changed(self, level: int) -> None:
-        """Only pass it on."""
-        if self.then is not None:
-            self.then.irql_changed(level)
+def _list_of(call: ListCall) -> LookasideList:
+    """The list of a call; programs call no others."""
+    assert isinstance(call.lookaside, LookasideList)
+    return call.lookaside
 
 
 def _caller() -> str:

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lookaside_sim.errors import NtStatusError
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+    is_inside_list_call,
+)
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.on_memory import ListOnMemory
+from lookaside_sim.machine.calls import Call
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
     EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
     EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT,
-    PoolTag,
     PoolType,
-    TagLike,
 )
+from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.trace.format import Event, save
 from lookaside_sim.trace.replay import MICROSECONDS
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside import LookasideList
 
 _FLAG_BITS = {
     PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE: EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
@@ -31,9 +38,13 @@ _INIT_TYPE_BITS = 0x3E7 | sum(int(bit) for bit in _FLAG_BITS)
 
 
 class Recording:
-    """The events so far; an `Observer` of one kernel, made by `record`.
+    """The events so far, made by `record`.
 
-    Time is the simulated one: every tick is a second.
+    Time is the simulated one: every second that passed on the machine is one. What a list's
+    custom routine does belongs to the list's call.
+
+    Args:
+        kernel: the machine; `hear` is the listener to put on it.
 
     Attributes:
         events: what was recorded.
@@ -42,30 +53,68 @@ class Recording:
             the recording or with custom routines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel) -> None:
         self.events: list[Event] = []
         self.left_out: list[str] = []
-        self._time = 0
+        self._kernel = kernel
+        self._began = kernel.seconds
+        self._level = int(kernel.irql)
         self._next_id = 1
-        self._live: dict[int, tuple[int, LookasideList | None]] = {}
-        self._names: dict[LookasideList, str] = {}
+        self._live: dict[int, tuple[int, ListOnMemory | None]] = {}
+        self._names: dict[ListOnMemory, str] = {}
 
     def save(self, path: str | Path, source: str = "") -> None:
         """Write the events to a file; see `lookaside_sim.trace.save`."""
         save(path, self.events, source)
 
-    def pool_allocated(
-        self, address: int | None, pool_type: PoolType, size: int, tag: TagLike
-    ) -> None:
-        """Record an allocation from a pool."""
-        identity = self._new_id(address, None)
-        self._add(Event("alloc", self._time, identity, size, PoolTag(tag), pool_type))
+    def hear(self, call: Call) -> None:
+        """Record a call that is over, unless it did not take effect."""
+        if not call.is_over or is_inside_list_call(call):
+            return
+        if call.error is None or isinstance(call.error, NtStatusError):
+            self._record(call)
+        self._record_irql()
 
-    def pool_freed(self, address: int) -> None:
-        """Record a free to a pool."""
-        self._freed(address, None)
+    def finish(self) -> None:
+        """End the recording: seconds after the last call need an event that carries them."""
+        if self._time > (self.events[-1].time if self.events else 0):
+            # An event that sets the IRQL again changes nothing.
+            self._add(Event("irql", self._time, level=self._level))
 
-    def list_initialized(self, lookaside: LookasideList) -> None:
+    @property
+    def _time(self) -> int:
+        return (self._kernel.seconds - self._began) * MICROSECONDS
+
+    def _record(self, call: Call) -> None:
+        if isinstance(call, AllocateBlock):
+            identity = self._new_id(call.result, None)
+            self._add(
+                Event(call.word, self._time, identity, call.size, call.tag, call.pool_type)
+            )
+        elif isinstance(call, FreeBlock):
+            self._freed(call.address, None)
+        elif isinstance(call, InitializeList):
+            if not call.is_refused:
+                self._initialized(call.lookaside)
+        elif isinstance(call, AllocateEntry):
+            name = self._name(call.lookaside)
+            if name is not None:
+                identity = self._new_id(call.result, call.lookaside)
+                self._add(Event(call.word, self._time, identity, list=name))
+        elif isinstance(call, FreeEntry):
+            self._freed(call.entry, call.lookaside)
+        elif isinstance(call, (FlushList, DeleteList)):
+            name = self._name(call.lookaside)
+            if name is not None:
+                self._add(Event(call.word, self._time, list=name))
+
+    def _record_irql(self) -> None:
+        level = int(self._kernel.irql)
+        if level != self._level:
+            self._level = level
+            self._add(Event("irql", self._time, level=level))
+
+    def _initialized(self, lookaside: ListOnMemory) -> None:
         """Record the initialization of a list."""
         why_not = _why_no_init_event_makes(lookaside)
         if why_not:
@@ -98,74 +147,35 @@ class Recording:
             )
         )
 
-    def list_allocated(self, lookaside: LookasideList, entry: int | None) -> None:
-        """Record an allocation from a list."""
-        name = self._name(lookaside)
-        if name is not None:
-            self._add(Event("alloc", self._time, self._new_id(entry, lookaside), list=name))
-
-    def list_freed(self, lookaside: LookasideList, entry: int) -> None:
-        """Record a free to a list."""
-        self._freed(entry, lookaside)
-
-    def list_flushed(self, lookaside: LookasideList) -> None:
-        """Record a flush."""
-        name = self._name(lookaside)
-        if name is not None:
-            self._add(Event("flush", self._time, list=name))
-
-    def list_deleted(self, lookaside: LookasideList) -> None:
-        """Record a deletion."""
-        name = self._name(lookaside)
-        if name is not None:
-            self._add(Event("delete", self._time, list=name))
-
-    def ticked(self) -> None:
-        """Let a second pass."""
-        self._time += MICROSECONDS
-
-    def finish(self, level: int) -> None:
-        """End the recording: seconds after the last call need an event that carries them.
-
-        Args:
-            level: the IRQL now; an event that sets it again changes nothing.
-        """
-        if self._time > (self.events[-1].time if self.events else 0):
-            self.irql_changed(level)
-
-    def irql_changed(self, level: int) -> None:
-        """Record a new IRQL."""
-        self._add(Event("irql", self._time, level=level))
-
     def _add(self, event: Event) -> None:
         self.events.append(event)
 
-    def _new_id(self, address: int | None, owner: LookasideList | None) -> int:
+    def _new_id(self, address: int | None, owner: ListOnMemory | None) -> int:
         identity = self._next_id
         self._next_id += 1
         if address is not None:
             self._live[address] = identity, owner
         return identity
 
-    def _freed(self, address: int, owner: LookasideList | None) -> None:
+    def _freed(self, address: int, owner: ListOnMemory | None) -> None:
         identity, came_from = self._live.pop(address, (0, owner))
         if not identity or came_from is not owner:
             self.left_out.append(f"free of {address:#x}, which was not allocated there")
             return
         self._add(Event("free", self._time, identity))
 
-    def _name(self, lookaside: LookasideList) -> str | None:
+    def _name(self, lookaside: ListOnMemory) -> str | None:
         name = self._names.get(lookaside)
         if name is None:
             self.left_out.append(f"call on {lookaside!r}, initialized before the recording")
         return name
 
 
-def _why_no_init_event_makes(lookaside: LookasideList) -> str:
+def _why_no_init_event_makes(lookaside: ListOnMemory) -> str:
     """Say what an init event has no field for, or nothing where it has all."""
     pool_type = int(lookaside.type)
     maximum = lookaside.maximum_depth
-    if not lookaside.has_default_routines:
+    if isinstance(lookaside, LookasideList) and not lookaside.has_default_routines:
         return "custom routines"
     if lookaside.size < lookaside.arch.minimum_entry_size:
         return f"a size below {lookaside.arch.minimum_entry_size}"
@@ -186,12 +196,10 @@ def record(kernel: Kernel) -> Iterator[Recording]:
     Yields:
         The recording, which stays when the block is left, also by a stop.
     """
-    recording = Recording()
-    kernel.observe(recording)
+    recording = Recording(kernel)
+    stop = kernel.listen(recording.hear)
     try:
         yield recording
     finally:
-        recording.finish(int(kernel.irql))
-        kernel.observer = None
-        if kernel.bugcheck is None:
-            kernel.observe(None)
+        recording.finish()
+        stop()

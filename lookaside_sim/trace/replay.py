@@ -9,7 +9,7 @@ import attrs
 
 from lookaside_sim.errors import NtStatusError, TraceError
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
 from lookaside_sim.trace.format import Event

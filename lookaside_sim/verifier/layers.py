@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import attrs
 
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PoolType
 from lookaside_sim.pool.accounting import ALLOCS, FREES
-from lookaside_sim.pool.manager import PoolAllocation
+from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import (
     HEADER_TYPE_BITS,
     MUST_SUCCEED_BIT,
@@ -19,59 +19,65 @@ from lookaside_sim.pool.plans import (
     REFUSED_TAGS,
     TAG_MASK,
     ZERO_BIT,
+    PoolPlan,
+    request_of,
 )
 from lookaside_sim.pool.requests import Layer, Order
+from lookaside_sim.pool.values import PoolAllocation
+from lookaside_sim.verifier.rules.pool import (
+    allocate_special,
+    allocated,
+    check_allocate,
+    check_free,
+    freed,
+    injects_failure,
+)
 from lookaside_sim.verifier.special_pool import (
     ALLOCATE_IRQL,
     FREE_IRQL,
     SpecialBlock,
     SpecialPool,
 )
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.pool.descriptor import PoolDescriptor
-    from lookaside_sim.pool.ledger import BlockLedger
-    from lookaside_sim.pool.plans import PoolPlan
-    from lookaside_sim.verifier.verification import Verification
+from lookaside_sim.verifier.verification import Verification
 
 
 class VerifierLayer(Layer):
-    """Checks the requests of verified code, and fails some of them."""
+    """Checks the requests of verified code, and fails some of them.
 
-    __slots__ = ("_kernel", "_ledger", "_verification")
+    Args:
+        verification: the verifier at work.
+    """
+
+    __slots__ = ("_verification",)
 
     order: ClassVar[Order] = Order.VERIFIER
 
-    def __init__(self, kernel: Kernel, verification: Verification, ledger: BlockLedger) -> None:
-        self._kernel = kernel
+    def __init__(self, verification: Verification) -> None:
         self._verification = verification
-        self._ledger = ledger
 
     def allocate(self, plan: PoolPlan) -> int:
         """Check, perhaps fail, serve, take note."""
         verification = self._verification
         if not verification.watches_caller():
             return self.below.allocate(plan)
-        tag, (pool_type, size, _, _) = plan[5], plan[7]
-        verification.check_allocate(pool_type, size, tag)
-        if verification.injects_failure(pool_type, size, tag):
+        pool_type, size, tag, *_ = request_of(plan)
+        check_allocate(verification, pool_type, size, tag)
+        if injects_failure(verification, pool_type, size, tag):
             return 0
         address = self.below.allocate(plan)
         if not address:
             verification.counters.allocations_failed += 1
             return 0
-        record = attrs.evolve(self._ledger.live[address], verified=True)
-        self._ledger.live[address] = record
-        pool = self._kernel.pool
+        live, pool = verification.ledger.live, verification.pool
+        record = live[address] = attrs.evolve(live[address], verified=True)
         ordinary = None if pool.ordinary_at(address) is None else pool.find(address)
-        verification.allocated(record, ordinary)
+        allocated(verification, record, ordinary)
         return address
 
     def free(self, address: int, tag: int = 0) -> None:
         """Check, free, take note."""
-        verification, pool = self._verification, self._kernel.pool
-        record = self._ledger.live.get(address)
+        verification, pool = self._verification, self._verification.pool
+        record = verification.ledger.live.get(address)
         verified = record is not None and record.verified
         if address >= 0 and (verified or verification.watches_caller()):
             special = verification.special_pool
@@ -80,42 +86,44 @@ class VerifierLayer(Layer):
                 block = None if is_special else pool.find(address)
                 if block is not None and block.address != address:
                     block = None
-                verification.check_free(address, record, block)
+                check_free(verification, address, record, block)
         self.below.free(address, tag)
         if record is not None and verified:
-            verification.freed(record)
+            freed(verification, record)
 
 
 class SpecialPoolLayer(Layer):
-    """Serves requests from special pool, each with a page of its own."""
+    """Serves requests from special pool, each with a page of its own.
 
-    __slots__ = ("_kernel", "_special", "_verification")
+    Args:
+        verification: the verifier at work.
+        special: its special pool.
+    """
+
+    __slots__ = ("_special", "_verification")
 
     order: ClassVar[Order] = Order.SPECIAL_POOL
 
-    def __init__(
-        self, kernel: Kernel, verification: Verification, special: SpecialPool
-    ) -> None:
-        self._kernel = kernel
+    def __init__(self, verification: Verification, special: SpecialPool) -> None:
         self._verification = verification
         self._special = special
 
     def allocate(self, plan: PoolPlan) -> int:
         """Give a request a page where it may have one, else ask below."""
-        verification, tag = self._verification, plan[5]
-        pool_type, size, wanted, at_start = plan[7]
+        verification = self._verification
+        pool_type, size, tag, wanted, at_start = request_of(plan)
         if not verification.watches_caller():
             if not wanted:
                 return self.below.allocate(plan)
             self._special.check_irql(ALLOCATE_IRQL, pool_type, size)
         if tag in REFUSED_TAGS or pool_type & MUST_SUCCEED_BIT:
             return self.below.allocate(plan)  # which says why not
-        block = verification.allocate_special(pool_type, size, tag, at_start=at_start)
+        block = allocate_special(verification, pool_type, size, tag, at_start=at_start)
         if block is None:
             return self.below.allocate(plan)
         self._count(block, ALLOCS)
         if pool_type & ZERO_BIT:
-            self._kernel.memory.write(block.address, bytes(size))
+            verification.machine.memory.write(block.address, bytes(size))
         return block.address
 
     def free(self, address: int, tag: int = 0) -> None:
@@ -126,9 +134,9 @@ class SpecialPoolLayer(Layer):
             return
         block = special.check_free(address)
         special.check_irql(FREE_IRQL, block.pool_type, address)
-        self._kernel.pool.stops.check_tag(address, block.tag, tag)
+        self._verification.pool.stops.check_tag(address, block.tag, tag)
         self._count(block, FREES)
-        self._kernel.processes.uncharge(address)
+        self._verification.processes.uncharge(address)
         special.free(block)
 
     # --- Outside -------------------------------------------------------------------------
@@ -144,13 +152,13 @@ class SpecialPoolLayer(Layer):
             tag=block.tag,
             pool_type=PoolType(block.pool_type & (HEADER_TYPE_BITS | NX_BIT)),
             # From the data's first byte on there is room to the page's end, or the header.
-            block_size=block.size + self._kernel.arch.pool_header.size,
+            block_size=block.size + self._verification.machine.arch.pool_header.size,
         )
 
     def descriptor_at(self, address: int) -> PoolDescriptor | None:
         """The pool whose rules an address follows."""
         block = self._special.find(address)
-        return None if block is None else self._kernel.pool.pool_of(block.pool_type)[0]
+        return None if block is None else self._verification.pool.pool_of(block.pool_type)[0]
 
     def charged(self) -> Counter[tuple[bool, int]]:
         """Bytes charged to tags, by paged and tag."""
@@ -161,6 +169,8 @@ class SpecialPoolLayer(Layer):
 
     def _count(self, block: SpecialBlock, what: int) -> None:
         """Charge the tag a page. Choice, as nobody documents what NT charges."""
-        pool, _ = self._kernel.pool.pool_of(block.pool_type)
+        pool, _ = self._verification.pool.pool_of(block.pool_type)
         size = PAGE_SIZE if what == ALLOCS else -PAGE_SIZE
-        self._kernel.pool.tag_table.count_big(pool.sides, block.tag & TAG_MASK, what, size)
+        self._verification.pool.tag_table.count_big(
+            pool.sides, block.tag & TAG_MASK, what, size
+        )

@@ -16,7 +16,8 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.machine.program import CallSite, calling_stack
+from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.machine.program import Program
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.verifier.settings import Verifier, VerifierFlags
 
@@ -45,16 +46,18 @@ class LowResources:
 
     Args:
         verifier: the settings.
+        program: whose stacks are told apart.
 
     Attributes:
         history: the newest faults, oldest first.
         injected: how many there were in all.
     """
 
-    __slots__ = ("_random", "_seen", "_verifier", "history", "injected")
+    __slots__ = ("_program", "_random", "_seen", "_verifier", "history", "injected")
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, program: Program) -> None:
         self._verifier = verifier
+        self._program = program
         self._random = random.Random(verifier.seed)
         self._seen: set[tuple[CallSite, ...]] = set()
         self.history: deque[InjectedFault] = deque(maxlen=HISTORY_ENTRIES)
@@ -76,7 +79,7 @@ class LowResources:
             return False
         fails = False
         if verifier.flags & VerifierFlags.SYSTEMATIC_LOW_RESOURCES:
-            stack = calling_stack()
+            stack = self._program.calling_stack()
             fails = stack not in self._seen
             self._seen.add(stack)
         if (
@@ -87,5 +90,5 @@ class LowResources:
             fails = self._random.randrange(_OUT_OF) < verifier.probability
         if fails:
             self.injected += 1
-            self.history.append(InjectedFault(size, tag, calling_stack()))
+            self.history.append(InjectedFault(size, tag, self._program.calling_stack()))
         return fails

@@ -16,17 +16,16 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 import attrs
 
+from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.arena import BIG, RETURNED
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PoolTag
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
+from lookaside_sim.pool.ledger import BlockLedger
 
 _PAGES_A_SLOT: Final = 2
 _FIRST_PAGE: Final = 2  # the pages before the first slot are its guard
@@ -70,7 +69,8 @@ class SpecialPool:
     """The special pool of one kernel.
 
     Args:
-        kernel: the machine.
+        machine: the machine.
+        ledger: who allocated which block.
         pages: pages that may hold blocks at once; None for as many as the range has.
 
     Attributes:
@@ -82,8 +82,9 @@ class SpecialPool:
         "_arena",
         "_by_page",
         "_header_size",
-        "_kernel",
+        "_ledger",
         "_limit",
+        "_machine",
         "_next_page",
         "_waiting",
         "base",
@@ -91,12 +92,13 @@ class SpecialPool:
         "served",
     )
 
-    def __init__(self, kernel: Kernel, pages: int | None) -> None:
-        self._kernel = kernel
-        arch = kernel.arch
+    def __init__(self, machine: Machine, ledger: BlockLedger, pages: int | None) -> None:
+        self._machine = machine
+        self._ledger = ledger
+        arch = machine.arch
         self.base = arch.special_pool_start
         most = arch.pool_region_size >> PAGE_SHIFT
-        self._arena = kernel.memory.add_arena(self.base, most)
+        self._arena = machine.memory.add_arena(self.base, most)
         most = most // _PAGES_A_SLOT - 1
         self._limit = most if pages is None else min(pages, most)
         self._header_size = arch.pool_header.size
@@ -108,7 +110,7 @@ class SpecialPool:
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in the special pool's range."""
-        return self.base <= address < self.base + self._kernel.arch.pool_region_size
+        return self.base <= address < self.base + self._machine.arch.pool_region_size
 
     def find(self, address: int) -> SpecialBlock | None:
         """The live block whose data holds an address."""
@@ -135,15 +137,15 @@ class SpecialPool:
         arena.map(page, BIG)
         self.served += 1
         start = self.base + (page << PAGE_SHIFT)
-        ticks = self._kernel.seconds * _TICKS_A_SECOND + self.served
+        ticks = self._machine.seconds * _TICKS_A_SECOND + self.served
         pattern = ticks % 0xFF + 1
         if at_start:
             address, header = start, start + PAGE_SIZE - self._header_size
         else:
-            mask = self._kernel.arch.pool_header.unit - 1
+            mask = self._machine.arch.pool_header.unit - 1
             address, header = (start + PAGE_SIZE - size) & ~mask, start
         block = SpecialBlock(address, size, PoolTag(tag), pool_type, page, at_start, pattern)
-        memory = self._kernel.memory
+        memory = self._machine.memory
         for first, end in self._pattern_ranges(block):
             memory.write(first, bytes([pattern]) * (end - first))
         memory.write(header, self._header(block))
@@ -164,7 +166,7 @@ class SpecialPool:
         return (start + self._header_size, block.address), (block.address + block.size, end)
 
     def _take_slot(self) -> int:
-        have = self._kernel.arch.pool_region_size >> PAGE_SHIFT
+        have = self._machine.arch.pool_region_size >> PAGE_SHIFT
         fresh = self._next_page + _PAGES_A_SLOT <= have
         if self._waiting and (len(self._waiting) >= _MINIMUM_WAIT or not fresh):
             return self._waiting.popleft()
@@ -188,7 +190,7 @@ class SpecialPool:
                 (address, 0, 0, NOT_ALLOCATED),
                 f"{address:#x} was freed, and no special pool block starts there{where}",
             )
-        memory = self._kernel.memory
+        memory = self._machine.memory
         named = self._named(address)
         for kind, where, (first, end) in zip(
             (BYTES_NEARBY, BYTES_BEHIND),
@@ -228,12 +230,12 @@ class SpecialPool:
 
     def check_irql(self, kind: int, pool_type: int, value: int) -> None:
         """Stop for an allocation or free at an IRQL that is too high for its pool."""
-        kernel = self._kernel
-        if kernel.gate > (1 if pool_type & 1 else 2):
+        machine = self._machine
+        if machine.gate > (1 if pool_type & 1 else 2):
             verb = "allocated" if kind == ALLOCATE_IRQL else "freed"
             self._stop(
-                (kernel.gate, pool_type & 1, value, kind),
-                f"special pool was {verb} at IRQL {kernel.gate}",
+                (machine.gate, pool_type & 1, value, kind),
+                f"special pool was {verb} at IRQL {machine.gate}",
             )
 
     def explain_fault(
@@ -257,7 +259,7 @@ class SpecialPool:
                 if by_driver
                 else BugCheckCode.PAGE_FAULT_IN_FREED_SPECIAL_POOL
             )
-            self._kernel.stop(
+            self._machine.stop(
                 bug_check,
                 (address, write, code, 0),
                 f"{address:#x} was {verb} after the free: {self._freed_in(page)}",
@@ -277,7 +279,7 @@ class SpecialPool:
             if by_driver
             else BugCheckCode.PAGE_FAULT_BEYOND_END_OF_ALLOCATION
         )
-        self._kernel.stop(
+        self._machine.stop(
             bug_check,
             (address, write, code, 0),
             f"{address:#x} was {verb}, in a guard page of special pool: {what}",
@@ -289,18 +291,16 @@ class SpecialPool:
 
     def _freed_in(self, page: int) -> str:
         """The newest freed block of a page, as the ledger knows it."""
-        ledger = self._kernel.ledger
-        assert ledger is not None, "the verifier keeps one"
+        ledger = self._ledger
         for address in reversed(ledger.freed):
             if (address - self.base) >> PAGE_SHIFT == page:
                 return str(ledger.freed[address])
         return "its block is not remembered any more"
 
     def _named(self, address: int) -> str:
-        ledger = self._kernel.ledger
-        return f"the block at {address:#x}" if ledger is None else ledger.describe(address)
+        return self._ledger.describe(address)
 
     def _stop(self, parameters: tuple[int, int, int, int], message: str) -> NoReturn:
-        self._kernel.stop(
+        self._machine.stop(
             BugCheckCode.SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, parameters, message
         )

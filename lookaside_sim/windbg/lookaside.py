@@ -13,7 +13,7 @@ from lookaside_sim.nt.types import PoolType
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside import LookasideList
+    from lookaside_sim.lookaside.list import LookasideList
 
 
 _BASE_NAMES = {

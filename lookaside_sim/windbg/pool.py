@@ -20,7 +20,7 @@ from lookaside_sim.pool.check import PoolBlock, blocks_of_page
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside.built_in import SystemList
+    from lookaside_sim.lookaside.built_in import BuiltInList
     from lookaside_sim.pool.descriptor import PoolDescriptor
 
 VERBOSE: Final = 1
@@ -419,17 +419,17 @@ def pplookaside(kernel: Kernel) -> str:
         for number in range(kernel.processors):
             for name, pool_type in (("PPNPaged", 0), ("PPPaged", 1), ("PPNxPaged", 512)):
                 for each in kernel.small_pool_lists.of(number, pool_type):
-                    if each.total_allocates or each.total_frees:
+                    if each.is_used:
                         lines.append(_list_line(str(number), name, each))
-    for pair in kernel.system_lists.pairs:
+    for pair in kernel.io_lists.pairs:
         for number, each in enumerate(pair.per_processor):
             lines.append(_list_line(str(number), f"P {pair.name}", each))
         lines.append(_list_line("-", f"L {pair.name}", pair.shared))
     return "\n".join(lines)
 
 
-def _list_line(processor: str, name: str, of: SystemList) -> str:
+def _list_line(processor: str, name: str, of: BuiltInList) -> str:
     return (
-        f"{processor:>9}  {name:<16} {of.size:6} {of.depth:6} {of.held:5}"
+        f"{processor:>9}  {name:<16} {of.size:6} {of.depth:6} {of.current_depth:5}"
         f" {of.total_allocates:10} {of.allocate_misses:7} {of.total_frees:9} {of.free_misses:7}"
     )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from lookaside_sim.pool.ledger import BlockRecord
+from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 from lookaside_sim.verifier.settings import VerifierFlags as Flags
-from lookaside_sim.verifier.verification import PoolUse, VerifierCounters
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel

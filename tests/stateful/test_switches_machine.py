@@ -105,14 +105,14 @@ class SwitchesMachine(RuleBasedStateMachine):
 
     @rule(locations=st.integers(1, 10))
     def allocate_irp(self, locations: int) -> None:
-        irp = self.kernel.system_lists.allocate_irp(locations)
+        irp = self.kernel.io_lists.allocate_irp(locations)
         if irp:
             self.irps.append(irp)
 
     @precondition(lambda self: self.irps)
     @rule()
     def free_irp(self) -> None:
-        self.kernel.system_lists.free_irp(self.irps.pop())
+        self.kernel.io_lists.free_irp(self.irps.pop())
 
     @rule(seconds=st.integers(1, 4))
     def tick(self, seconds: int) -> None:

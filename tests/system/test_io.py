@@ -8,7 +8,7 @@ from tests.misuse import stop_of
 
 def test_an_irp_comes_from_the_pool_then_from_p() -> None:
     kernel = Kernel()
-    pair = kernel.system_lists.small_irp
+    pair = kernel.io_lists.small_irp
     with kernel:
         irp = ddi.IoAllocateIrp(1, False)
         assert kernel.read(irp, 4) == b"\x06\0\x18\x01"  # Type 6, Size 0xD0 + 0x48
@@ -24,7 +24,7 @@ def test_an_irp_comes_from_the_pool_then_from_p() -> None:
 
 def test_p_overflows_to_l_which_other_processors_take_from() -> None:
     kernel = Kernel(processors=2)
-    lists = kernel.system_lists
+    lists = kernel.io_lists
     irps = [lists.allocate_irp(1) for _ in range(9)]
     for irp in irps:
         lists.free_irp(irp)
@@ -42,25 +42,25 @@ def test_p_overflows_to_l_which_other_processors_take_from() -> None:
 )
 def test_the_size_depends_on_the_stack_locations(locations: int, size: int) -> None:
     kernel = Kernel()
-    irp = kernel.system_lists.allocate_irp(locations)
+    irp = kernel.io_lists.allocate_irp(locations)
     block = kernel.pool.query(irp)
     assert block is not None
     assert block.size == size
-    kernel.system_lists.free_irp(irp)
+    kernel.io_lists.free_irp(irp)
     assert kernel.pool.usage(b"Irp ").outstanding == (1 if locations <= 8 else 0)
 
 
 def test_an_irp_freed_twice() -> None:
     kernel = Kernel()
-    irp = kernel.system_lists.allocate_irp(1)
-    kernel.system_lists.free_irp(irp)
-    stop = stop_of(lambda: kernel.system_lists.free_irp(irp))
+    irp = kernel.io_lists.allocate_irp(1)
+    kernel.io_lists.free_irp(irp)
+    stop = stop_of(lambda: kernel.io_lists.free_irp(irp))
     assert (stop.code, stop.parameters[0]) == (
         BugCheckCode.MULTIPLE_IRP_COMPLETE_REQUESTS,
         irp,
     )
     with pytest.raises(ValueError, match="stack size 0"):
-        Kernel().system_lists.allocate_irp(0)
+        Kernel().io_lists.allocate_irp(0)
 
 
 @pytest.mark.parametrize("arch", ["x64", "x86"])
@@ -76,7 +76,7 @@ def test_mdls_of_23_pages_have_lists(arch: str) -> None:
         assert ddi.IoAllocateMdl(0, 1) == small
     kernel.check()
     with pytest.raises(ValueError, match="-1 bytes"):
-        kernel.system_lists.allocate_mdl(0, -1)
+        kernel.io_lists.allocate_mdl(0, -1)
 
 
 def test_watched_callers_get_irps_and_mdls_from_the_pool() -> None:
@@ -112,9 +112,9 @@ def test_a_charged_irp() -> None:
 
 def test_phase_2_scans_processors_then_the_shared_lists() -> None:
     kernel = Kernel()
-    pair = kernel.system_lists.mdl
+    pair = kernel.io_lists.mdl
     for _ in range(100):
-        kernel.system_lists.allocate_mdl(0, 1)
+        kernel.io_lists.allocate_mdl(0, 1)
     kernel.tick(3)
     assert (pair.per_processor[0].depth, pair.shared.depth) == (34, 4)
     kernel.tick(3)

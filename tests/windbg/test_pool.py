@@ -152,7 +152,7 @@ def test_a_charged_block_shows_its_process() -> None:
     kernel = Kernel()
     process = kernel.processes.create("app.exe")
     with kernel.processes.running(process):
-        address = kernel.manage_pool().allocate_charged(0, 100, b"Quot")
+        address = kernel.quota.allocate(0, 100, b"Quot")
     assert f"Quot Process: {process.address:016x}" in windbg.pool(kernel, address or 0)
 
 
@@ -186,7 +186,7 @@ def test_poolmon_shows_changes_since_the_last_refresh() -> None:
 def test_pplookaside_lists_every_list_of_the_processors() -> None:
     kernel = Kernel(processors=2, small_pool_lists=True)
     kernel.pool.free(allocated(kernel, 40))
-    kernel.system_lists.allocate_irp(1)
+    kernel.io_lists.allocate_irp(1)
     lines = windbg.pplookaside(kernel).splitlines()
     assert len(lines) == 1 + 2 + 3 * 3
     assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]

@@ -145,14 +145,17 @@ def lookaside_list(lookaside_kernel: Kernel) -> Iterator[Callable[..., Lookaside
 
 
 @pytest.fixture
-def lookaside_trace(request: pytest.FixtureRequest, lookaside_kernel: Kernel) -> Recording:
+def lookaside_trace(
+    request: pytest.FixtureRequest, lookaside_kernel: Kernel
+) -> Iterator[Recording]:
     """Record what the test does; a failing test leaves the trace as a file and says where."""
     from lookaside_sim.trace import Recording
 
     watched = request.node.stash[_watched_key]
-    recording = Recording()
-    watched.recording = watched.tracker.then = recording
-    return recording
+    recording = watched.recording = Recording(lookaside_kernel)
+    stop = lookaside_kernel.listen(recording.hear)
+    yield recording
+    stop()
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ telling of the two hits and the two plain misses, on plain attributes and in one
 back to this one whenever anything is out of the ordinary, and a test holds both against each
 other.
 
-Between two steps another processor could come. Whoever wants to be there (a scheduler that
+Between two points another processor could come. Whoever wants to be there (a scheduler that
 runs processors against each other, a stepper that shows what happens inside a call) is told
-of each `Step` through `Kernel.reached`, and may take its time before it returns.
+of each `Point` through `Machine.reached`, and may take its time before it returns.
 
 The list trusts memory, as on NT: a link that was overwritten is followed, an entry freed
 twice is handed out twice. No case of misuse is special here.
@@ -20,21 +20,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.machine.calls import Branch
+from lookaside_sim.machine.machine import Machine
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.memory import Memory
-    from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.pool.plans import PoolPlan
 
 
-class Step(Enum):
+class Point(Enum):
     """Where a routine stands."""
 
     COUNT_READ = "read the counter"
@@ -44,12 +42,25 @@ class Step(Enum):
     MISS_COUNTED = "counted a miss"
 
 
-class ListSteps(ListFields):
+class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
-    __slots__ = ("_kernel", "_links", "_memory", "_place", "_plain_free", "_plan")
+    __slots__ = (
+        "_links",
+        "_machine",
+        "_memory",
+        "_place",
+        "_plain_free",
+        "_plan",
+        "_shared",
+        "address",
+        "name",
+    )
 
-    _kernel: Kernel
+    address: int
+    name: str
+    _shared: Shared
+    _machine: Machine
     _memory: Memory
     _links: dict[int, int]
     _place: InMemory | None
@@ -58,13 +69,13 @@ class ListSteps(ListFields):
 
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
-        self._kernel.registry.forget_walks()
+        self._shared.registry.forget_walks()
         self.set_fields(image)
         self._prepare_misses()
 
     def _prepare_misses(self) -> None:
         """Find out whether misses go straight to the pool."""
-        self._plain_free = self._free_ex == self._kernel.routines.default_free
+        self._plain_free = self._free_ex == self._shared.routines.default_free
         self._plan = None  # made by the first miss, so that looking at a list plans nothing
 
     def rest(self) -> None:
@@ -86,64 +97,69 @@ class ListSteps(ListFields):
 
     def _allocate_in_steps(self) -> int | None:
         """ExAllocateFromLookasideListEx."""
-        kernel, place = self._kernel, self._place
-        if kernel.bugcheck is not None:
-            kernel.check_running()
-        reached = kernel.reached
+        machine, place = self._machine, self._place
+        call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch(self)
         count = self._total_allocates
         if reached is not None:
-            reached(self, Step.COUNT_READ)
+            reached(self, Point.COUNT_READ)
         self._total_allocates = count + 1
         if reached is not None:
-            reached(self, Step.COUNT_WRITTEN)
+            reached(self, Point.COUNT_WRITTEN)
         if self._first:
+            if call is not None:
+                call.branch = Branch.HIT
             entry: int | None = self._pop()
             if place is not None:
                 place.put_back(self)
             if reached is not None:
-                reached(self, Step.POPPED)
+                reached(self, Point.POPPED)
             return entry or None
         self._allocate_misses += 1
+        if call is not None:
+            call.branch = Branch.MISS
         routine_address = self._allocate_ex
         pool_type, size, tag = self._type, self._size, self._tag
         if place is not None:
             place.put_back(self)
         if reached is not None:
-            reached(self, Step.MISS_COUNTED)
+            reached(self, Point.MISS_COUNTED)
         return self._call_allocate(routine_address, pool_type, size, tag)
 
     def _free_in_steps(self, entry: int) -> None:
         """ExFreeToLookasideListEx."""
-        place = self._place
-        reached = self._kernel.reached
+        machine, place = self._machine, self._place
+        call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch(self)
         count = self._total_frees
         if reached is not None:
-            reached(self, Step.COUNT_READ)
+            reached(self, Point.COUNT_READ)
         self._total_frees = count + 1
         if reached is not None:
-            reached(self, Step.COUNT_WRITTEN)
+            reached(self, Point.COUNT_WRITTEN)
         if self._held >= self._depth:
             self._free_misses += 1
+            if call is not None:
+                call.branch = Branch.FULL
             routine_address = self._free_ex
             if place is not None:
                 place.put_back(self)
             if reached is not None:
-                reached(self, Step.MISS_COUNTED)
+                reached(self, Point.MISS_COUNTED)
             self._call_free(routine_address, entry)
         else:
+            if call is not None:
+                call.branch = Branch.HIT
             self._push(entry)
             if place is not None:
                 place.put_back(self)
             if reached is not None:
-                reached(self, Step.PUSHED)
+                reached(self, Point.PUSHED)
 
     def _flush(self) -> None:
         """ExFlushLookasideListEx: all at once, then one by one."""
-        self._kernel.check_running()
         place = self._place
         if place is not None:
             place.fetch(self)
@@ -231,9 +247,7 @@ class ListSteps(ListFields):
         if self._place is not None:
             self._place.put_back(self)
 
-    def reset_counters(self) -> None:
-        """Zero the four counters and the Last* fields, as ``!lookaside ADDRESS 1`` does."""
-        self._kernel.check_running()
+    def _reset_counters(self) -> None:
         if self._place is not None:
             self._place.fetch(self)
         self._sequence_base = self._sequence
@@ -243,14 +257,7 @@ class ListSteps(ListFields):
         if self._place is not None:
             self._place.put_back(self)
 
-    def set_depth(self, depth: int) -> None:
-        """Write the field Depth, as the balance set manager and ``!lookaside ADDRESS 2`` do.
-
-        Args:
-            depth: entries, 0 to 65535.
-        """
-        self._kernel.check_running()
-        depth = unsigned("depth", depth, 16)
+    def _set_depth(self, depth: int) -> None:
         if self._place is not None:
             self._place.fetch(self)
         self._depth = depth

@@ -1,0 +1,57 @@
+"""What all lists of one machine share: how they are made, found, and told apart."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.registry import Registry
+from lookaside_sim.lookaside.routines import Routines
+from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
+from lookaside_sim.machine.machine import Machine
+from lookaside_sim.pool.manager import PoolManager
+
+
+class Shared:
+    """What the lists of one machine have in common.
+
+    Args:
+        machine: the machine.
+        pool: where entries come from.
+        kind: the class of list that the machine has.
+
+    Attributes:
+        machine: as given.
+        pool: as given.
+        kind: as given.
+        registry: the two system-wide lists.
+        routines: the addresses of routines.
+        minimum_depth: ExMinimumLookasideDepth, in entries.
+    """
+
+    __slots__ = ("kind", "machine", "minimum_depth", "pool", "registry", "routines")
+
+    def __init__(self, machine: Machine, pool: PoolManager, kind: type[Any]) -> None:
+        self.machine = machine
+        self.pool = pool
+        self.kind = kind
+        self.minimum_depth = MINIMUM_DEPTH
+        self.registry = Registry(machine, self._over_memory)
+        self.routines = Routines(machine, pool)
+
+    @property
+    def lists(self) -> Shared:
+        """Itself: what is shared is enough to make a list with."""
+        return self
+
+    def _over_memory(self, address: int) -> Any:
+        """Take whatever lies at an address for a list."""
+        return self.kind(self, "", address, place=InMemory(self.machine, address))
+
+
+class ListHost(Protocol):
+    """What lists can be made on; `Kernel` is one."""
+
+    @property
+    def lists(self) -> Shared:
+        """What its lists share."""

@@ -1,0 +1,156 @@
+"""The machine: what every part of NT stands on.
+
+It owns memory, the gate, the clock and the stop, and knows whose code runs. The parts above
+(pool, lists, drivers, verifier) get the machine and each other by name; none of them knows
+the `Kernel` that builds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from lookaside_sim.machine.calls import ReadMemory, WriteMemory
+from lookaside_sim.machine.gate import Gate
+from lookaside_sim.machine.processors import Processors
+from lookaside_sim.machine.program import Program
+from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import EXECUTE, READ, WRITE
+from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.layouts import Architecture
+
+_VERBS: Final = {READ: "read", EXECUTE: "executed", WRITE: "written"}
+
+Explainer = Callable[[int, int, bool], None]
+"""Called with a touched address, the operation, and whether the program itself touched it.
+Stops the machine when it knows more about the fault than that nothing is mapped there."""
+TouchCheck = Callable[[int, int, int, bool], None]
+"""Called with the address and size of a touch, the operation, and whether the program itself
+touches, before anything is read or written. May stop the machine or raise a report."""
+Reached = Callable[[object, object], None]
+"""Called with a list and the point that its routine has reached."""
+
+
+class Machine(Gate):
+    """The base of one kernel.
+
+    Args:
+        arch: its layouts.
+        processors: how many.
+        seed: chooses the garbage that fresh pages hold.
+
+    Attributes:
+        arch: as given.
+        memory: its address space.
+        program: whose code runs.
+        processors: the processors and their IRQLs.
+        seconds: seconds simulated so far.
+        explainers: asked in turn when memory is touched that is not there.
+        each_second: called when a second has passed.
+        touch_checks: see each touch of memory before it happens, the program's and those that
+            list routines make in memory which somebody else owns.
+        reached: told of each point inside a list's slow routine where another processor could
+            come: a scheduler, a stepper. None is nobody.
+    """
+
+    __slots__ = (
+        "_program_touches",
+        "arch",
+        "each_second",
+        "explainers",
+        "memory",
+        "processors",
+        "program",
+        "reached",
+        "seconds",
+        "touch_checks",
+    )
+
+    def __init__(self, arch: Architecture, *, processors: int, seed: int) -> None:
+        super().__init__()
+        self.arch = arch
+        self.seconds = 0
+        self.explainers: list[Explainer] = []
+        self.touch_checks: list[TouchCheck] = []
+        self.each_second: list[Callable[[], None]] = []
+        self.reached: Reached | None = None
+        self._program_touches = False
+        self.memory = Memory(arch, seed, self.page_fault)
+        self.program = Program(self.memory)
+        self.processors = Processors(self, processors)
+
+    def _look_again(self) -> None:
+        super()._look_again()
+        if self.is_plain:
+            self.memory.caching = True
+        else:
+            self.memory.stop_caching()  # sends every call of a list down its slow path
+
+    # --- faults ----------------------------------------------------------------------------
+
+    def page_fault(self, address: int, operation: int = READ) -> NoReturn:
+        """Stop the machine for a touch of unmapped memory.
+
+        Args:
+            address: what was touched.
+            operation: READ, WRITE or EXECUTE.
+
+        Raises:
+            BugCheck: what the first explainer has to say, else PAGE_FAULT_IN_NONPAGED_AREA.
+        """
+        by_program, self._program_touches = self._program_touches, False
+        if self.bugcheck is None:
+            for explain in self.explainers:
+                explain(address, operation, by_program)
+        self.stop(
+            BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
+            (address, operation, 0, 0),
+            f"{address:#x} was {_VERBS[operation]}, and nothing is mapped there",
+        )
+
+    def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
+        """Stop the machine for a touch by the program itself; see `page_fault`."""
+        self._program_touches = True
+        self.page_fault(address, operation)
+
+    # --- memory, as the program touches it -----------------------------------------------------
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read memory as the program does; see `Kernel.read`."""
+        self.check_running()
+        bits = self.arch.address_bits
+        address, size = unsigned("address", address, bits), unsigned("size", size, bits)
+        if self.hooks.hears_reads:
+            return self.hooks.run(ReadMemory(address, size), self._read, address, size)
+        return self._read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory as the program does; see `Kernel.write`."""
+        self.check_running()
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data {data!r}: give bytes")
+        address = unsigned("address", address, self.arch.address_bits)
+        data = bytes(data)
+        if self.hooks.listening:
+            self.hooks.run(WriteMemory(address, data), self._write, address, data)
+        else:
+            self._write(address, data)
+
+    def _read(self, address: int, size: int) -> bytes:
+        for check in self.touch_checks:
+            check(address, size, READ, True)
+        self._program_touches = True
+        try:
+            return self.memory.read(address, size)
+        finally:
+            self._program_touches = False
+
+    def _write(self, address: int, data: bytes) -> None:
+        for check in self.touch_checks:
+            check(address, len(data), WRITE, True)
+        self._program_touches = True
+        try:
+            self.memory.write(address, data)
+        finally:
+            self._program_touches = False

@@ -1,0 +1,185 @@
+"""The calls of drivers, processes, objects and I/O, as onlookers see them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from lookaside_sim.machine.calls import Call
+from lookaside_sim.machine.program import Image
+
+
+@attrs.define(eq=False)
+class LoadDriver(Call):
+    """A driver is loaded. The result is the driver.
+
+    Attributes:
+        name: of its image.
+    """
+
+    word: ClassVar[str] = "load"
+    name: str
+
+
+@attrs.define(eq=False)
+class UnloadDriver(Call):
+    """A driver is unloaded.
+
+    Attributes:
+        driver: which.
+    """
+
+    word: ClassVar[str] = "unload"
+    driver: Image
+
+
+@attrs.define(eq=False)
+class CreateProcess(Call):
+    """A process is made. The result is the process.
+
+    Attributes:
+        name: of its image.
+        nonpaged_quota: bytes of nonpaged pool it may be charged.
+        paged_quota: likewise for paged pool.
+    """
+
+    word: ClassVar[str] = "process"
+    name: str
+    nonpaged_quota: int
+    paged_quota: int
+
+
+@attrs.define(eq=False)
+class EnterProcess(Call):
+    """Code runs in another process from now on.
+
+    Attributes:
+        name: of its image.
+    """
+
+    word: ClassVar[str] = "attach"
+    name: str
+
+
+@attrs.define(eq=False)
+class SetTimer(Call):
+    """A timer is started. The result is whether it was active.
+
+    Attributes:
+        timer: address of the KTIMER.
+        seconds: until it expires.
+    """
+
+    word: ClassVar[str] = "timer"
+    timer: int
+    seconds: int
+
+
+@attrs.define(eq=False)
+class CancelTimer(Call):
+    """A timer is stopped. The result is whether it was active.
+
+    Attributes:
+        timer: address of the KTIMER.
+    """
+
+    word: ClassVar[str] = "cancel"
+    timer: int
+
+
+@attrs.define(eq=False)
+class InitializeResource(Call):
+    """An ERESOURCE is initialized.
+
+    Attributes:
+        resource: its address.
+    """
+
+    word: ClassVar[str] = "resource"
+    resource: int
+
+
+@attrs.define(eq=False)
+class DeleteResource(Call):
+    """An ERESOURCE is deleted.
+
+    Attributes:
+        resource: its address.
+    """
+
+    word: ClassVar[str] = "unresource"
+    resource: int
+
+
+@attrs.define(eq=False)
+class AllocateIrp(Call):
+    """An IRP is asked for. The result is its address, 0 for NULL.
+
+    Attributes:
+        stack_size: stack locations.
+        charge_quota: whether the current process pays for it.
+    """
+
+    word: ClassVar[str] = "irp"
+    stack_size: int
+    charge_quota: bool
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there was none."""
+        return not self.result
+
+
+@attrs.define(eq=False)
+class FreeIrp(Call):
+    """An IRP is freed.
+
+    Attributes:
+        irp: its address.
+    """
+
+    word: ClassVar[str] = "free-irp"
+    irp: int
+
+
+@attrs.define(eq=False)
+class AllocateMdl(Call):
+    """An MDL is asked for. The result is its address, 0 for NULL.
+
+    Attributes:
+        address: start of the buffer it describes.
+        length: bytes of the buffer.
+    """
+
+    word: ClassVar[str] = "mdl"
+    address: int
+    length: int
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there was none."""
+        return not self.result
+
+
+@attrs.define(eq=False)
+class FreeMdl(Call):
+    """An MDL is freed.
+
+    Attributes:
+        mdl: its address.
+    """
+
+    word: ClassVar[str] = "free-mdl"
+    mdl: int
+
+
+@attrs.frozen
+class Leaving:
+    """A driver's unload routine has returned, and its image is about to go: no call of its own.
+
+    Attributes:
+        driver: which.
+    """
+
+    driver: Image
