@@ -1,4 +1,4 @@
-"""The machine: construction, IRQL, memory, stopping, and which kernel is current."""
+"""The machine: construction, memory, stopping, and which kernel is current."""
 
 from __future__ import annotations
 
@@ -124,108 +124,6 @@ def test_repr_shows_machine_pool_and_state(kernel: Kernel, arch: str) -> None:
     assert repr(kernel) == (
         f"<Kernel {arch} 0x1000 pool bytes, stopped: PAGE_FAULT_IN_NONPAGED_AREA>"
     )
-
-
-# --- IRQL --------------------------------------------------------------------------------
-
-
-def test_levels_have_their_documented_names() -> None:
-    levels = {level.name: int(level) for level in Irql}
-    assert levels == {
-        "PASSIVE_LEVEL": 0,
-        "APC_LEVEL": 1,
-        "DISPATCH_LEVEL": 2,
-        "CLOCK_LEVEL": 13,
-        "IPI_LEVEL": 14,
-        "HIGH_LEVEL": 15,
-    }
-
-
-def test_raise_irql_as_a_context_manager(kernel: Kernel) -> None:
-    seen: list[Irql | int] = []
-    with kernel.raise_irql(Irql.APC_LEVEL) as outer:
-        seen.append(kernel.irql)
-        with kernel.raise_irql(2) as inner:
-            seen.append(kernel.irql)
-        seen.append(kernel.irql)
-    seen.append(kernel.irql)
-    assert seen == [Irql.APC_LEVEL, Irql.DISPATCH_LEVEL, Irql.APC_LEVEL, Irql.PASSIVE_LEVEL]
-    assert all(isinstance(level, Irql) for level in seen)
-    assert (outer.previous, inner.previous) == (0, 1)
-
-
-def test_raise_irql_as_a_call(kernel: Kernel) -> None:
-    scope = kernel.raise_irql(2)
-    assert kernel.irql == 2
-    kernel.lower_irql(scope.previous)
-    assert kernel.irql == 0
-
-
-def test_raising_and_lowering_to_the_same_level(kernel: Kernel) -> None:
-    with kernel.raise_irql(2), kernel.raise_irql(2):
-        kernel.lower_irql(2)
-        assert kernel.irql == 2
-    assert kernel.irql == 0
-
-
-@pytest.mark.parametrize("level", range(16))
-def test_every_level_can_be_reached(kernel: Kernel, level: int) -> None:
-    with kernel.raise_irql(level):
-        assert kernel.irql == level
-        assert isinstance(kernel.irql, Irql) is (level in {int(each) for each in Irql})
-    assert kernel.irql == 0
-
-
-def test_an_exception_lowers_the_irql(kernel: Kernel) -> None:
-    with pytest.raises(KeyError), kernel.raise_irql(2):
-        raise KeyError("body")
-    assert kernel.irql == 0
-
-
-def test_raising_to_a_lower_level_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(2)
-    with pytest.raises(BugCheck) as stop:
-        kernel.raise_irql(1)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL
-    assert stop.value.parameters == (2, 1, 0, 0)
-
-
-def test_lowering_to_a_higher_level_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(1)
-    with pytest.raises(BugCheck) as stop:
-        kernel.lower_irql(2)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
-    assert stop.value.parameters == (1, 2, 0, 0)
-
-
-def test_leaving_a_scope_that_was_lowered_further_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(1)
-    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
-        kernel.lower_irql(0)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
-
-
-def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
-    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
-        kernel.read(0x10, 1)
-    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
-    assert kernel.irql == 2  # as it was when the machine stopped
-
-
-@pytest.mark.parametrize("level", [-1, 16, 255])
-@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
-def test_what_is_no_level_is_refused(kernel: Kernel, method: str, level: int) -> None:
-    with pytest.raises(ValueError, match=str(level)):
-        getattr(kernel, method)(level)
-    assert (kernel.irql, kernel.bugcheck) == (0, None)
-
-
-@pytest.mark.parametrize("level", [1.0, "1", None])
-@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
-def test_a_level_of_another_type_is_refused(kernel: Kernel, method: str, level: object) -> None:
-    with pytest.raises(TypeError):
-        getattr(kernel, method)(level)
-    assert (kernel.irql, kernel.bugcheck) == (0, None)
 
 
 # --- memory ------------------------------------------------------------------------------

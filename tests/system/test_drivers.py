@@ -1,3 +1,5 @@
+"""Drivers: what belongs to one, and what an unload leaves behind."""
+
 from __future__ import annotations
 
 import pytest
@@ -12,12 +14,13 @@ from lookaside_sim import (
     SpinLock,
     Verifier,
     VerifierFlags,
-    ddi,
 )
 from lookaside_sim.pool.ledger import leak_table
 from tests.misuse import VIOLATION, new_list, stop_of
 
 UNLOADED = BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
+
+
 SCAN = BugCheckCode.SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD
 
 
@@ -185,17 +188,6 @@ def test_allocating_after_the_unload() -> None:
     driver.unload()
     stop = stop_of(lambda: driver.allocate(0, 24, b"Mine"))
     assert (stop.code, stop.parameters) == (VIOLATION, (0x61, 0, 0, 0))
-
-
-def test_an_active_timer_in_the_image() -> None:
-    kernel = Kernel(verifier=Verifier.standard())
-    driver = kernel.load_driver("my.sys")
-    lookaside = driver.lookaside_list()
-    with kernel:
-        ddi.KeSetTimer(lookaside.address, 5)
-    stop = stop_of(driver.unload)
-    assert stop.code is BugCheckCode.TIMER_OR_DPC_INVALID
-    assert stop.parameters == (0, lookaside.address, driver.image_base, driver.image_end)
 
 
 def test_a_full_data_section_uses_other_memory() -> None:

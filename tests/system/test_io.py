@@ -1,8 +1,18 @@
+"""IRPs and MDLs: lists of each processor over lists that all share."""
+
 from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import BugCheckCode, Kernel, NtStatusError, Verifier, VerifierFlags, ddi
+from lookaside_sim import (
+    BugCheckCode,
+    InvariantError,
+    Kernel,
+    NtStatusError,
+    Verifier,
+    VerifierFlags,
+    ddi,
+)
 from tests.misuse import stop_of
 
 
@@ -119,3 +129,13 @@ def test_phase_2_scans_processors_then_the_shared_lists() -> None:
     assert (pair.per_processor[0].depth, pair.shared.depth) == (34, 4)
     kernel.tick(3)
     assert (pair.per_processor[0].depth, pair.shared.depth) == (34, 34)
+
+
+def test_a_long_chain_of_the_lists_of_irps_is_found() -> None:
+    kernel = Kernel()
+    irps = [kernel.system_lists.allocate_irp(1) for _ in range(2)]
+    for irp in irps:
+        kernel.system_lists.free_irp(irp)
+    kernel.write(irps[1], bytes(8))
+    with pytest.raises(InvariantError):
+        kernel.check()

@@ -1,16 +1,35 @@
+"""Special pool: a page for each block, its end or its start guarded."""
+
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookaside_sim import BugCheckCode, Kernel, LookasideList, PoolType, Verifier, VerifierFlags
+from lookaside_sim import (
+    BugCheckCode,
+    Kernel,
+    LookasideList,
+    PoolType,
+    Verifier,
+    VerifierFlags,
+    ddi,
+)
 from tests.misuse import allocated, stop_of
 
 SPECIAL = Verifier(VerifierFlags.SPECIAL_POOL)
+
+
 AT_START = Verifier(VerifierFlags.SPECIAL_POOL, special_pool_start=True)
+
+
 CORRUPTION = BugCheckCode.SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION
+
+
 PAGE = 4096
+
+
+NONPAGED, PAGED, NX = PoolType.NonPagedPool, PoolType.PagedPool, PoolType.NonPagedPoolNx
 
 
 @pytest.mark.parametrize(
@@ -224,3 +243,17 @@ def test_other_unmapped_memory_is_an_ordinary_page_fault() -> None:
     kernel = Kernel(verifier=SPECIAL)
     stop = stop_of(lambda: kernel.read(0x10, 1))
     assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+
+
+def test_a_priority_chooses_the_end_that_special_pool_guards() -> None:
+    kernel = Kernel(verifier=Verifier(VerifierFlags.SPECIAL_POOL))
+    with kernel:
+        under = ddi.ExAllocatePoolPriorityZero(
+            NONPAGED, 100, b"Test", ddi.NormalPoolPrioritySpecialPoolUnderrun
+        )
+        over = ddi.ExAllocatePoolPriorityUninitialized(
+            NONPAGED, 100, b"Test", ddi.NormalPoolPrioritySpecialPoolOverrun
+        )
+    assert under % 4096 == 0
+    assert over % 4096 == 0xF90
+    assert kernel.read(under, 100) == bytes(100)

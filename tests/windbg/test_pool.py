@@ -1,3 +1,5 @@
+"""The pool extensions of the debugger, byte for byte."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,12 +13,7 @@ from lookaside_sim import (
     VerifierFlags,
     windbg,
 )
-from lookaside_sim.ddi.information import (
-    lookaside_information,
-    system_lookaside_information,
-    system_pooltag_information,
-)
-from tests.misuse import allocated, new_list
+from tests.misuse import allocated
 
 
 def usage(nonpaged: tuple[int, int], paged: tuple[int, int]) -> PoolTagUsage:
@@ -191,35 +188,3 @@ def test_pplookaside_lists_every_list_of_the_processors() -> None:
     assert len(lines) == 1 + 2 + 3 * 3
     assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]
     assert "P small IRP" in windbg.pplookaside(Kernel())
-
-
-# --- the structures ----------------------------------------------------------------------
-
-
-def test_lookaside_information_as_bytes() -> None:
-    kernel = Kernel(small_pool_lists=True)
-    lookaside = new_list(kernel, size=600)
-    lookaside.free(lookaside.allocate())
-    data = lookaside_information(lookaside)
-    assert data == bytes.fromhex(
-        "0100 0400 01000000 01000000 01000000 00000000 00000000"
-    ) + b"List" + (600).to_bytes(4, "little")
-    kernel.pool.free(allocated(kernel, 40))
-    both = system_lookaside_information(kernel)
-    assert both[:32] == data
-    small = both[32:]
-    assert small[:20] == bytes.fromhex("0100 0400 01000000 01000000 01000000 00000000")
-    assert small[24:28] == b"Pool"
-
-
-@pytest.mark.parametrize(("arch", "size", "head"), [("x64", 0x28, 8), ("x86", 0x1C, 4)])
-def test_pooltag_as_bytes(arch: str, size: int, head: int) -> None:
-    kernel = Kernel(arch)
-    kernel.pool.free(allocated(kernel, 100, PoolType.PagedPool))
-    allocated(kernel, 100)
-    data = system_pooltag_information(kernel)
-    assert len(data) == head + size
-    assert data[:4] == (1).to_bytes(4, "little")
-    assert data[head : head + 12] == b"Test" + bytes.fromhex("01000000 01000000")
-    used = kernel.pool.usage(b"Test").nonpaged_bytes
-    assert int.from_bytes(data[-head:], "little") == used
