@@ -42,3 +42,10 @@ def blank(kernel: Kernel, place: str) -> LookasideList:
     assert block is not None
     kernel.write(block, bytes(0x200))
     return LookasideList(kernel, "drv!List", address=block + 0x40)
+
+
+@pytest.fixture
+def lookaside(blank: LookasideList) -> LookasideList:
+    """An initialized list of 48-byte entries, in either place."""
+    assert blank.initialize(size=48, tag=b"list").is_success
+    return blank

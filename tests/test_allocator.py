@@ -16,24 +16,15 @@ from lookaside_sim import (
     Layout,
     LayoutError,
     LookasideAllocator,
-    LookasideList,
     LookasideSimError,
     NotSupportedError,
     NtStatus,
     PoolTag,
     PoolType,
 )
+from tests.helpers import counters
 
 MAXIMUM_ALIGNMENT = {"x64": 16, "x86": 8}
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
 
 
 @pytest.fixture

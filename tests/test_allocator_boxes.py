@@ -12,19 +12,10 @@ from lookaside_sim import (
     Kernel,
     LayoutError,
     LookasideAllocator,
-    LookasideList,
     LookasideSimError,
     PoolType,
 )
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
+from tests.helpers import counters
 
 
 @pytest.fixture

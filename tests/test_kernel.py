@@ -21,6 +21,7 @@ from lookaside_sim import (
     ddi,
     windbg,
 )
+from tests.helpers import new_list
 
 # --- construction ------------------------------------------------------------------------
 
@@ -299,8 +300,7 @@ def test_a_stopped_machine_can_be_looked_at(arch: str) -> None:
 
 
 def test_check_walks_pool_and_lists(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"chck")
+    lookaside = new_list(kernel, size=32, tag=b"chck")
     entry = lookaside.allocate()
     lookaside.free(entry)
     kernel.check()

@@ -13,7 +13,7 @@ from lookaside_sim.ddi.information import (
     system_lookaside_information,
     system_pooltag_information,
 )
-from tests.misuse import allocated, new_list
+from tests.helpers import allocated, new_list
 
 
 def test_lookaside_information_as_bytes() -> None:
@@ -35,7 +35,7 @@ def test_lookaside_information_as_bytes() -> None:
 @pytest.mark.parametrize(("arch", "size", "head"), [("x64", 0x28, 8), ("x86", 0x1C, 4)])
 def test_pooltag_as_bytes(arch: str, size: int, head: int) -> None:
     kernel = Kernel(arch)
-    kernel.pool.free(allocated(kernel, 100, PoolType.PagedPool))
+    kernel.pool.free(allocated(kernel, 100, pool_type=PoolType.PagedPool))
     allocated(kernel, 100)
     data = system_pooltag_information(kernel)
     assert len(data) == head + size

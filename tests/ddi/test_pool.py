@@ -16,7 +16,7 @@ from lookaside_sim import (
     PoolType,
     ddi,
 )
-from tests.misuse import stop_of
+from tests.helpers import stop_of
 
 
 def test_ex_allocate_pool_has_the_tag_none(kernel: Kernel) -> None:

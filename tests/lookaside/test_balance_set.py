@@ -7,25 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookaside_sim import Kernel, LookasideList
+from tests.helpers import new_list, poke
 
 ULONG = 1 << 32
-
-
-OFFSETS = {
-    "Depth": (0x10, 0x08, 2),
-    "MaximumDepth": (0x12, 0x0A, 2),
-    "TotalAllocates": (0x14, 0x0C, 4),
-    "AllocateMisses": (0x18, 0x10, 4),
-    "LastTotalAllocates": (0x50, 0x38, 4),
-    "LastAllocateMisses": (0x54, 0x3C, 4),
-}
-
-
-def poke(kernel: Kernel, lookaside: LookasideList, **fields: int) -> None:
-    for field, value in fields.items():
-        x64, x86, size = OFFSETS[field]
-        offset = x64 if kernel.arch.name == "x64" else x86
-        kernel.write(lookaside.address + offset, value.to_bytes(size, "little"))
 
 
 def restated(
@@ -49,8 +33,7 @@ def restated(
 
 
 def make(kernel: Kernel, pool_type: int = 0, depth: int = 0) -> LookasideList:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(pool_type=pool_type, size=16, tag=b"tune", depth=depth)
+    lookaside = new_list(kernel, pool_type=pool_type, size=16, tag=b"tune", depth=depth)
     return lookaside
 
 
@@ -111,8 +94,7 @@ def test_a_list_made_between_scans_waits_for_its_second(kernel: Kernel) -> None:
 @pytest.mark.parametrize("embedded", [False, True])
 def test_a_scan_samples_the_counters(kernel: Kernel, embedded: bool) -> None:
     block = kernel.pool.allocate(0, 0x100, b"DExt") if embedded else None
-    lookaside = LookasideList(kernel, address=block)
-    lookaside.initialize(size=16, tag=b"tune")
+    lookaside = new_list(kernel, address=block, size=16, tag=b"tune")
     for _ in range(80):
         lookaside.allocate()
     assert (lookaside.last_total_allocates, lookaside.last_allocate_misses) == (0, 0)
@@ -188,8 +170,7 @@ def test_any_fields_are_scanned_by_the_rule(
 ) -> None:
     kernel = Kernel(arch)
     block = kernel.pool.allocate(0, 0x100, b"DExt") if embedded else None
-    lookaside = LookasideList(kernel, address=block)
-    lookaside.initialize(size=16, tag=b"tune")
+    lookaside = new_list(kernel, address=block, size=16, tag=b"tune")
     poke(kernel, lookaside, Depth=depth, MaximumDepth=maximum)
     poke(kernel, lookaside, TotalAllocates=total, AllocateMisses=misses)
     poke(kernel, lookaside, LastTotalAllocates=last_total, LastAllocateMisses=last_misses)

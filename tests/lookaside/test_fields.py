@@ -15,34 +15,7 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
-
-SIZES = {"x64": 0x60, "x86": 0x48}
-
-
-POINTERS = {"x64": 8, "x86": 4}
-
-
-# Field: offset and bytes on x64, offset and bytes on x86.
-FIELDS = {
-    "Depth": (0x10, 2, 0x08, 2),
-    "MaximumDepth": (0x12, 2, 0x0A, 2),
-    "TotalAllocates": (0x14, 4, 0x0C, 4),
-    "AllocateMisses": (0x18, 4, 0x10, 4),
-    "TotalFrees": (0x1C, 4, 0x14, 4),
-    "FreeMisses": (0x20, 4, 0x18, 4),
-    "Type": (0x24, 4, 0x1C, 4),
-    "Tag": (0x28, 4, 0x20, 4),
-    "Size": (0x2C, 4, 0x24, 4),
-    "AllocateEx": (0x30, 8, 0x28, 4),
-    "FreeEx": (0x38, 8, 0x2C, 4),
-    "Flink": (0x40, 8, 0x30, 4),
-    "Blink": (0x48, 8, 0x34, 4),
-    "LastTotalAllocates": (0x50, 4, 0x38, 4),
-    "LastAllocateMisses": (0x54, 4, 0x3C, 4),
-    "Future0": (0x58, 4, 0x40, 4),
-    "Future1": (0x5C, 4, 0x44, 4),
-}
-
+from tests.helpers import FIELDS, POINTERS, SIZES, new_list, peek, poke, slist_header, where
 
 PROPERTIES = {
     "Depth": "depth",
@@ -57,30 +30,6 @@ PROPERTIES = {
     "LastTotalAllocates": "last_total_allocates",
     "LastAllocateMisses": "last_allocate_misses",
 }
-
-
-def where(arch: str, field: str) -> tuple[int, int]:
-    x64_offset, x64_size, x86_offset, x86_size = FIELDS[field]
-    return (x64_offset, x64_size) if arch == "x64" else (x86_offset, x86_size)
-
-
-def peek(image: bytes, arch: str, field: str) -> int:
-    offset, size = where(arch, field)
-    return int.from_bytes(image[offset : offset + size], "little")
-
-
-def poke(kernel: Kernel, lookaside: LookasideList, field: str, value: int) -> None:
-    offset, size = where(lookaside.arch.name, field)
-    kernel.write(lookaside.address + offset, value.to_bytes(size, "little"))
-
-
-def head(image: bytes, arch: str) -> tuple[int, int, int]:
-    """Depth, sequence and NextEntry of an SLIST_HEADER."""
-    if arch == "x64":
-        low, high = struct.unpack_from("<QQ", image)
-        return low & 0xFFFF, low >> 16, high & ~0xF
-    first, depth, sequence = struct.unpack_from("<IHH", image)
-    return depth, sequence, first
 
 
 def test_the_structure_has_the_documented_size_and_alignment(kernel: Kernel, arch: str) -> None:
@@ -106,7 +55,7 @@ def test_every_field_after_initialize(kernel: Kernel, blank: LookasideList, arch
         pool_type=PoolType.NonPagedPoolNx, size=0x123, tag=b"tsLL", flags=2, depth=300
     ).is_success
     image = bytes(blank)
-    assert head(image, arch) == (0, 0, 0)
+    assert slist_header(blank) == (0, 0, 0)
     values = {field: peek(image, arch, field) for field in FIELDS}
     allocate_ex, free_ex = values.pop("AllocateEx"), values.pop("FreeEx")
     assert allocate_ex != 0 != free_ex != allocate_ex
@@ -139,7 +88,7 @@ def test_every_field_after_work(kernel: Kernel, blank: LookasideList, arch: str)
     kernel.tick(3)
     image = bytes(blank)
     assert image == kernel.read(blank.address, SIZES[arch])
-    assert head(image, arch) == (3, 4, entries[2])
+    assert slist_header(blank) == (3, 4, entries[2])
     assert {field: peek(image, arch, field) for field in PROPERTIES} == {
         "Depth": 4,
         "MaximumDepth": 256,
@@ -165,7 +114,7 @@ def test_a_written_field_is_the_property_and_no_other_changes(
     value = int.from_bytes(bytes([0x21, 0x42, 0x63, 0x44][:size]), "little")
     image = bytearray(bytes(blank))
     image[offset : offset + size] = value.to_bytes(size, "little")
-    poke(kernel, blank, field, value)
+    poke(kernel, blank, **{field: value})
     after = {name: int(getattr(blank, name)) for name in PROPERTIES.values()}
     assert after == before | {PROPERTIES[field]: value}
     assert bytes(blank) == bytes(image)
@@ -186,14 +135,13 @@ def test_any_image_written_is_read_back(arch: str, embedded: bool, data: bytes) 
     assert kernel.read(lookaside.address, len(image)) == image
     for field, name in PROPERTIES.items():
         assert getattr(lookaside, name) == peek(image, arch, field)
-    assert lookaside.current_depth == head(image, arch)[0]
+    assert lookaside.current_depth == slist_header(lookaside)[0]
 
 
 @given(arch=st.sampled_from(["x64", "x86"]), data=st.data())
 def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
     kernel = Kernel(arch)
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"part")
+    lookaside = new_list(kernel, size=32, tag=b"part")
     start = data.draw(st.integers(0, SIZES[arch] - 1))
     piece = data.draw(st.binary(min_size=1, max_size=SIZES[arch] - start))
     expected = bytearray(bytes(lookaside))
@@ -208,7 +156,7 @@ def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
 
 def test_a_written_depth_is_the_limit(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"dept")
-    poke(kernel, blank, "Depth", 2)
+    poke(kernel, blank, Depth=2)
     for entry in [blank.allocate() for _ in range(5)]:
         blank.free(entry)
     assert (blank.current_depth, blank.free_misses) == (2, 3)
@@ -216,7 +164,7 @@ def test_a_written_depth_is_the_limit(kernel: Kernel, blank: LookasideList) -> N
 
 def test_a_written_maximum_depth_caps_the_tuning(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"maxi")
-    poke(kernel, blank, "MaximumDepth", 6)
+    poke(kernel, blank, MaximumDepth=6)
     for _ in range(75):
         blank.allocate()
     kernel.tick(3)
@@ -225,11 +173,8 @@ def test_a_written_maximum_depth_caps_the_tuning(kernel: Kernel, blank: Lookasid
 
 def test_written_counters_count_on(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"cnts")
-    for value, field in enumerate(
-        ("TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses"), 1
-    ):
-        poke(kernel, blank, field, 1000 * value)
-    poke(kernel, blank, "Depth", 0)
+    poke(kernel, blank, TotalAllocates=1000, AllocateMisses=2000)
+    poke(kernel, blank, TotalFrees=3000, FreeMisses=4000, Depth=0)
     blank.free(blank.allocate())
     assert (blank.total_allocates, blank.allocate_misses) == (1001, 2001)
     assert (blank.total_frees, blank.free_misses) == (3001, 4001)
@@ -239,9 +184,7 @@ def test_written_type_tag_and_size_are_what_a_miss_asks_for(
     kernel: Kernel, blank: LookasideList
 ) -> None:
     blank.initialize(size=32, tag=b"olds")
-    poke(kernel, blank, "Type", 0x201 & ~1)
-    poke(kernel, blank, "Tag", int(PoolTag(b"news")))
-    poke(kernel, blank, "Size", 100)
+    poke(kernel, blank, Type=0x201 & ~1, Tag=int(PoolTag(b"news")), Size=100)
     entry = blank.allocate()
     assert entry is not None
     block = kernel.pool.query(entry)
@@ -252,8 +195,8 @@ def test_written_type_tag_and_size_are_what_a_miss_asks_for(
 
 def test_written_last_counters_move_the_next_scan(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"last")
-    poke(kernel, blank, "LastTotalAllocates", 0xFFFF_FFFF - 99)
-    poke(kernel, blank, "LastAllocateMisses", 0xFFFF_FFFF - 99)
+    poke(kernel, blank, LastTotalAllocates=0xFFFF_FFFF - 99)
+    poke(kernel, blank, LastAllocateMisses=0xFFFF_FFFF - 99)
     kernel.tick(3)
     # 100 allocations, all missed: ratio 1000, room 252, 126 + 5 entries, at most 30.
     assert blank.depth == 34
@@ -275,7 +218,7 @@ def test_a_written_list_head_is_the_free_list(
     assert list(blank.entries()) == [forged]
     assert blank.allocate() == forged
     assert blank.allocate_misses == 0
-    assert head(bytes(blank), arch) == (0, 7, 0)
+    assert slist_header(blank) == (0, 7, 0)
 
 
 def test_a_written_next_entry_is_taken_though_the_depth_says_empty(
@@ -301,14 +244,13 @@ def test_a_written_sequence_counts_on(kernel: Kernel, blank: LookasideList, arch
         kernel.write(blank.address + 6, (0x1234).to_bytes(2, "little"))
     blank.free(entry)
     expected = 0x1234_5678_9ABD if arch == "x64" else 0x1235
-    assert head(bytes(blank), arch) == (1, expected, entry)
+    assert slist_header(blank) == (1, expected, entry)
 
 
 def test_reserved_header_bits_and_future_are_kept(kernel: Kernel, arch: str) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"rsrv")
-    poke(kernel, lookaside, "Future0", 0x1111)
-    poke(kernel, lookaside, "Future1", 0x2222)
+    lookaside = new_list(kernel, size=32, tag=b"rsrv")
+    poke(kernel, lookaside, Future0=0x1111)
+    poke(kernel, lookaside, Future1=0x2222)
     if arch == "x64":
         kernel.write(lookaside.address + 8, b"\x01")
     entry = lookaside.allocate()

@@ -14,12 +14,12 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
+from tests.helpers import POINTERS
 
 OK = NtStatus.STATUS_SUCCESS
 BAD_TYPE = NtStatus.STATUS_INVALID_PARAMETER_4
 BAD_FLAGS = NtStatus.STATUS_INVALID_PARAMETER_5
 BAD_DEPTH = NtStatus.STATUS_INVALID_PARAMETER_8
-POINTERS = {"x64": 8, "x86": 4}
 
 
 def expected_status(pool_type: int, flags: int, depth: int) -> NtStatus:

@@ -14,57 +14,19 @@ from lookaside_sim import (
     LookasideSimError,
     windbg,
 )
+from tests.helpers import list_in_block, new_list, poke
 
 BEYOND_CACHES = 0x40_0000  # bytes of a block whose pages are unmapped when it is freed
 
 
-# Field: offset and bytes on x64, offset and bytes on x86.
-FIELDS = {
-    "Depth": (0x10, 2, 0x08, 2),
-    "MaximumDepth": (0x12, 2, 0x0A, 2),
-    "TotalAllocates": (0x14, 4, 0x0C, 4),
-    "AllocateMisses": (0x18, 4, 0x10, 4),
-    "TotalFrees": (0x1C, 4, 0x14, 4),
-    "FreeMisses": (0x20, 4, 0x18, 4),
-    "Type": (0x24, 4, 0x1C, 4),
-    "Tag": (0x28, 4, 0x20, 4),
-    "Size": (0x2C, 4, 0x24, 4),
-    "AllocateEx": (0x30, 8, 0x28, 4),
-    "FreeEx": (0x38, 8, 0x2C, 4),
-    "Flink": (0x40, 8, 0x30, 4),
-    "Blink": (0x48, 8, 0x34, 4),
-    "LastTotalAllocates": (0x50, 4, 0x38, 4),
-    "LastAllocateMisses": (0x54, 4, 0x3C, 4),
-    "Future0": (0x58, 4, 0x40, 4),
-    "Future1": (0x5C, 4, 0x44, 4),
-}
-
-
-def where(arch: str, field: str) -> tuple[int, int]:
-    x64_offset, x64_size, x86_offset, x86_size = FIELDS[field]
-    return (x64_offset, x64_size) if arch == "x64" else (x86_offset, x86_size)
-
-
-def poke(kernel: Kernel, lookaside: LookasideList, field: str, value: int) -> None:
-    offset, size = where(lookaside.arch.name, field)
-    kernel.write(lookaside.address + offset, value.to_bytes(size, "little"))
-
-
 def test_repr_names_what_matters(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel, "drv!Irps")
-    lookaside.initialize(size=40, tag=b"tsLL")
+    lookaside = new_list(kernel, "drv!Irps", size=40, tag=b"tsLL")
     assert repr(lookaside) == (
         f"<LookasideList drv!Irps @ {lookaside.address:#x} tsLL size=40 depth=0/4 active>"
     )
     lookaside.delete()
     assert repr(lookaside).endswith("inactive>")
     assert " @ " in repr(LookasideList(kernel))
-
-
-def embedded(kernel: Kernel, pool_type: int = 0, size: int = 0x200) -> LookasideList:
-    block = kernel.pool.allocate(pool_type, size, b"DExt")
-    assert block is not None
-    return LookasideList(kernel, address=block)
 
 
 LOOKS: dict[str, Callable[[LookasideList], object]] = {
@@ -81,7 +43,7 @@ LOOKS: dict[str, Callable[[LookasideList], object]] = {
 def test_looking_at_a_list_whose_page_is_gone_does_not_stop_the_machine(
     kernel: Kernel, look: str, stopped: bool
 ) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
+    lookaside = list_in_block(kernel, size=BEYOND_CACHES)
     lookaside.initialize(size=32, tag=b"gone")
     kernel.pool.free(lookaside.address)
     if stopped:
@@ -100,7 +62,7 @@ def test_a_list_tells_whether_its_routines_are_the_defaults(
     assert not blank.has_default_routines
     blank.initialize(size=32, tag=b"dflt")
     assert blank.has_default_routines
-    poke(kernel, blank, "FreeEx", 0)
+    poke(kernel, blank, FreeEx=0)
     assert not blank.has_default_routines
     blank.delete()
     blank.initialize(size=32, tag=b"cust", allocate=lambda *_: None)
@@ -157,8 +119,8 @@ def test_check_finds_an_entry_that_is_too_small(kernel: Kernel, blank: Lookaside
 
 def test_check_finds_a_depth_over_the_maximum(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=64, tag=b"chck")
-    poke(kernel, blank, "Depth", 257)
+    poke(kernel, blank, Depth=257)
     with pytest.raises(InvariantError, match="over maximum depth 256"):
         blank.check()
-    poke(kernel, blank, "MaximumDepth", 0xFFFF)
+    poke(kernel, blank, MaximumDepth=0xFFFF)
     blank.check()

@@ -11,41 +11,9 @@ from lookaside_sim import (
     LookasideList,
     windbg,
 )
+from tests.helpers import counters, poke, take, where
 
 COUNTERS = ("TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses")
-
-
-OFFSETS = {
-    "x64": dict(zip(COUNTERS, (0x14, 0x18, 0x1C, 0x20), strict=True)),
-    "x86": dict(zip(COUNTERS, (0x0C, 0x10, 0x14, 0x18), strict=True)),
-}
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
-
-
-def set_counter(kernel: Kernel, lookaside: LookasideList, name: str, value: int) -> None:
-    offset = OFFSETS[lookaside.arch.name][name]
-    kernel.write(lookaside.address + offset, value.to_bytes(4, "little"))
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"list").is_success
-    return blank
 
 
 # --- hits, misses, limits ----------------------------------------------------------------
@@ -109,13 +77,13 @@ def test_a_failed_miss_is_counted(kernel: Kernel, blank: LookasideList) -> None:
 
 def test_counters_wrap_on_hits_and_misses(kernel: Kernel, lookaside: LookasideList) -> None:
     for name in COUNTERS:
-        set_counter(kernel, lookaside, name, 0xFFFF_FFFE)
+        poke(kernel, lookaside, **{name: 0xFFFF_FFFE})
     entries = take(lookaside, 3)  # misses
     assert counters(lookaside) == (1, 1, 0xFFFF_FFFE, 0xFFFF_FFFE)
     for entry in entries:
         lookaside.free(entry)  # hits
     assert counters(lookaside) == (1, 1, 1, 0xFFFF_FFFE)
-    set_counter(kernel, lookaside, "TotalAllocates", 0xFFFF_FFFF)
+    poke(kernel, lookaside, TotalAllocates=0xFFFF_FFFF)
     assert take(lookaside, 2) == entries[:0:-1]  # hits
     assert counters(lookaside) == (1, 1, 1, 0xFFFF_FFFE)
     windbg.set_depth(lookaside, 0)
@@ -130,17 +98,17 @@ def test_wrapped_counters_lie_wrapped_in_memory(
     kernel: Kernel, lookaside: LookasideList, arch: str
 ) -> None:
     for name in COUNTERS:
-        set_counter(kernel, lookaside, name, 0xFFFF_FFFF)
+        poke(kernel, lookaside, **{name: 0xFFFF_FFFF})
     windbg.set_depth(lookaside, 0)
     lookaside.free(lookaside.allocate())
     for name in COUNTERS:
-        raw = kernel.read(lookaside.address + OFFSETS[arch][name], 4)
+        raw = kernel.read(lookaside.address + where(arch, name)[0], 4)
         assert raw == bytes(4), name
 
 
 @pytest.mark.parametrize("name", COUNTERS)
 def test_counters_are_independent(kernel: Kernel, lookaside: LookasideList, name: str) -> None:
-    set_counter(kernel, lookaside, name, 0x8000_0000)
+    poke(kernel, lookaside, **{name: 0x8000_0000})
     index = COUNTERS.index(name)
     expected = [0, 0, 0, 0]
     expected[index] = 0x8000_0000

@@ -5,31 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, windbg
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-def fill(lookaside: LookasideList, count: int) -> list[int]:
-    entries = take(lookaside, count)
-    for entry in entries:
-        lookaside.free(entry)
-    return entries
+from tests.helpers import fill, take
 
 
 def without_links(lookaside: LookasideList) -> bytes:
     """The structure's bytes after the list head."""
     return bytes(lookaside)[lookaside.arch.slist_header_size :]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"flus").is_success
-    return blank
 
 
 def test_delete_unlinks_and_keeps_the_fields(kernel: Kernel, lookaside: LookasideList) -> None:
@@ -40,7 +21,7 @@ def test_delete_unlinks_and_keeps_the_fields(kernel: Kernel, lookaside: Lookasid
     assert kernel.lookaside_lists == []
     assert without_links(lookaside) == before
     assert lookaside.current_depth == 0
-    assert kernel.pool.usage(b"flus").outstanding == 0
+    assert kernel.pool.usage(b"list").outstanding == 0
 
 
 def test_delete_leaves_held_entries_alone(kernel: Kernel, lookaside: LookasideList) -> None:
@@ -66,7 +47,7 @@ def test_freeing_to_a_deleted_list_leaks(kernel: Kernel, lookaside: LookasideLis
     lookaside.free(entry)
     assert lookaside.current_depth == 1
     assert kernel.pool.query(entry) is not None
-    assert kernel.pool.usage(b"flus").outstanding == 1
+    assert kernel.pool.usage(b"list").outstanding == 1
     assert kernel.bugcheck is None
 
 

@@ -5,31 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-def fill(lookaside: LookasideList, count: int) -> list[int]:
-    entries = take(lookaside, count)
-    for entry in entries:
-        lookaside.free(entry)
-    return entries
+from tests.helpers import fill, take
 
 
 def without_links(lookaside: LookasideList) -> bytes:
     """The structure's bytes after the list head."""
     return bytes(lookaside)[lookaside.arch.slist_header_size :]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"flus").is_success
-    return blank
 
 
 @pytest.mark.parametrize("by", ["flush", "delete"])
@@ -57,7 +38,7 @@ def test_a_flush_returns_everything_to_the_pool(
     entries = fill(lookaside, 4)
     held = lookaside.allocate()
     lookaside.flush()
-    assert kernel.pool.usage(b"flus").outstanding == 1
+    assert kernel.pool.usage(b"list").outstanding == 1
     assert held is not None
     assert kernel.pool.query(held) is not None
     assert all(kernel.pool.query(entry) is None for entry in entries[:3])

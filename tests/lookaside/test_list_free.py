@@ -12,33 +12,7 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
-
-
-def pointer(kernel: Kernel, address: int) -> int:
-    return int.from_bytes(kernel.read(address, kernel.arch.pointer_size), "little")
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"list").is_success
-    return blank
-
+from tests.helpers import counters, new_list, read_pointer, take
 
 # --- nothing is checked ------------------------------------------------------------------
 
@@ -51,8 +25,7 @@ def test_a_foreign_entry_is_taken(kernel: Kernel, lookaside: LookasideList) -> N
 
 
 def test_another_lists_entry_is_taken(kernel: Kernel, lookaside: LookasideList) -> None:
-    other = LookasideList(kernel)
-    other.initialize(pool_type=1, size=100, tag=b"othr")
+    other = new_list(kernel, pool_type=1, size=100, tag=b"othr")
     (entry,) = take(other, 1)
     lookaside.free(entry)
     assert other.current_depth == 0
@@ -67,7 +40,7 @@ def test_a_big_block_is_an_entry_like_any_other(kernel: Kernel, blank: Lookaside
     blank.free(a)
     blank.free(b)
     assert take(blank, 2) == [b, a]
-    assert pointer(kernel, b) == a
+    assert read_pointer(kernel, b) == a
 
 
 def test_an_untouched_big_block_freed_first_gets_its_link(
@@ -76,7 +49,7 @@ def test_an_untouched_big_block_freed_first_gets_its_link(
     block = kernel.pool.allocate(0, 0x9000, b"bigs")
     lookaside.free(block)
     assert block is not None
-    assert pointer(kernel, block) == 0
+    assert read_pointer(kernel, block) == 0
     assert lookaside.allocate() == block
 
 

@@ -8,21 +8,10 @@ from hypothesis import strategies as st
 
 from lookaside_sim import (
     Kernel,
-    LookasideList,
     PoolType,
     windbg,
 )
-
-DEPTH = {"x64": 0x10, "x86": 0x08}
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
+from tests.helpers import counters, new_list, poke
 
 
 class Model:
@@ -78,8 +67,9 @@ def test_any_operations_agree_with_the_model(
     limit = 16 * 4096  # small enough to run out
     kernel, mirror = (Kernel(arch, nonpaged_pool_bytes=limit) for _ in range(2))
     places = [each.pool.allocate(0, 0x200, b"DExt") for each in (kernel, mirror)]
-    lookaside = LookasideList(kernel, address=places[0] if embedded else None)
-    lookaside.initialize(size=size, tag=b"modl")
+    lookaside = new_list(
+        kernel, address=places[0] if embedded else None, size=size, tag=b"modl"
+    )
     model = Model(mirror, size)
     held: list[int] = []
     for operation, argument in operations:
@@ -93,7 +83,7 @@ def test_any_operations_agree_with_the_model(
             lookaside.free(entry)
             model.free(entry)
         elif operation == "written depth":
-            kernel.write(lookaside.address + DEPTH[arch], argument.to_bytes(2, "little"))
+            poke(kernel, lookaside, Depth=argument)
             model.depth = argument
         elif operation == "set depth":
             windbg.set_depth(lookaside, argument)

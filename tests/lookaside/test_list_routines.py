@@ -15,41 +15,7 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-
-ALLOCATE_EX = {"x64": 0x30, "x86": 0x28}
-
-
-FREE_EX = {"x64": 0x38, "x86": 0x2C}
-
-
-def counters(lookaside: LookasideList) -> tuple[int, int, int, int]:
-    return (
-        lookaside.total_allocates,
-        lookaside.allocate_misses,
-        lookaside.total_frees,
-        lookaside.free_misses,
-    )
-
-
-def pointer(kernel: Kernel, address: int) -> int:
-    return int.from_bytes(kernel.read(address, kernel.arch.pointer_size), "little")
-
-
-def write_pointer(kernel: Kernel, address: int, value: int) -> None:
-    kernel.write(address, value.to_bytes(kernel.arch.pointer_size, "little"))
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"list").is_success
-    return blank
+from tests.helpers import counters, new_list, read_pointer, take, where, write_pointer
 
 
 class Routines:
@@ -206,15 +172,16 @@ def test_overwritten_routine_pointers_are_called(
     kernel: Kernel, lookaside: LookasideList, arch: str
 ) -> None:
     routines = Routines(kernel)
-    donor = LookasideList(kernel)
-    donor.initialize(size=64, tag=b"dnor", allocate=routines.allocate, free=routines.free)
-    for offsets in (ALLOCATE_EX, FREE_EX):
-        routine = pointer(kernel, donor.address + offsets[arch])
-        write_pointer(kernel, lookaside.address + offsets[arch], routine)
+    donor = new_list(
+        kernel, size=64, tag=b"dnor", allocate=routines.allocate, free=routines.free
+    )
+    for field in ("AllocateEx", "FreeEx"):
+        routine = read_pointer(kernel, donor.address + where(arch, field)[0])
+        write_pointer(kernel, lookaside.address + where(arch, field)[0], routine)
     windbg.set_depth(lookaside, 0)
     (entry,) = take(lookaside, 1)
     lookaside.free(entry)
-    assert routines.allocated == [(0, 32, PoolTag(b"list"), lookaside)]
+    assert routines.allocated == [(0, 48, PoolTag(b"list"), lookaside)]
     assert routines.freed == [(entry, lookaside)]
 
 
@@ -223,11 +190,10 @@ def test_the_default_routines_written_back_are_the_defaults(
 ) -> None:
     routines = Routines(kernel)
     blank.initialize(size=32, tag=b"back", allocate=routines.allocate, free=routines.free)
-    donor = LookasideList(kernel)
-    donor.initialize(size=64, tag=b"dnor")
-    for offsets in (ALLOCATE_EX, FREE_EX):
-        routine = pointer(kernel, donor.address + offsets[arch])
-        write_pointer(kernel, blank.address + offsets[arch], routine)
+    donor = new_list(kernel, size=64, tag=b"dnor")
+    for field in ("AllocateEx", "FreeEx"):
+        routine = read_pointer(kernel, donor.address + where(arch, field)[0])
+        write_pointer(kernel, blank.address + where(arch, field)[0], routine)
     windbg.set_depth(blank, 0)
     (entry,) = take(blank, 1)
     blank.free(entry)
@@ -248,7 +214,7 @@ def test_a_routine_pointer_to_nowhere_is_executed(
     kernel: Kernel, lookaside: LookasideList, arch: str, caller: str, target: int
 ) -> None:
     (entry,) = take(lookaside, 1)
-    offset = (ALLOCATE_EX if caller == "allocate" else FREE_EX)[arch]
+    offset, _ = where(arch, "AllocateEx" if caller == "allocate" else "FreeEx")
     write_pointer(kernel, lookaside.address + offset, target)
     if caller == "flush":
         lookaside.free(entry)

@@ -14,43 +14,9 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
-
-SIZES = {"x64": 0x60, "x86": 0x48}
-
+from tests.helpers import SIZES, list_in_block, new_list, poke, where
 
 BEYOND_CACHES = 0x40_0000  # bytes of a block whose pages are unmapped when it is freed
-
-
-# Field: offset and bytes on x64, offset and bytes on x86.
-FIELDS = {
-    "Depth": (0x10, 2, 0x08, 2),
-    "MaximumDepth": (0x12, 2, 0x0A, 2),
-    "TotalAllocates": (0x14, 4, 0x0C, 4),
-    "AllocateMisses": (0x18, 4, 0x10, 4),
-    "TotalFrees": (0x1C, 4, 0x14, 4),
-    "FreeMisses": (0x20, 4, 0x18, 4),
-    "Type": (0x24, 4, 0x1C, 4),
-    "Tag": (0x28, 4, 0x20, 4),
-    "Size": (0x2C, 4, 0x24, 4),
-    "AllocateEx": (0x30, 8, 0x28, 4),
-    "FreeEx": (0x38, 8, 0x2C, 4),
-    "Flink": (0x40, 8, 0x30, 4),
-    "Blink": (0x48, 8, 0x34, 4),
-    "LastTotalAllocates": (0x50, 4, 0x38, 4),
-    "LastAllocateMisses": (0x54, 4, 0x3C, 4),
-    "Future0": (0x58, 4, 0x40, 4),
-    "Future1": (0x5C, 4, 0x44, 4),
-}
-
-
-def where(arch: str, field: str) -> tuple[int, int]:
-    x64_offset, x64_size, x86_offset, x86_size = FIELDS[field]
-    return (x64_offset, x64_size) if arch == "x64" else (x86_offset, x86_size)
-
-
-def poke(kernel: Kernel, lookaside: LookasideList, field: str, value: int) -> None:
-    offset, size = where(lookaside.arch.name, field)
-    kernel.write(lookaside.address + offset, value.to_bytes(size, "little"))
 
 
 # --- where a structure may lie -----------------------------------------------------------
@@ -78,8 +44,7 @@ def test_overlapping_structures_are_refused(kernel: Kernel, arch: str) -> None:
 
 
 def test_an_inactive_list_gives_its_place_to_a_new_object(kernel: Kernel) -> None:
-    old = LookasideList(kernel, "old")
-    old.initialize(size=32, tag=b"old ")
+    old = new_list(kernel, "old", size=32, tag=b"old ")
     with pytest.raises(ValueError, match="the active list"):
         LookasideList(kernel, address=old.address)
     old.free(old.allocate())
@@ -148,14 +113,8 @@ def test_a_list_in_a_big_block_works(kernel: Kernel) -> None:
 # --- a list inside a pool block ----------------------------------------------------------
 
 
-def embedded(kernel: Kernel, pool_type: int = 0, size: int = 0x200) -> LookasideList:
-    block = kernel.pool.allocate(pool_type, size, b"DExt")
-    assert block is not None
-    return LookasideList(kernel, address=block)
-
-
 def test_the_block_keeps_the_fields(kernel: Kernel) -> None:
-    lookaside = embedded(kernel)
+    lookaside = list_in_block(kernel)
     before = kernel.read(lookaside.address, lookaside.image_size)
     assert bytes(lookaside) == before  # whatever the block held; nothing was written
     lookaside.initialize(size=32, tag=b"embd")
@@ -168,9 +127,9 @@ def test_a_block_freed_with_an_active_list_is_written_by_the_next_scan(
     kernel: Kernel, arch: str
 ) -> None:
     keep = kernel.pool.allocate(0, 64, b"keep")  # so that the page stays
-    lookaside = embedded(kernel, size=0x100)
+    lookaside = list_in_block(kernel, size=0x100)
     lookaside.initialize(size=32, tag=b"gone")
-    poke(kernel, lookaside, "Depth", 50)
+    poke(kernel, lookaside, Depth=50)
     kernel.pool.free(lookaside.address)
     assert kernel.pool.query(lookaside.address) is None
     kernel.tick()
@@ -182,15 +141,13 @@ def test_a_block_freed_with_an_active_list_is_written_by_the_next_scan(
 
 def test_a_new_owner_of_the_block_is_the_list(kernel: Kernel, arch: str) -> None:
     keep = kernel.pool.allocate(0, 64, b"keep")
-    lookaside = embedded(kernel, size=0x100)
+    lookaside = list_in_block(kernel, size=0x100)
     lookaside.initialize(size=32, tag=b"gone")
     kernel.pool.free(lookaside.address)
     block = kernel.pool.allocate(0, 0x100, b"next")
     assert block == lookaside.address
-    poke(kernel, lookaside, "Depth", 20)
-    poke(kernel, lookaside, "MaximumDepth", 256)
-    poke(kernel, lookaside, "LastTotalAllocates", 0)
-    poke(kernel, lookaside, "TotalAllocates", 0)
+    poke(kernel, lookaside, Depth=20, MaximumDepth=256, LastTotalAllocates=0)
+    poke(kernel, lookaside, TotalAllocates=0)
     kernel.tick()
     offset, size = where(arch, "Depth")
     assert int.from_bytes(kernel.read(block + offset, size), "little") == 10
@@ -198,7 +155,7 @@ def test_a_new_owner_of_the_block_is_the_list(kernel: Kernel, arch: str) -> None
 
 
 def test_a_block_whose_page_is_gone_faults(kernel: Kernel, arch: str) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
+    lookaside = list_in_block(kernel, size=BEYOND_CACHES)
     lookaside.initialize(size=32, tag=b"gone")
     kernel.pool.free(lookaside.address)
     with pytest.raises(BugCheck) as stop:
@@ -219,7 +176,7 @@ OPERATIONS: dict[str, Callable[[LookasideList], object]] = {
 def test_every_operation_on_a_list_whose_page_is_gone_faults(
     kernel: Kernel, operation: str
 ) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
+    lookaside = list_in_block(kernel, size=BEYOND_CACHES)
     lookaside.initialize(size=32, tag=b"gone")
     kernel.pool.free(lookaside.address)
     with pytest.raises(BugCheck) as stop:
@@ -230,14 +187,14 @@ def test_every_operation_on_a_list_whose_page_is_gone_faults(
 
 def test_a_list_in_paged_pool_is_a_list(kernel: Kernel) -> None:
     # The structure must be nonpaged by contract; nothing checks it while its page is resident.
-    lookaside = embedded(kernel, pool_type=PoolType.PagedPool)
+    lookaside = list_in_block(kernel, pool_type=PoolType.PagedPool)
     lookaside.initialize(size=32, tag=b"pged")
     lookaside.free(lookaside.allocate())
     assert lookaside.current_depth == 1
 
 
 def test_an_entry_overflow_into_the_list_changes_it(kernel: Kernel, arch: str) -> None:
-    lookaside = embedded(kernel)
+    lookaside = list_in_block(kernel)
     lookaside.initialize(size=32, tag=b"over")
     offset, _ = where(arch, "Depth")
     kernel.write(lookaside.address + offset, b"\xff\xff")

@@ -11,7 +11,7 @@ from lookaside_sim import (
     SpinLock,
     ddi,
 )
-from tests.misuse import stop_of
+from tests.helpers import stop_of
 
 
 def test_a_spin_lock_raises_to_dispatch_level() -> None:

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 
 from lookaside_sim import Kernel, PoolTag, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
+from tests.helpers import ARCHES, allocated, both_machines
 from tests.pool.helpers import (
-    ARCHES,
     RAISE,
     TAG,
     Header,
-    allocate,
     blocks_at_end,
     body,
-    both_machines,
     first_page,
     free_list,
     page_count,
@@ -52,7 +50,7 @@ class TestBlockSize:
     )
     def test_examples(self, arch: str, request_size: int, block: int) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, request_size)
+        address = allocated(kernel, request_size)
         unit = kernel.arch.pool_header.unit
         assert read_header(kernel, address).units * unit == block
         found = kernel.pool.query(address)
@@ -63,13 +61,13 @@ class TestBlockSize:
     def test_the_last_request_with_a_header(self, arch: str, last: int) -> None:
         kernel = Kernel(arch)
         header = kernel.arch.pool_header.size
-        assert allocate(kernel, last) % PAGE_SIZE == header
+        assert allocated(kernel, last) % PAGE_SIZE == header
         for size in (last + 1, 4095, 4096):
-            assert allocate(kernel, size) % PAGE_SIZE == 0
+            assert allocated(kernel, size) % PAGE_SIZE == 0
 
     def test_zero_bytes_are_served_as_one(self) -> None:
         kernel = Kernel()
-        address = allocate(kernel, 0)
+        address = allocated(kernel, 0)
         found = kernel.pool.query(address)
         assert found is not None
         assert (found.size, found.block_size) == (1, 32)
@@ -80,16 +78,16 @@ class TestBlockSize:
 class TestHeader:
     def test_x64_byte_for_byte(self) -> None:
         kernel = Kernel("x64")
-        first = allocate(kernel, 100)
-        last = allocate(kernel, 100, pool_type=PoolType.NonPagedPoolSession)
+        first = allocated(kernel, 100)
+        last = allocated(kernel, 100, pool_type=PoolType.NonPagedPoolSession)
         # PreviousSize, PoolIndex, BlockSize, PoolType, PoolTag
         assert kernel.read(first - 16, 8) == b"\x00\x00\x08\x02Test"
         assert kernel.read(last - 16, 8) == b"\xf0\x00\x08\x22Test"
 
     def test_x86_byte_for_byte(self) -> None:
         kernel = Kernel("x86")
-        first = allocate(kernel, 100, pool_type=PoolType.PagedPool)
-        last = allocate(kernel, 100, pool_type=PoolType.PagedPool)
+        first = allocated(kernel, 100, pool_type=PoolType.PagedPool)
+        last = allocated(kernel, 100, pool_type=PoolType.PagedPool)
         # PreviousSize : 9, PoolIndex : 7; BlockSize : 9, PoolType : 7; PoolTag
         assert kernel.read(first - 8, 8) == b"\x00\x00\x0e\x06Test"
         assert kernel.read(last - 8, 8) == b"\xe4\x01\x0e\x06Test"
@@ -113,20 +111,20 @@ class TestHeader:
     )
     def test_pool_type_byte(self, arch: str, pool_type: PoolType, byte: int) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, 100, pool_type=pool_type)
+        address = allocated(kernel, 100, pool_type=pool_type)
         assert read_header(kernel, address).block_type == byte
 
     @both_machines
     def test_the_tag_lies_in_memory_order_protected_bit_included(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, 100, PoolTag(0xEE657645))
+        address = allocated(kernel, 100, PoolTag(0xEE657645))
         assert read_header(kernel, address).tag == b"\x45\x76\x65\xee"
 
     @both_machines
     def test_sizes_link_all_blocks_of_a_page(self, arch: str) -> None:
         kernel = Kernel(arch)
         unit, size = kernel.arch.pool_header.unit, kernel.arch.pool_header.size
-        live = {allocate(kernel, request) for request in (100, 1, 60, 333)}
+        live = {allocated(kernel, request) for request in (100, 1, 60, 333)}
         at, previous, found = first_page(kernel), 0, set()
         while at < first_page(kernel) + PAGE_SIZE:
             header = read_header(kernel, at + size)
@@ -148,7 +146,7 @@ class TestOrder:
     ) -> None:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        address = allocate(kernel, body(kernel, 8))
+        address = allocated(kernel, body(kernel, 8))
         assert address == first_page(kernel) + layout.size
         rest = layout.units_per_page - 8
         remainder = address + 8 * layout.unit
@@ -161,7 +159,7 @@ class TestOrder:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
         units = layout.units_per_page // 2 + 1
-        addresses = [allocate(kernel, body(kernel, units)) for _ in range(3)]
+        addresses = [allocated(kernel, body(kernel, units)) for _ in range(3)]
         assert page_count(kernel) == 3
         assert [address - first_page(kernel) for address in addresses] == [
             page * PAGE_SIZE + layout.size for page in range(3)
@@ -177,7 +175,7 @@ class TestOrder:
         unit = kernel.arch.pool_header.unit
         blocks = blocks_at_end(kernel, 3)
         kernel.pool.free(blocks[1])
-        taken = allocate(kernel, body(kernel, 3), b"Took")
+        taken = allocated(kernel, body(kernel, 3), b"Took")
         assert taken == blocks[1] + 5 * unit
         assert read_header(kernel, blocks[1]) == Header(8, 5, 0, TAG)
         assert read_header(kernel, taken) == Header(5, 3, 2, b"Took")
@@ -189,12 +187,12 @@ class TestOrder:
     def test_a_block_at_the_start_of_a_page_gives_its_front(self, arch: str) -> None:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        first = allocate(kernel, body(kernel, 8), b"Owns")
+        first = allocated(kernel, body(kernel, 8), b"Owns")
         rest = layout.units_per_page - 8
-        behind = allocate(kernel, body(kernel, rest))
+        behind = allocated(kernel, body(kernel, rest))
         kernel.pool.free(first)
         assert free_list(kernel, 8) == [first]
-        assert allocate(kernel, body(kernel, 3)) == first
+        assert allocated(kernel, body(kernel, 3)) == first
         remainder = first + 3 * layout.unit
         assert read_header(kernel, first) == Header(0, 3, 2, TAG)
         assert read_header(kernel, remainder) == Header(3, 5, 0, b"Owns")
@@ -209,12 +207,12 @@ class TestOrder:
         kernel.pool.free(fives[1])
         kernel.pool.free(eights[1])
         kernel.pool.free(eights[3])  # head of its list
-        taken = [allocate(kernel, body(kernel, 5)), allocate(kernel, body(kernel, 3))]
+        taken = [allocated(kernel, body(kernel, 5)), allocated(kernel, body(kernel, 3))]
         assert taken == [fives[1], eights[3] + 5 * kernel.arch.pool_header.unit]
         kernel.pool.free(fives[1])
         assert free_list(kernel, 5) == [fives[1], eights[3]]
-        allocate(kernel, body(kernel, 3))  # from the block of 5 at the head
-        allocate(kernel, body(kernel, 3))  # from the other
+        allocated(kernel, body(kernel, 3))  # from the block of 5 at the head
+        allocated(kernel, body(kernel, 3))  # from the other
         assert free_list(kernel, 5) == []
         assert free_list(kernel, 2) == [fives[1], eights[3]]
 
@@ -226,19 +224,19 @@ class TestOrder:
         for block in (nines[1], nines[3], sixes[1], sixes[3]):
             kernel.pool.free(block)
         unit = kernel.arch.pool_header.unit
-        assert allocate(kernel, body(kernel, 7)) == nines[3] + 2 * unit
-        assert allocate(kernel, body(kernel, 6)) == sixes[3]
-        assert allocate(kernel, body(kernel, 5)) == sixes[1] + unit
-        assert allocate(kernel, body(kernel, 9)) == nines[1]
+        assert allocated(kernel, body(kernel, 7)) == nines[3] + 2 * unit
+        assert allocated(kernel, body(kernel, 6)) == sixes[3]
+        assert allocated(kernel, body(kernel, 5)) == sixes[1] + unit
+        assert allocated(kernel, body(kernel, 9)) == nines[1]
 
     @both_machines
     def test_a_page_is_only_taken_when_no_list_has_room(self, arch: str) -> None:
         kernel = Kernel(arch)
         units = kernel.arch.pool_header.units_per_page
-        allocate(kernel, body(kernel, units - 10))
-        allocate(kernel, body(kernel, 10))
+        allocated(kernel, body(kernel, units - 10))
+        allocated(kernel, body(kernel, 10))
         assert page_count(kernel) == 1
-        allocate(kernel, 1)
+        allocated(kernel, 1)
         assert page_count(kernel) == 2
 
     @both_machines
@@ -246,7 +244,7 @@ class TestOrder:
         kernel = Kernel(arch)
         size = kernel.arch.pool_header.largest_request
         pages = len(kernel.pool.nonpaged.arena.states) + 5
-        blocks = [allocate(kernel, size) for _ in range(pages)]
+        blocks = [allocated(kernel, size) for _ in range(pages)]
         for number, block in enumerate(blocks):
             kernel.write(block, bytes([number]) * size)
         assert len(kernel.pool.nonpaged.arena.states) > pages
@@ -258,7 +256,7 @@ class TestOrder:
         kernel = Kernel(arch)
         blocks = blocks_at_end(kernel, 3)
         kernel.pool.free(blocks[1])
-        taken = allocate(kernel, body(kernel, 7))
+        taken = allocated(kernel, body(kernel, 7))
         assert taken == blocks[1] + kernel.arch.pool_header.unit
         assert read_header(kernel, blocks[1]).units == 1
         assert read_header(kernel, blocks[1]).block_type == 0
@@ -270,7 +268,7 @@ class TestOrder:
     def test_the_largest_block_leaves_one_unit_of_its_page(self, arch: str, size: int) -> None:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        address = allocate(kernel, size)
+        address = allocated(kernel, size)
         fragment = address + (layout.units_per_page - 1) * layout.unit
         assert fragment - layout.size == first_page(kernel) + PAGE_SIZE - layout.unit
         fragment_header = kernel.read(fragment - layout.size, 8)
@@ -285,7 +283,7 @@ class TestOrder:
         pool = kernel.pool
         types = (PoolType.NonPagedPool, PoolType.NonPagedPoolNx, PoolType.PagedPool)
         for kind, descriptor in zip(types, pool.descriptors, strict=True):
-            address = allocate(kernel, 100, pool_type=kind)
+            address = allocated(kernel, 100, pool_type=kind)
             assert pool.descriptor_at(address) is descriptor
             assert address == descriptor.base + PAGE_SIZE + 16
             assert free_list(kernel, 248, descriptor) == [address + 128]
@@ -301,7 +299,7 @@ def test_alignment_pages_and_overlap(arch: str, requests: list[tuple[int, int]])
     layout = kernel.arch.pool_header
     taken: list[tuple[int, int]] = []
     for size, kind in requests:
-        address = allocate(kernel, size, pool_type=kind)
+        address = allocated(kernel, size, pool_type=kind)
         assert address % kernel.arch.maximum_alignment == 0
         if size > layout.largest_request:
             assert address % PAGE_SIZE == 0

@@ -10,7 +10,7 @@ from lookaside_sim import (
     ddi,
 )
 
-NONPAGED, PAGED, NX = PoolType.NonPagedPool, PoolType.PagedPool, PoolType.NonPagedPoolNx
+NONPAGED = PoolType.NonPagedPool
 
 
 def test_events_follow_the_pool() -> None:

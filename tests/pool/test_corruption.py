@@ -7,20 +7,17 @@ import pytest
 from lookaside_sim import BugCheckCode, Kernel, PoolTag
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.accounting import OVERFLOW_TAG
+from tests.helpers import allocated, both_machines, stopped_by, write_pointer
 from tests.pool.helpers import (
     TAG,
-    allocate,
     blocks_at_end,
     body,
-    both_machines,
     first_page,
     free_list,
     list_head,
     read_header,
-    stopped_by,
     ulong1,
     write_header,
-    write_pointer,
 )
 
 HEADER = BugCheckCode.BAD_POOL_HEADER
@@ -64,7 +61,7 @@ class TestOverrun:
         blocks = blocks_at_end(kernel, 4)
         kernel.pool.free(blocks[1])
         kernel.write(blocks[2], b"\x41" * (body(kernel, 8) + 4))
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (0xE, blocks[1] - kernel.arch.pool_header.size, 0x41414141, 0)
 
     @both_machines
@@ -74,7 +71,7 @@ class TestOverrun:
         kernel.pool.free(blocks[1])
         pointer = kernel.arch.pointer_size
         kernel.write(blocks[1], b"\x41" * 2 * pointer)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (3, blocks[1], 0, 0)
 
 
@@ -96,7 +93,7 @@ class TestSizes:
     @both_machines
     def test_a_size_of_zero_at_the_start_of_a_page(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 100)
+        block = allocated(kernel, 100)
         write_header(kernel, block, units=0)
         parameters = stopped_by(kernel, HEADER, lambda: kernel.pool.free(block))
         assert parameters[:3] == (0x20, first_page(kernel), first_page(kernel))
@@ -140,9 +137,9 @@ class TestSizes:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
         rest = layout.units_per_page // 2
-        first = allocate(kernel, body(kernel, rest))
+        first = allocated(kernel, body(kernel, rest))
         block = first + rest * layout.unit
-        assert allocate(kernel, body(kernel, rest)) == block
+        assert allocated(kernel, body(kernel, rest)) == block
         write_header(kernel, block, previous=layout.size_mask)
         parameters = stopped_by(kernel, HEADER, lambda: kernel.pool.free(block))
         entry = block - layout.size
@@ -153,7 +150,7 @@ class TestSizes:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
         rest = layout.units_per_page // 2
-        block = allocate(kernel, body(kernel, rest))
+        block = allocated(kernel, body(kernel, rest))
         write_header(kernel, block + rest * layout.unit, units=layout.size_mask)
         kernel.pool.free(block)
         assert read_header(kernel, block).units == (rest + layout.size_mask) & layout.size_mask
@@ -163,7 +160,7 @@ class TestSizes:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
         rest = layout.units_per_page // 2
-        block = allocate(kernel, body(kernel, rest))
+        block = allocated(kernel, body(kernel, rest))
         write_header(kernel, block + rest * layout.unit, units=rest + 1)
         kernel.pool.free(block)
         assert read_header(kernel, block).units == 1
@@ -173,8 +170,8 @@ class TestSizes:
     def test_a_tail_of_a_big_allocation_that_leads_out_of_its_page(self, arch: str) -> None:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        big = allocate(kernel, 2 * PAGE_SIZE - 1000)
-        allocate(kernel, 100)
+        big = allocated(kernel, 2 * PAGE_SIZE - 1000)
+        allocated(kernel, 100)
         used = -(-(PAGE_SIZE - 1000) // layout.unit)
         free = big + PAGE_SIZE + (used + 1) * layout.unit + layout.size
         assert read_header(kernel, free).block_type == 0
@@ -188,12 +185,12 @@ class TestSizes:
     def test_a_tail_that_leads_into_a_mapped_page_wraps(self, arch: str, last: int) -> None:
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        big = allocate(kernel, PAGE_SIZE + last)
+        big = allocated(kernel, PAGE_SIZE + last)
         used = -(-last // layout.unit)
         free = big + PAGE_SIZE + (used + 1) * layout.unit + layout.size
         write_header(kernel, free, units=layout.size_mask)
         # The page behind is mapped; the damaged list is not looked at for so much.
-        allocate(kernel, 2 * PAGE_SIZE)
+        allocated(kernel, 2 * PAGE_SIZE)
         kernel.pool.free(big)
         front = read_header(kernel, big + PAGE_SIZE + layout.size)
         assert front.units == (used + 1 + layout.size_mask) & layout.size_mask
@@ -216,7 +213,7 @@ class TestSizes:
             write_pointer(kernel, at, target)
             write_pointer(kernel, at + size, target)
         write_header(kernel, entry, units=100)
-        parameters = stopped_by(kernel, EXPOOL, lambda: allocate(kernel, body(kernel, taken)))
+        parameters = stopped_by(kernel, EXPOOL, lambda: allocated(kernel, body(kernel, taken)))
         wild = entry - layout.size + (100 - taken if taken < 50 else 100) * layout.unit
         assert parameters == (wild, 2, 1, 0)
 
@@ -255,7 +252,7 @@ class TestTypeAndTag:
     def test_a_free_is_charged_to_the_tag_that_lies_there(self) -> None:
         kernel = Kernel()
         blocks = blocks_at_end(kernel, 4)
-        allocate(kernel, 10, b"Othr")
+        allocated(kernel, 10, b"Othr")
         write_header(kernel, blocks[1], tag=b"Othr")
         kernel.pool.free(blocks[1])
         assert kernel.pool.usage(b"Othr").nonpaged_frees == 1

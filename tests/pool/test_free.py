@@ -11,22 +11,24 @@ from hypothesis import strategies as st
 from lookaside_sim import BugCheckCode, Kernel, PoolTag
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL
-from tests.pool.helpers import (
+from tests.helpers import (
     ARCHES,
+    allocated,
+    both_machines,
+    read_pointer,
+    stopped_by,
+    write_pointer,
+)
+from tests.pool.helpers import (
     TAG,
     Header,
-    allocate,
     blocks_at_end,
     body,
-    both_machines,
     first_page,
     free_list,
     list_head,
     page_count,
     read_header,
-    read_pointer,
-    stopped_by,
-    write_pointer,
 )
 
 PROTECTED = PoolTag(PoolTag(TAG) | PROTECTED_POOL)
@@ -86,10 +88,10 @@ class TestFreeBlocks:
         self, arch: str, size: int, pool_type: int
     ) -> None:
         kernel = Kernel(arch)
-        blocks = [allocate(kernel, size, pool_type=pool_type) for _ in range(5)]
+        blocks = [allocated(kernel, size, pool_type=pool_type) for _ in range(5)]
         for block in blocks:
             kernel.pool.free(block)
-            assert allocate(kernel, size, pool_type=pool_type) == block
+            assert allocated(kernel, size, pool_type=pool_type) == block
         kernel.check()
 
     @both_machines
@@ -99,7 +101,7 @@ class TestFreeBlocks:
         freed = blocks[1::2]
         for block in freed:
             kernel.pool.free(block)
-        assert [allocate(kernel, body(kernel, 8)) for _ in freed] == freed[::-1]
+        assert [allocated(kernel, body(kernel, 8)) for _ in freed] == freed[::-1]
 
     @both_machines
     def test_contents_behind_the_links_stay(self, arch: str) -> None:
@@ -188,10 +190,10 @@ class TestMerging:
         kernel = Kernel(arch)
         blocks = blocks_at_end(kernel, 4)
         kernel.pool.free(blocks[1])
-        behind_fragment = allocate(kernel, body(kernel, 7))  # the fragment is at blocks[1]
+        behind_fragment = allocated(kernel, body(kernel, 7))  # the fragment is at blocks[1]
         kernel.pool.free(behind_fragment)
         assert free_list(kernel, 8) == [blocks[1]]
-        assert allocate(kernel, body(kernel, 7)) == behind_fragment
+        assert allocated(kernel, body(kernel, 7)) == behind_fragment
         kernel.pool.free(blocks[2])  # the fragment lies behind it now
         assert free_list(kernel, 9) == [blocks[2]]
         kernel.check()
@@ -212,7 +214,7 @@ class TestWholePages:
         self, arch: str, order: tuple[int, ...]
     ) -> None:
         kernel = Kernel(arch)
-        blocks = [allocate(kernel, 300) for _ in range(3)]
+        blocks = [allocated(kernel, 300) for _ in range(3)]
         for step, index in enumerate(order):
             assert page_count(kernel) == 1, step
             kernel.pool.free(blocks[index])
@@ -220,23 +222,23 @@ class TestWholePages:
         units = kernel.arch.pool_header.units_per_page
         assert not any(free_list(kernel, size) for size in range(1, units + 1))
         kernel.check()
-        assert allocate(kernel, 300) == blocks[0]
+        assert allocated(kernel, 300) == blocks[0]
 
     @both_machines
     def test_the_largest_block_and_its_fragment_are_a_page(self, arch: str) -> None:
         kernel = Kernel(arch)
-        kernel.pool.free(allocate(kernel, kernel.arch.pool_header.largest_request))
+        kernel.pool.free(allocated(kernel, kernel.arch.pool_header.largest_request))
         assert page_count(kernel) == 0
 
     @both_machines
     def test_pages_are_reused_newest_first(self, arch: str) -> None:
         kernel = Kernel(arch)
         size = kernel.arch.pool_header.largest_request
-        blocks = [allocate(kernel, size) for _ in range(4)]
+        blocks = [allocated(kernel, size) for _ in range(4)]
         for block in blocks:
             kernel.pool.free(block)
         assert kernel.pool.statistics(kernel.pool.nonpaged).peak_pages == 4
-        assert [allocate(kernel, size) for _ in range(4)] == blocks[::-1]
+        assert [allocated(kernel, size) for _ in range(4)] == blocks[::-1]
 
 
 class TestTags:
@@ -247,7 +249,7 @@ class TestTags:
         self, arch: str, size: int, tag: bytes | str | int | None
     ) -> None:
         kernel = Kernel(arch)
-        kernel.pool.free(allocate(kernel, size), tag)
+        kernel.pool.free(allocated(kernel, size), tag)
         assert kernel.pool.usage(TAG).outstanding == 0
         assert list(kernel.pool.tags()) == [PoolTag(TAG)]
 
@@ -258,7 +260,7 @@ class TestTags:
         self, arch: str, size: int, tag: bytes | int | None
     ) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, size, PROTECTED)
+        block = allocated(kernel, size, PROTECTED)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block, tag)
         )
@@ -267,7 +269,7 @@ class TestTags:
     @pytest.mark.parametrize("size", [100, 5000])
     def test_a_protected_block_is_freed_with_its_tag(self, size: int) -> None:
         kernel = Kernel()
-        kernel.pool.free(allocate(kernel, size, PROTECTED), PROTECTED)
+        kernel.pool.free(allocated(kernel, size, PROTECTED), PROTECTED)
         assert kernel.pool.usage(TAG).outstanding == 0
 
     @pytest.mark.parametrize("size", [100, 5000])
@@ -276,13 +278,13 @@ class TestTags:
         self, size: int, tag: bytes | int | None
     ) -> None:
         kernel = Kernel(strict_pool_tags=True)
-        kernel.pool.free(allocate(kernel, size), tag)
+        kernel.pool.free(allocated(kernel, size), tag)
         assert kernel.pool.usage(TAG).outstanding == 0
 
     @pytest.mark.parametrize("size", [100, 5000])
     def test_strict_tags_refuse_another_tag(self, size: int) -> None:
         kernel = Kernel(strict_pool_tags=True)
-        block = allocate(kernel, size)
+        block = allocated(kernel, size)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block, b"Othr")
         )
@@ -309,7 +311,7 @@ def test_random_programs_keep_contents_and_invariants(
         if is_free and live:
             free(list(live)[value % len(live)])
         else:
-            address = allocate(kernel, value, b"t%03d" % (number % 5), kind)
+            address = allocated(kernel, value, b"t%03d" % (number % 5), kind)
             assert address not in live
             data = bytes([number % 255 + 1]) * value
             kernel.write(address, data)
@@ -339,7 +341,7 @@ def test_a_program_always_gives_the_same_addresses_and_bytes(
             if is_free and live:
                 kernel.pool.free(live.pop(value % len(live)))
             else:
-                address = allocate(kernel, value, TAG, kind)
+                address = allocated(kernel, value, TAG, kind)
                 live.append(address)
                 seen.append((address, kernel.read(address, value)))
         return seen
@@ -349,4 +351,4 @@ def test_a_program_always_gives_the_same_addresses_and_bytes(
 
 def test_first_page_is_where_the_first_block_lies() -> None:
     kernel = Kernel()
-    assert allocate(kernel, 1) == first_page(kernel) + 16
+    assert allocated(kernel, 1) == first_page(kernel) + 16

@@ -8,7 +8,7 @@ from lookaside_sim import (
     BugCheckCode,
     Kernel,
 )
-from tests.misuse import allocated, stop_of
+from tests.helpers import allocated, stop_of
 
 
 def test_what_is_no_address_is_refused() -> None:

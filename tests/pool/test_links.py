@@ -6,16 +6,8 @@ import pytest
 
 from lookaside_sim import BugCheckCode, Kernel, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.pool.helpers import (
-    allocate,
-    blocks_at_end,
-    body,
-    both_machines,
-    first_page,
-    list_head,
-    stopped_by,
-    write_pointer,
-)
+from tests.helpers import allocated, both_machines, stopped_by, write_pointer
+from tests.pool.helpers import blocks_at_end, body, first_page, list_head
 
 HEADER = BugCheckCode.BAD_POOL_HEADER
 
@@ -54,7 +46,7 @@ class TestLinks:
     def test_flink_when_the_block_is_taken(self, arch: str, entries: int) -> None:
         kernel, _, entry, decoy = self.prepared(arch, entries)
         write_pointer(kernel, entry, decoy)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (3, entry, 0x2220, entry)
 
     @both_machines
@@ -62,7 +54,7 @@ class TestLinks:
     def test_blink_when_the_block_is_taken(self, arch: str, entries: int) -> None:
         kernel, _, entry, decoy = self.prepared(arch, entries)
         write_pointer(kernel, entry + kernel.arch.pointer_size, decoy)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (3, entry, entry, 0x1110)
 
     @both_machines
@@ -82,9 +74,9 @@ class TestLinks:
     @both_machines
     def test_when_the_big_allocation_in_front_is_freed(self, arch: str) -> None:
         kernel = Kernel(arch)
-        decoy = allocate(kernel, 100)
+        decoy = allocated(kernel, 100)
         write_pointer(kernel, decoy + kernel.arch.pointer_size, 0x2220)
-        big = allocate(kernel, PAGE_SIZE + 100)
+        big = allocated(kernel, PAGE_SIZE + 100)
         frag = -(-100 // kernel.arch.pool_header.unit) * kernel.arch.pool_header.unit
         entry = big + PAGE_SIZE + frag + kernel.arch.pool_header.unit
         entry += kernel.arch.pool_header.size
@@ -103,7 +95,7 @@ class TestLinks:
             "other pool": kernel.pool.paged.base + 7 * PAGE_SIZE,
         }[target]
         write_pointer(kernel, entry, flink)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (3, entry, 0, entry)
 
     @both_machines
@@ -113,7 +105,7 @@ class TestLinks:
         kernel.pool.free(block)
         write_pointer(kernel, block, 0x1000)
         parameters = stopped_by(
-            kernel, HEADER, lambda: allocate(kernel, body(kernel, 8), pool_type=1)
+            kernel, HEADER, lambda: allocated(kernel, body(kernel, 8), pool_type=1)
         )
         assert parameters == (3, block, 0, block)
 
@@ -123,7 +115,7 @@ class TestLinks:
         pointer = kernel.arch.pointer_size
         end = first_page(kernel) + PAGE_SIZE
         write_pointer(kernel, entry, end - pointer - 1)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         # The word at Flink + one pointer starts in the page's last byte.
         assert parameters == (3, entry, 0, entry)
 
@@ -131,7 +123,7 @@ class TestLinks:
     def test_a_misaligned_flink(self, arch: str) -> None:
         kernel, _, entry, decoy = self.prepared(arch, 2)
         write_pointer(kernel, entry, decoy + 1)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters[:2] == (3, entry)
         assert parameters[3] == entry
 
@@ -145,7 +137,7 @@ class TestLinks:
             "other page": kernel.pool.nonpaged.base + 9 * PAGE_SIZE,
         }[target]
         write_pointer(kernel, list_head(kernel, 8), wild)
-        parameters = stopped_by(kernel, EXPOOL, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, EXPOOL, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters == (wild, 2, 0, 0)
 
     @both_machines
@@ -154,7 +146,7 @@ class TestLinks:
         write_pointer(kernel, decoy, first_page(kernel))
         write_pointer(kernel, decoy + kernel.arch.pointer_size, first_page(kernel))
         write_pointer(kernel, list_head(kernel, 8), decoy)
-        parameters = stopped_by(kernel, HEADER, lambda: allocate(kernel, body(kernel, 8)))
+        parameters = stopped_by(kernel, HEADER, lambda: allocated(kernel, body(kernel, 8)))
         assert parameters[:2] == (3, decoy)
 
 
@@ -192,7 +184,7 @@ class TestInsertion:
         kernel.pool.free(blocks[1])
         pointer = kernel.arch.pointer_size
         write_pointer(kernel, list_head(kernel, 5) + pointer, far(kernel))
-        parameters = stopped_by(kernel, EXPOOL, lambda: allocate(kernel, body(kernel, 3)))
+        parameters = stopped_by(kernel, EXPOOL, lambda: allocated(kernel, body(kernel, 3)))
         assert parameters == (far(kernel), 2, 1, 0)
 
     @both_machines
@@ -203,7 +195,7 @@ class TestInsertion:
         head = list_head(kernel, rest, kernel.pool.paged)
         write_pointer(kernel, head + pointer, 0x1000)
         parameters = stopped_by(
-            kernel, FAULT, lambda: allocate(kernel, body(kernel, 8), pool_type=1)
+            kernel, FAULT, lambda: allocated(kernel, body(kernel, 8), pool_type=1)
         )
         assert parameters == (0x1000, 2, 0, 0)
 
@@ -229,9 +221,9 @@ class TestListHeads:
         pointer = kernel.arch.pointer_size
         write_pointer(kernel, head, head)
         write_pointer(kernel, head + pointer, head)
-        other = allocate(kernel, body(kernel, 8))
+        other = allocated(kernel, body(kernel, 8))
         assert other // PAGE_SIZE != block // PAGE_SIZE
         # And one restored the same way is.
         write_pointer(kernel, head, block)
         write_pointer(kernel, head + pointer, block)
-        assert allocate(kernel, body(kernel, 8)) == block
+        assert allocated(kernel, body(kernel, 8)) == block

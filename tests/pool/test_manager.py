@@ -7,16 +7,8 @@ import pytest
 from lookaside_sim import BugCheckCode, Kernel, NtStatus, NtStatusError, PoolTag, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.descriptor import PoolDescriptor
-from tests.pool.helpers import (
-    RAISE,
-    TAG,
-    ZERO,
-    allocate,
-    blocks_at_end,
-    body,
-    both_machines,
-    stopped_by,
-)
+from tests.helpers import allocated, both_machines, stopped_by
+from tests.pool.helpers import RAISE, TAG, ZERO, blocks_at_end, body
 
 #: What ExInitializeLookasideListEx takes.
 LIST_TYPES = [kind for kind in range(0x400) if not kind & ~0x3E7 and kind & 3 != 3]
@@ -67,13 +59,13 @@ class TestLimits:
     @both_machines
     def test_an_exhausted_pool_still_serves_from_its_lists(self, arch: str) -> None:
         kernel = Kernel(arch, nonpaged_pool_bytes=PAGE_SIZE)
-        allocate(kernel, 3000)
+        allocated(kernel, 3000)
         assert kernel.pool.allocate(0, 3000, TAG) is None
         assert kernel.pool.allocate(0, 500, TAG) is not None
 
     def test_a_freed_block_can_be_had_again(self) -> None:
         kernel = Kernel(nonpaged_pool_bytes=PAGE_SIZE)
-        address = allocate(kernel, 4064)
+        address = allocated(kernel, 4064)
         assert kernel.pool.allocate(0, 1, TAG) is None
         kernel.pool.free(address)
         assert kernel.pool.allocate(0, 4064, TAG) == address
@@ -98,7 +90,7 @@ class TestTypes:
     def test_every_type_a_lookaside_list_takes_can_be_allocated(self, kind: int) -> None:
         kernel = Kernel()
         for size in (100, 5000):
-            address = allocate(kernel, size, pool_type=kind)
+            address = allocated(kernel, size, pool_type=kind)
             if kind & 1:
                 expected = kernel.pool.paged
             elif kind & 0x200:
@@ -131,7 +123,7 @@ class TestTypes:
     def test_modifier_bits_may_be_added(self, modifier: int) -> None:
         kernel = Kernel()
         assert kernel.pool.serves(modifier)
-        address = allocate(kernel, 100, pool_type=modifier)
+        address = allocated(kernel, 100, pool_type=modifier)
         assert kernel.pool.descriptor_at(address) is kernel.pool.nonpaged
 
 
@@ -140,14 +132,14 @@ class TestContents:
     @pytest.mark.parametrize("size", [100, 10000])
     def test_fresh_memory_is_garbage_without_a_zero_byte(self, arch: str, size: int) -> None:
         kernel = Kernel(arch)
-        assert 0 not in kernel.read(allocate(kernel, size), size)
+        assert 0 not in kernel.read(allocated(kernel, size), size)
 
     @both_machines
     @pytest.mark.parametrize("size", [100, 10000])
     def test_the_seed_decides_the_garbage(self, arch: str, size: int) -> None:
         def image(seed: int) -> bytes:
             kernel = Kernel(arch, seed=seed)
-            return kernel.read(allocate(kernel, size), size)
+            return kernel.read(allocated(kernel, size), size)
 
         assert image(1) == image(1)
         assert image(1) != image(2)
@@ -161,7 +153,7 @@ class TestContents:
         data = bytes(i % 251 + 1 for i in range(size))
         kernel.write(block, data)
         kernel.pool.free(block)
-        assert allocate(kernel, size) == block
+        assert allocated(kernel, size) == block
         assert kernel.read(block + links, size - links) == data[links:]
 
     @both_machines
@@ -172,7 +164,7 @@ class TestContents:
     ) -> None:
         kernel = Kernel(arch)
         for _ in range(2):
-            address = allocate(kernel, size, pool_type=ZERO | pool_type)
+            address = allocated(kernel, size, pool_type=ZERO | pool_type)
             assert kernel.read(address, size) == bytes(size)
             kernel.write(address, b"\xff" * size)
             kernel.pool.free(address)
@@ -180,7 +172,7 @@ class TestContents:
 
     def test_zero_allocation_of_zero_bytes_clears_the_one_byte_it_serves(self) -> None:
         kernel = Kernel()
-        assert kernel.read(allocate(kernel, 0, pool_type=ZERO), 1) == b"\0"
+        assert kernel.read(allocated(kernel, 0, pool_type=ZERO), 1) == b"\0"
 
 
 class TestIrql:
@@ -192,7 +184,7 @@ class TestIrql:
     def test_allowed(self, pool_type: int, irql: int, size: int) -> None:
         kernel = Kernel()
         with kernel.raise_irql(irql):
-            kernel.pool.free(allocate(kernel, size, pool_type=pool_type))
+            kernel.pool.free(allocated(kernel, size, pool_type=pool_type))
 
     @pytest.mark.parametrize(
         ("pool_type", "irql"), [(0, 3), (0, 15), (0x200, 3), (1, 2), (0x21, 2), (1, 15)]
@@ -260,7 +252,7 @@ class TestArguments:
         self, size: object, tag: object
     ) -> None:
         kernel = Kernel()
-        allocate(kernel, 16, 1)
+        allocated(kernel, 16, 1)
         with pytest.raises(TypeError):
             kernel.pool.allocate(0, size, tag)  # type: ignore[arg-type]
 
@@ -269,8 +261,8 @@ class TestArguments:
         kernel = Kernel()
         for size in range(1, 2100):
             for tag in (b"aaaa", b"bbbb"):
-                kernel.pool.free(allocate(kernel, size, tag))
-        kernel.pool.free(allocate(kernel, 1, b"aaaa"))
+                kernel.pool.free(allocated(kernel, size, tag))
+        kernel.pool.free(allocated(kernel, 1, b"aaaa"))
         assert kernel.pool.usage(b"aaaa").nonpaged_allocs == 2100
         assert kernel.pool.usage(b"bbbb").nonpaged_frees == 2099
         kernel.check()

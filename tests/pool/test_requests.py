@@ -17,13 +17,10 @@ from lookaside_sim import (
 )
 from lookaside_sim.machine.calls import Observer
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.pool.helpers import (
-    RAISE,
-    TAG,
-    allocate,
-)
+from tests.helpers import allocated
+from tests.pool.helpers import RAISE, TAG
 
-NONPAGED, PAGED, NX = PoolType.NonPagedPool, PoolType.PagedPool, PoolType.NonPagedPoolNx
+NONPAGED = PoolType.NonPagedPool
 
 
 class Recorder:
@@ -107,13 +104,13 @@ def test_an_observer_hears_each_call_that_returned() -> None:
     kernel = Kernel(nonpaged_pool_bytes=PAGE_SIZE)
     recorder = Recorder()
     kernel.observe(cast(Observer, recorder))
-    address = allocate(kernel, 4064)
+    address = allocated(kernel, 4064)
     assert kernel.pool.allocate(0, 1, b"More") is None
     with pytest.raises(NtStatusError):
         kernel.pool.allocate(RAISE, 1, b"More")
     kernel.pool.free(address)
     kernel.observe(None)
-    kernel.pool.free(allocate(kernel, 1))
+    kernel.pool.free(allocated(kernel, 1))
     assert recorder.heard == [
         (address, PoolType.NonPagedPool, 4064, TAG),
         (None, PoolType.NonPagedPool, 1, b"More"),

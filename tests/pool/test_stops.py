@@ -6,18 +6,10 @@ from functools import partial
 
 import pytest
 
-from lookaside_sim import BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
+from lookaside_sim import BugCheckCode, Kernel, PoolTag, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.pool.helpers import (
-    TAG,
-    allocate,
-    blocks_at_end,
-    body,
-    both_machines,
-    free_list,
-    stopped_by,
-    ulong1,
-)
+from tests.helpers import allocated, both_machines, new_list, stopped_by
+from tests.pool.helpers import TAG, blocks_at_end, body, free_list, ulong1
 
 
 class TestIrql:
@@ -28,7 +20,7 @@ class TestIrql:
     @pytest.mark.parametrize("size", [100, 5000])
     def test_too_high(self, arch: str, pool_type: int, irql: int, size: int) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, size, pool_type=pool_type)
+        block = allocated(kernel, size, pool_type=pool_type)
         kernel.raise_irql(irql)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block)
@@ -39,7 +31,7 @@ class TestIrql:
     @pytest.mark.parametrize("size", [100, 5000])
     def test_highest_allowed(self, pool_type: int, irql: int, size: int) -> None:
         kernel = Kernel()
-        block = allocate(kernel, size, pool_type=pool_type)
+        block = allocated(kernel, size, pool_type=pool_type)
         with kernel.raise_irql(irql):
             kernel.pool.free(block)
         assert kernel.pool.usage(TAG).outstanding == 0
@@ -78,7 +70,7 @@ class TestAlreadyFreed:
     @both_machines
     def test_a_block_whose_page_was_given_back(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 100)
+        block = allocated(kernel, 100)
         kernel.pool.free(block)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block)
@@ -88,7 +80,7 @@ class TestAlreadyFreed:
     @both_machines
     def test_a_big_allocation(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 5000)
+        block = allocated(kernel, 5000)
         kernel.pool.free(block)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_HEADER, lambda: kernel.pool.free(block)
@@ -100,7 +92,7 @@ class TestAlreadyFreed:
         kernel = Kernel()
         block = blocks_at_end(kernel, 3)[1]
         kernel.pool.free(block)
-        assert allocate(kernel, body(kernel, 8)) == block
+        assert allocated(kernel, body(kernel, 8)) == block
         kernel.pool.free(block)
         kernel.check()
 
@@ -129,8 +121,8 @@ class TestWildAddresses:
         self, arch: str, page: int
     ) -> None:
         kernel = Kernel(arch)
-        allocate(kernel, 100)
-        allocate(kernel, 2 * PAGE_SIZE)
+        allocated(kernel, 100)
+        allocated(kernel, 2 * PAGE_SIZE)
         # 0 the list heads, 1 a page of blocks, 3 inside a big allocation, 50 not mapped
         if page == 2:
             page = 4  # 2 is the big allocation itself
@@ -161,7 +153,7 @@ class TestWildAddresses:
     @both_machines
     def test_an_address_between_units_is_invalid(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 100)
+        block = allocated(kernel, 100)
         kernel.write(block, b"\xff" * 100)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block + 1)
@@ -171,7 +163,7 @@ class TestWildAddresses:
     @both_machines
     def test_inside_a_block_without_the_in_use_bit_is_already_freed(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 100)
+        block = allocated(kernel, 100)
         kernel.write(block, bytes(100))
         inside = block + 2 * kernel.arch.pool_header.unit
         parameters = stopped_by(
@@ -182,7 +174,7 @@ class TestWildAddresses:
     @both_machines
     def test_inside_a_big_allocation_with_the_in_use_bit_is_invalid(self, arch: str) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, 2 * PAGE_SIZE)
+        block = allocated(kernel, 2 * PAGE_SIZE)
         kernel.write(block, b"\xff" * 100)
         inside = block + 2 * kernel.arch.pool_header.unit
         parameters = stopped_by(
@@ -193,8 +185,7 @@ class TestWildAddresses:
     @both_machines
     def test_driver_data_is_invalid(self, arch: str) -> None:
         kernel = Kernel(arch)
-        lookaside = LookasideList(kernel)
-        assert lookaside.initialize(size=100, tag=TAG).is_success
+        lookaside = new_list(kernel, size=100, tag=TAG)
         inside = lookaside.address + 2 * kernel.arch.pool_header.unit
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(inside)
@@ -227,7 +218,7 @@ class TestWildAddresses:
         kernel = Kernel()
         block = PoolTag  # any int subclass will do
         x86 = Kernel("x86")
-        x86.pool.free(block(allocate(x86, 100)))
+        x86.pool.free(block(allocated(x86, 100)))
         assert x86.pool.usage(TAG).outstanding == 0
         with pytest.raises(TypeError):
             kernel.pool.free("1")  # type: ignore[arg-type]
@@ -236,8 +227,8 @@ class TestWildAddresses:
 class TestStopped:
     def test_every_later_call_raises_the_same_stop_again(self) -> None:
         kernel = Kernel()
-        block, big = allocate(kernel, 100), allocate(kernel, 5000)
-        paged = allocate(kernel, 100, pool_type=PoolType.PagedPool)
+        block, big = allocated(kernel, 100), allocated(kernel, 5000)
+        paged = allocated(kernel, 100, pool_type=PoolType.PagedPool)
         stopped_by(kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(None))
         stop = kernel.bugcheck
         calls = (
@@ -264,7 +255,7 @@ class TestStopped:
 
     def test_what_only_looks_still_works(self) -> None:
         kernel = Kernel()
-        block = allocate(kernel, 100)
+        block = allocated(kernel, 100)
         stopped_by(kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(None))
         found = kernel.pool.find(block)
         assert found is not None

@@ -13,7 +13,7 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.misuse import new_list
+from tests.helpers import new_list
 
 
 def report(call: object) -> SanitizerError:
@@ -229,8 +229,7 @@ def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
     def free(entry: int, of: LookasideList) -> None:
         returned.append(entry)
 
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=64, tag=b"List", allocate=allocate, free=free)
+    lookaside = new_list(kernel, size=64, tag=b"List", allocate=allocate, free=free)
     first, second = entry_of(lookaside), entry_of(lookaside)
     lookaside.free(first)
     assert report(lambda: lookaside.free(first)).kind == "double-free"

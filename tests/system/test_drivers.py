@@ -16,7 +16,7 @@ from lookaside_sim import (
     VerifierFlags,
 )
 from lookaside_sim.pool.ledger import leak_table
-from tests.misuse import VIOLATION, new_list, stop_of
+from tests.helpers import VIOLATION, new_list, stop_of
 
 UNLOADED = BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
 
@@ -73,8 +73,7 @@ def test_routines_run_as_the_drivers_code_and_fault_after_its_unload() -> None:
         kernel.pool.free(entry)
 
     allocate_ex, free_ex = driver.routines(allocate, free)
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"List", allocate=allocate_ex, free=free_ex)
+    lookaside = new_list(kernel, size=32, tag=b"List", allocate=allocate_ex, free=free_ex)
     entry = lookaside.allocate()
     assert [leak.address for leak in driver.pool] == [entry]
     lookaside.free(entry)

@@ -13,7 +13,7 @@ from lookaside_sim import (
     VerifierFlags,
     ddi,
 )
-from tests.misuse import stop_of
+from tests.helpers import stop_of
 
 
 def test_an_irp_comes_from_the_pool_then_from_p() -> None:

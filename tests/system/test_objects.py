@@ -12,12 +12,12 @@ from lookaside_sim import (
     VerifierFlags,
     ddi,
 )
-from tests.misuse import VIOLATION, allocated, stop_of
+from tests.helpers import VIOLATION, allocated, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
 
-PAGED, NONPAGED = PoolType.PagedPool, PoolType.NonPagedPool
+NONPAGED = PoolType.NonPagedPool
 
 
 def test_blocks_with_active_timers_and_resources_are_not_freed() -> None:

@@ -9,7 +9,7 @@ from lookaside_sim import (
     BugCheckCode,
     Kernel,
 )
-from tests.misuse import allocated, stop_of
+from tests.helpers import allocated, stop_of
 
 
 def test_a_freed_block_is_parked_and_comes_back_first() -> None:
@@ -99,7 +99,9 @@ def test_any_order_keeps_the_pool_sound(
     live: list[int] = []
     for action, value, pool_type in program:
         if action < 2:
-            live.append(allocated(kernel, value % 700 if action else value, pool_type))
+            live.append(
+                allocated(kernel, value % 700 if action else value, pool_type=pool_type)
+            )
         elif live:
             kernel.pool.free(live.pop(value % len(live)))
     kernel.check()

@@ -14,9 +14,9 @@ from lookaside_sim import (
     VerifierFlags,
     ddi,
 )
-from tests.misuse import stop_of
+from tests.helpers import stop_of
 
-NONPAGED, PAGED, NX = PoolType.NonPagedPool, PoolType.PagedPool, PoolType.NonPagedPoolNx
+NONPAGED, PAGED = PoolType.NonPagedPool, PoolType.PagedPool
 
 
 @pytest.mark.parametrize("arch", ["x64", "x86"])

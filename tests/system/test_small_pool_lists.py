@@ -9,7 +9,7 @@ from lookaside_sim import (
     Kernel,
     PoolType,
 )
-from tests.misuse import allocated
+from tests.helpers import allocated
 
 NONPAGED, PAGED, NX = PoolType.NonPagedPool, PoolType.PagedPool, PoolType.NonPagedPoolNx
 
@@ -34,12 +34,12 @@ def test_small_lists_count_hits() -> None:
 def test_each_pool_and_processor_has_lists_of_its_own() -> None:
     kernel = Kernel(processors=2, small_pool_lists=True)
     for pool_type in (NONPAGED, PAGED, NX):
-        address = allocated(kernel, 40, pool_type)
+        address = allocated(kernel, 40, pool_type=pool_type)
         with kernel.on_processor(1):
             kernel.pool.free(address)
-        assert allocated(kernel, 40, pool_type) != address
+        assert allocated(kernel, 40, pool_type=pool_type) != address
         with kernel.on_processor(1):
-            assert allocated(kernel, 40, pool_type) == address
+            assert allocated(kernel, 40, pool_type=pool_type) == address
     kernel.check()
 
 
@@ -85,7 +85,7 @@ def test_small_blocks_are_zeroed_when_asked() -> None:
     address = allocated(kernel, 40)
     kernel.write(address, b"\xff" * 40)
     kernel.pool.free(address)
-    assert allocated(kernel, 40, PoolType.POOL_ZERO_ALLOCATION) == address
+    assert allocated(kernel, 40, pool_type=PoolType.POOL_ZERO_ALLOCATION) == address
     assert kernel.read(address, 40) == bytes(40)
     kernel.pool.free(address)
     assert kernel.small_pool_lists is not None

@@ -7,18 +7,17 @@ import pytest
 from lookaside_sim import (
     BugCheckCode,
     Kernel,
-    LookasideList,
     PoolType,
     SpinLock,
     Verifier,
     VerifierFlags,
 )
-from tests.misuse import allocated, stop_of
+from tests.helpers import allocated, new_list, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
 
-PAGED, NONPAGED = PoolType.PagedPool, PoolType.NonPagedPool
+PAGED = PoolType.PagedPool
 
 
 def test_paged_memory_is_out_at_dispatch_level() -> None:
@@ -40,8 +39,9 @@ def test_paged_memory_is_out_at_dispatch_level() -> None:
 
 def test_a_list_in_paged_memory_at_dispatch_level_is_the_kernels_fault() -> None:
     kernel = Kernel(verifier=Verifier(VerifierFlags.FORCE_IRQL_CHECKING))
-    lookaside = LookasideList(kernel, address=allocated(kernel, 0x60, PAGED))
-    lookaside.initialize(size=32, tag=b"List")
+    lookaside = new_list(
+        kernel, address=allocated(kernel, 0x60, pool_type=PAGED), size=32, tag=b"List"
+    )
     kernel.raise_irql(2)
     stop = stop_of(lookaside.allocate)
     assert stop.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL

@@ -11,7 +11,7 @@ from lookaside_sim import (
     Verifier,
     VerifierFlags,
 )
-from tests.misuse import VIOLATION, allocated, new_list, stop_of
+from tests.helpers import VIOLATION, allocated, new_list, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
@@ -22,7 +22,7 @@ TRACKING = Verifier(VerifierFlags.POOL_TRACKING)
 MISCELLANEOUS = Verifier(VerifierFlags.MISCELLANEOUS_CHECKS)
 
 
-PAGED, NONPAGED = PoolType.PagedPool, PoolType.NonPagedPool
+PAGED = PoolType.PagedPool
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["boot", "later"])
@@ -74,8 +74,7 @@ def test_delete_of_a_list_that_is_not_initialized_or_was_deleted() -> None:
 def test_free_of_a_block_with_an_active_list(flags: VerifierFlags) -> None:
     kernel = Kernel(verifier=Verifier(flags))
     block = allocated(kernel, 0x100)
-    lookaside = LookasideList(kernel, "inner", block + 0x40)
-    lookaside.initialize(size=32, tag=b"List")
+    new_list(kernel, "inner", block + 0x40, size=32, tag=b"List")
     stop = stop_of(lambda: kernel.pool.free(block))
     assert (stop.code, stop.parameters) == (VIOLATION, (0xCC, block + 0x40, block, 0x100))
     assert "'inner'" in stop.message
@@ -99,7 +98,6 @@ def test_lists_are_not_checked_without_an_option_for_them() -> None:
 
 def test_a_list_in_a_pool_block_gets_depth_0_too() -> None:
     kernel = Kernel()
-    lookaside = LookasideList(kernel, address=allocated(kernel, 0x60))
-    lookaside.initialize(size=32, tag=b"List")
+    lookaside = new_list(kernel, address=allocated(kernel, 0x60), size=32, tag=b"List")
     kernel.enable_verifier(AUTOMATIC)
     assert (lookaside.depth, lookaside.maximum_depth) == (0, 0xFFFF)

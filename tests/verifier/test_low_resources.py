@@ -6,12 +6,12 @@ import pytest
 
 from lookaside_sim import (
     Kernel,
-    LookasideList,
     NtStatus,
     NtStatusError,
     Verifier,
     VerifierFlags,
 )
+from tests.helpers import new_list
 
 
 def failures(kernel: Kernel, count: int, tag: bytes = b"Test") -> list[bool]:
@@ -57,8 +57,7 @@ def test_a_request_that_raises_on_failure_raises() -> None:
         VerifierFlags.LOW_RESOURCES_SIMULATION, probability=10_000, delay_seconds=0
     )
     kernel = Kernel(verifier=settings)
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"List", flags=1)
+    lookaside = new_list(kernel, size=32, tag=b"List", flags=1)
     with pytest.raises(NtStatusError) as caught:
         lookaside.allocate()
     assert caught.value.status is NtStatus.STATUS_INSUFFICIENT_RESOURCES

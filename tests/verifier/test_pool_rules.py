@@ -11,7 +11,7 @@ from lookaside_sim import (
     Verifier,
     VerifierFlags,
 )
-from tests.misuse import VIOLATION, allocated, stop_of
+from tests.helpers import VIOLATION, allocated, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 

@@ -12,12 +12,12 @@ from lookaside_sim import (
     Verifier,
     VerifierFlags,
 )
-from tests.misuse import VIOLATION, stop_of
+from tests.helpers import VIOLATION, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
 
-PAGED, NONPAGED = PoolType.PagedPool, PoolType.NonPagedPool
+NONPAGED = PoolType.NonPagedPool
 
 
 def test_it_can_be_switched_on_once() -> None:

@@ -13,7 +13,7 @@ from lookaside_sim import (
     VerifierFlags,
     windbg,
 )
-from tests.misuse import allocated
+from tests.helpers import allocated
 
 
 def usage(nonpaged: tuple[int, int], paged: tuple[int, int]) -> PoolTagUsage:
@@ -128,7 +128,7 @@ def test_pool_shows_a_page_with_parked_free_and_marked_blocks() -> None:
 
 def test_pool_shows_big_special_and_unknown_pages() -> None:
     kernel = Kernel(verifier=Verifier(VerifierFlags.SPECIAL_POOL))
-    big = allocated(kernel, 0x4000, PoolType.PagedPool, b"V2lg")
+    big = allocated(kernel, 0x4000, pool_type=PoolType.PagedPool, tag=b"V2lg")
     special = allocated(kernel, 0x4F0, tag=b"Scbf")
     assert windbg.pool(kernel, big).splitlines()[:2] == [
         f"Pool page {big:016x} region is Paged pool",
@@ -156,7 +156,7 @@ def test_a_charged_block_shows_its_process() -> None:
 def test_poolused_sorts_filters_and_sums() -> None:
     kernel = Kernel()
     allocated(kernel, 100, tag=b"Aaaa")
-    allocated(kernel, 10, PoolType.PagedPool, b"Aabb")
+    allocated(kernel, 10, pool_type=PoolType.PagedPool, tag=b"Aabb")
     kernel.pool.free(allocated(kernel, 100, tag=b"Cccc"))
     assert " Aaaa        1      128" in windbg.poolused(kernel)
     assert "Cccc" not in windbg.poolused(kernel, 0, "Aa*")
@@ -172,7 +172,7 @@ def test_poolmon_shows_changes_since_the_last_refresh() -> None:
     allocated(kernel, 100)
     before = kernel.pool.tags()
     allocated(kernel, 100)
-    allocated(kernel, 100, PoolType.PagedPool)
+    allocated(kernel, 100, pool_type=PoolType.PagedPool)
     rows = windbg.poolmon(kernel, before).splitlines()[2:]
     assert rows == [
         " Test Nonp          2 (   1)         0 (   0)        2     256 (   128)    128",
