@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim import Kernel, LookasideAllocator, LookasideList, PoolType
 
 settings.register_profile("lookaside_sim", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("lookaside_sim")
@@ -49,3 +49,11 @@ def lookaside(blank: LookasideList) -> LookasideList:
     """An initialized list of 48-byte entries, in either place."""
     assert blank.initialize(size=48, tag=b"list").is_success
     return blank
+
+
+@pytest.fixture
+def allocator(kernel: Kernel) -> LookasideAllocator:
+    """An allocator of 24 bytes."""
+    made = LookasideAllocator(kernel)
+    made.init(24, PoolType.NonPagedPool, b"allc")
+    return made

@@ -27,14 +27,6 @@ from tests.helpers import counters
 MAXIMUM_ALIGNMENT = {"x64": 16, "x86": 8}
 
 
-@pytest.fixture
-def allocator(kernel: Kernel) -> LookasideAllocator:
-    """An allocator of 24 bytes."""
-    made = LookasideAllocator(kernel)
-    made.init(24, PoolType.NonPagedPool, b"allc")
-    return made
-
-
 # --- layouts -----------------------------------------------------------------------------
 
 

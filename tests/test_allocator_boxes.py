@@ -13,18 +13,8 @@ from lookaside_sim import (
     LayoutError,
     LookasideAllocator,
     LookasideSimError,
-    PoolType,
 )
 from tests.helpers import counters
-
-
-@pytest.fixture
-def allocator(kernel: Kernel) -> LookasideAllocator:
-    """An allocator of 24 bytes."""
-    made = LookasideAllocator(kernel)
-    made.init(24, PoolType.NonPagedPool, b"allc")
-    return made
-
 
 VALUE = bytes(range(24))
 

@@ -5,42 +5,12 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lookaside_sim.cli import main
-
-HEADER = '{"format":"lookaside-trace","version":1,"time_unit":"us","source":"a test"}'
-
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command: its exit code, what it printed, and its errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        try:
-            code: object = main([str(each) for each in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "test.jsonl"
-
-
-def write(path: Path, *lines: str) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return path
+from tests.cli.helpers import HEADER, Command, write
 
 
 class Terminal(io.StringIO):

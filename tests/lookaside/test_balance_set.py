@@ -6,39 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookaside_sim import Kernel, LookasideList
-from tests.helpers import new_list, poke
-
-ULONG = 1 << 32
-
-
-def restated(
-    depth: int, maximum: int, allocates: int, misses: int, period: int = 3, least: int = 4
-) -> int:
-    """Section 6 written down again, in other words."""
-    if maximum == 0xFFFF:
-        return depth
-    per_second_is_low = allocates // period < 25
-    if per_second_is_low:
-        return max(least, depth - 10)
-    per_mille = ((1000 * misses) % ULONG) // allocates
-    if per_mille in range(5):
-        return max(least, depth - 1)
-    room = (maximum - depth) % ULONG
-    proposed = 5 + ((room * per_mille) % ULONG) // 2000
-    return min(maximum, depth + (30 if proposed > 30 else proposed))
-
+from lookaside_sim import Kernel
+from tests.helpers import fill, new_list, poke
+from tests.lookaside.helpers import ULONG, restated
 
 # --- when it is applied ------------------------------------------------------------------
 
 
-def make(kernel: Kernel, pool_type: int = 0, depth: int = 0) -> LookasideList:
-    lookaside = new_list(kernel, pool_type=pool_type, size=16, tag=b"tune", depth=depth)
-    return lookaside
-
-
 def test_each_kind_is_scanned_in_its_second(kernel: Kernel) -> None:
-    nonpaged, paged = make(kernel, 0), make(kernel, 1)
+    nonpaged, paged = new_list(kernel, pool_type=0), new_list(kernel, pool_type=1)
     for lookaside in (nonpaged, paged):
         poke(kernel, lookaside, Depth=200)
     depths = []
@@ -62,7 +38,7 @@ def test_seconds_at_once_are_seconds_one_by_one(arch: str) -> None:
     depths = []
     for steps in ([1] * 10, [10], [3, 0, 7], [4, 6]):
         kernel = Kernel(arch)
-        nonpaged, paged = make(kernel, 0), make(kernel, 1)
+        nonpaged, paged = new_list(kernel, pool_type=0), new_list(kernel, pool_type=1)
         poke(kernel, nonpaged, Depth=250)
         poke(kernel, paged, Depth=250)
         for seconds in steps:
@@ -72,7 +48,7 @@ def test_seconds_at_once_are_seconds_one_by_one(arch: str) -> None:
 
 
 def test_all_lists_of_a_kind_are_scanned_in_one_second(kernel: Kernel) -> None:
-    lists = [make(kernel, pool_type) for pool_type in (0, 0x200, 32, 1, 33)]
+    lists = [new_list(kernel, pool_type=pool_type) for pool_type in (0, 0x200, 32, 1, 33)]
     for lookaside in lists:
         poke(kernel, lookaside, Depth=100)
     kernel.tick()
@@ -83,7 +59,7 @@ def test_all_lists_of_a_kind_are_scanned_in_one_second(kernel: Kernel) -> None:
 
 def test_a_list_made_between_scans_waits_for_its_second(kernel: Kernel) -> None:
     kernel.tick()
-    late = make(kernel)
+    late = new_list(kernel)
     poke(kernel, late, Depth=100)
     kernel.tick(2)
     assert late.depth == 100
@@ -116,7 +92,7 @@ def test_a_scan_samples_the_counters(kernel: Kernel, embedded: bool) -> None:
 
 @pytest.mark.parametrize("allocates", [74, 75])
 def test_the_rate_boundary_by_allocating(kernel: Kernel, allocates: int) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     for _ in range(allocates):
         lookaside.allocate()
     kernel.tick(3)
@@ -124,7 +100,7 @@ def test_the_rate_boundary_by_allocating(kernel: Kernel, allocates: int) -> None
 
 
 def test_a_disabled_list_is_sampled_but_not_moved(kernel: Kernel) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     poke(kernel, lookaside, Depth=60, MaximumDepth=0xFFFF)
     for _ in range(90):
         lookaside.allocate()
@@ -136,7 +112,7 @@ def test_a_disabled_list_is_sampled_but_not_moved(kernel: Kernel) -> None:
 
 
 def test_counters_may_wrap_between_scans(kernel: Kernel) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     start = ULONG - 50
     poke(kernel, lookaside, TotalAllocates=start, AllocateMisses=start)
     poke(kernel, lookaside, LastTotalAllocates=start, LastAllocateMisses=start)
@@ -185,12 +161,11 @@ def test_any_fields_are_scanned_by_the_rule(
 def test_the_depth_settles(kernel: Kernel) -> None:
     # A load of eight entries at a time: the list grows until it holds them, then shrinks by
     # one entry a scan until they miss again.
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     depths = []
     for _ in range(60):
         for _ in range(100):
-            for entry in [lookaside.allocate() for _ in range(8)]:
-                lookaside.free(entry)
+            fill(lookaside, 8)
         kernel.tick(3)
         depths.append(lookaside.depth)
     # At depth 7 one of eight misses: 125 a thousand, room 249, 15 + 5 entries.
@@ -198,11 +173,9 @@ def test_the_depth_settles(kernel: Kernel) -> None:
 
 
 def test_entries_above_a_lowered_depth_leave_over_time(kernel: Kernel) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     poke(kernel, lookaside, Depth=20)
-    entries = [lookaside.allocate() for _ in range(20)]
-    for entry in entries:
-        lookaside.free(entry)
+    fill(lookaside, 20)
     kernel.tick(6)
     assert (lookaside.depth, lookaside.current_depth) == (4, 20)
     lookaside.free(lookaside.allocate())
@@ -214,7 +187,7 @@ def test_entries_above_a_lowered_depth_leave_over_time(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, -100])
 def test_time_does_not_run_backwards(kernel: Kernel, seconds: int) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     poke(kernel, lookaside, Depth=100)
     with pytest.raises(ValueError, match=f"seconds.{seconds}"):
         kernel.tick(seconds)
@@ -229,7 +202,7 @@ def test_time_is_whole_seconds(kernel: Kernel, seconds: object) -> None:
 
 
 def test_no_time_changes_nothing(kernel: Kernel) -> None:
-    lookaside = make(kernel)
+    lookaside = new_list(kernel)
     poke(kernel, lookaside, Depth=100)
     kernel.tick(0)
     assert (lookaside.depth, kernel.seconds) == (100, 0)

@@ -15,7 +15,17 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
-from tests.helpers import FIELDS, POINTERS, SIZES, new_list, peek, poke, slist_header, where
+from tests.helpers import (
+    FIELDS,
+    POINTERS,
+    SIZES,
+    fill,
+    new_list,
+    peek,
+    poke,
+    slist_header,
+    where,
+)
 
 PROPERTIES = {
     "Depth": "depth",
@@ -81,9 +91,7 @@ def test_every_field_after_initialize(kernel: Kernel, blank: LookasideList, arch
 
 def test_every_field_after_work(kernel: Kernel, blank: LookasideList, arch: str) -> None:
     blank.initialize(size=64, tag=b"work")
-    entries = [blank.allocate() for _ in range(7)]
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 7)
     blank.allocate()
     kernel.tick(3)
     image = bytes(blank)
@@ -157,8 +165,7 @@ def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
 def test_a_written_depth_is_the_limit(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"dept")
     poke(kernel, blank, Depth=2)
-    for entry in [blank.allocate() for _ in range(5)]:
-        blank.free(entry)
+    fill(blank, 5)
     assert (blank.current_depth, blank.free_misses) == (2, 3)
 
 

@@ -14,7 +14,7 @@ from lookaside_sim import (
     LookasideSimError,
     windbg,
 )
-from tests.helpers import list_in_block, new_list, poke
+from tests.helpers import fill, list_in_block, new_list, poke
 
 BEYOND_CACHES = 0x40_0000  # bytes of a block whose pages are unmapped when it is freed
 
@@ -71,8 +71,7 @@ def test_a_list_tells_whether_its_routines_are_the_defaults(
 
 def test_check_accepts_a_list_in_correct_use(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"good")
-    for entry in [blank.allocate() for _ in range(6)]:
-        blank.free(entry)
+    fill(blank, 6)
     blank.check()
     kernel.check()
     assert len(list(blank.entries())) == 4

@@ -11,7 +11,7 @@ from lookaside_sim import (
     LookasideList,
     windbg,
 )
-from tests.helpers import counters, poke, take, where
+from tests.helpers import counters, fill, poke, take, where
 
 COUNTERS = ("TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses")
 
@@ -31,9 +31,7 @@ def test_an_empty_list_misses_and_a_filled_one_hits(lookaside: LookasideList) ->
 
 
 def test_a_full_list_gives_to_the_pool(kernel: Kernel, lookaside: LookasideList) -> None:
-    entries = take(lookaside, 6)
-    for entry in entries:
-        lookaside.free(entry)
+    entries = fill(lookaside, 6)
     assert counters(lookaside) == (6, 6, 6, 2)
     assert lookaside.current_depth == 4
     live = [kernel.pool.query(entry) is not None for entry in entries]
@@ -113,9 +111,7 @@ def test_counters_are_independent(kernel: Kernel, lookaside: LookasideList, name
     expected = [0, 0, 0, 0]
     expected[index] = 0x8000_0000
     assert list(counters(lookaside)) == expected
-    entries = take(lookaside, 6)
-    for entry in entries:
-        lookaside.free(entry)
+    fill(lookaside, 6)
     take(lookaside, 2)
     expected = [count + moved for count, moved in zip(expected, (8, 6, 6, 2), strict=True)]
     assert list(counters(lookaside)) == expected
@@ -130,9 +126,7 @@ def test_misses_are_allowed_up_to_the_pools_irql(
 ) -> None:
     blank.initialize(pool_type=pool_type, size=32, tag=b"irql")
     with kernel.raise_irql(highest):
-        entries = take(blank, 6)
-        for entry in entries:
-            blank.free(entry)
+        fill(blank, 6)
     assert counters(blank) == (6, 6, 6, 2)
 
 

@@ -15,7 +15,7 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-from tests.helpers import counters, new_list, read_pointer, take, where, write_pointer
+from tests.helpers import counters, fill, new_list, read_pointer, take, where, write_pointer
 
 
 class Routines:
@@ -66,9 +66,7 @@ def test_the_routines_get_the_documented_arguments(
 def test_only_one_routine_may_be_custom(kernel: Kernel, blank: LookasideList) -> None:
     routines = Routines(kernel)
     blank.initialize(size=32, tag=b"half", free=routines.free)
-    entries = take(blank, 5)
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 5)
     assert routines.freed == [(entries[4], blank)]
     blank.delete()
     blank.initialize(size=32, tag=b"half", allocate=routines.allocate)

@@ -39,10 +39,11 @@ def ring(kernel: Kernel, start: int, step: Callable[[Kernel, int], int]) -> list
 
 
 def make(kernel: Kernel, count: int = 3, pool_type: int = 0) -> list[LookasideList]:
-    lists = [LookasideList(kernel, f"drv!List{i}") for i in range(count)]
-    for lookaside in lists:
-        lookaside.initialize(pool_type=pool_type, size=32, tag=b"regi")
-    return lists
+    """So many active lists, in the order of their initialization."""
+    return [
+        new_list(kernel, f"drv!List{i}", size=32, tag=b"regi", pool_type=pool_type)
+        for i in range(count)
+    ]
 
 
 def assert_corrupt(stop: BugCheck) -> None:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
-from tests.helpers import POINTERS, new_list, read_pointer, slist_header, take, write_pointer
+from tests.helpers import (
+    POINTERS,
+    fill,
+    new_list,
+    read_pointer,
+    slist_header,
+    take,
+    write_pointer,
+)
 
 
 def test_an_empty_list(lookaside: LookasideList) -> None:
@@ -60,16 +68,13 @@ def test_a_pop_keeps_the_sequence(lookaside: LookasideList) -> None:
 
 
 def test_a_miss_does_not_push(kernel: Kernel, lookaside: LookasideList) -> None:
-    entries = take(lookaside, 6)
-    for entry in entries:
-        lookaside.free(entry)
+    entries = fill(lookaside, 6)
     assert slist_header(lookaside) == (4, 4, entries[3])
     assert read_pointer(kernel, entries[3]) == entries[2]
 
 
 def test_a_flush_keeps_the_sequence(lookaside: LookasideList) -> None:
-    for entry in take(lookaside, 3):
-        lookaside.free(entry)
+    fill(lookaside, 3)
     lookaside.flush()
     assert slist_header(lookaside) == (0, 3, 0)
 

@@ -1,3 +1,5 @@
+"""What !poolused counts: allocations, frees and bytes of each tag."""
+
 from __future__ import annotations
 
 import pytest

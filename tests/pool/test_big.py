@@ -1,3 +1,5 @@
+"""Whole pages, and what becomes of the rest of the last one."""
+
 from __future__ import annotations
 
 import pytest

@@ -135,54 +135,49 @@ class TestFreeBlocks:
         assert images[0] == images[1]
 
 
+# Blocks of 8 units, by number: 0 ends the page, and each number lies before the one below it.
+# How many there are, which are freed in which order, where the merged block starts, and then the
+# free lists by the units of their blocks, newest first.
+MERGES = {
+    "with the block behind": (4, (1, 2), 2, {16: [2], 8: []}),
+    "with the block in front": (4, (2, 1), 2, {16: [2], 8: []}),
+    "with both": (5, (1, 3, 2), 3, {24: [3], 8: []}),
+    "out of the middle of their lists": (
+        12,
+        (0, 3, 5, 8, 10, 4),
+        5,
+        {24: [5], 8: [10, 8, 0]},
+    ),
+    "nothing behind the end of the page": (2, (0,), 0, {8: [0]}),
+}
+
+
 class TestMerging:
     """With the block behind first, then with the one in front; lists are unlinked."""
 
     @both_machines
-    def test_with_the_block_behind(self, arch: str) -> None:
+    @pytest.mark.parametrize(
+        ("count", "order", "start", "lists"), MERGES.values(), ids=MERGES.keys()
+    )
+    def test_free_neighbors_merge(
+        self,
+        arch: str,
+        count: int,
+        order: tuple[int, ...],
+        start: int,
+        lists: dict[int, list[int]],
+    ) -> None:
         kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 4)
-        kernel.pool.free(blocks[1])
-        kernel.pool.free(blocks[2])
-        assert read_header(kernel, blocks[2]) == Header(8, 16, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 16
-        assert free_list(kernel, 16) == [blocks[2]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_with_the_block_in_front(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 4)
-        kernel.pool.free(blocks[2])
-        kernel.pool.free(blocks[1])
-        assert read_header(kernel, blocks[2]) == Header(8, 16, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 16
-        assert free_list(kernel, 16) == [blocks[2]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_with_both(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 5)
-        for index in (1, 3, 2):
+        blocks = blocks_at_end(kernel, count)
+        for index in order:
             kernel.pool.free(blocks[index])
-        assert read_header(kernel, blocks[3]) == Header(8, 24, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 24
-        assert free_list(kernel, 24) == [blocks[3]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_neighbors_are_taken_out_of_the_middle_of_their_lists(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 12)
-        for index in (0, 3, 5, 8, 10):
-            kernel.pool.free(blocks[index])
-        kernel.pool.free(blocks[4])  # merges 3 and 5, which have others around them
-        assert free_list(kernel, 8) == [blocks[10], blocks[8], blocks[0]]
-        assert free_list(kernel, 24) == [blocks[5]]
+        units = max(lists)
+        assert read_header(kernel, blocks[start]) == Header(8, units, 0, TAG)
+        behind = start - units // 8
+        if behind >= 0:
+            assert read_header(kernel, blocks[behind]).previous == units
+        for size, numbers in lists.items():
+            assert free_list(kernel, size) == [blocks[number] for number in numbers]
         kernel.check()
 
     @both_machines
@@ -197,14 +192,6 @@ class TestMerging:
         kernel.pool.free(blocks[2])  # the fragment lies behind it now
         assert free_list(kernel, 9) == [blocks[2]]
         kernel.check()
-
-    @both_machines
-    def test_the_end_of_the_page_has_no_block_behind(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 2)
-        kernel.pool.free(blocks[0])
-        assert read_header(kernel, blocks[0]) == Header(8, 8, 0, TAG)
-        assert free_list(kernel, 8) == [blocks[0]]
 
 
 class TestWholePages:

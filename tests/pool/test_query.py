@@ -1,3 +1,5 @@
+"""Which live block holds an address."""
+
 from __future__ import annotations
 
 import pytest

@@ -12,7 +12,7 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-from tests.helpers import new_list, poke
+from tests.helpers import fill, new_list, poke
 
 CRATE = """\
 Lookaside "" @ 0xfffff80474866030  Tag(hex): 0x61616262 "bbaa"
@@ -150,8 +150,7 @@ def test_the_totals_of_the_transcript() -> None:
 def test_currently_allocated_counts_true_depths(kernel: Kernel) -> None:
     for pool_type, size, count in ((0, 100, 3), (0x200, 10, 2), (1, 50, 4)):
         lookaside = new_list(kernel, pool_type=pool_type, size=size, tag=b"totl")
-        for entry in [lookaside.allocate() for _ in range(count)]:
-            lookaside.free(entry)
+        fill(lookaside, count)
     totals = windbg.lookasides(kernel).splitlines()[-4:]
     assert [int(line.split("=")[1]) for line in totals] == [320, 440, 200, 200]
     habit = windbg.lookasides(kernel, debugger_depth=True)
@@ -312,9 +311,7 @@ def test_large_numbers_move_the_columns_only_where_they_must(kernel: Kernel) -> 
 
 def test_reset_counters_zeroes_the_counters_only(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"rset")
-    entries = [blank.allocate() for _ in range(6)]
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 6)
     kernel.tick()
     head = bytes(blank)[: kernel.arch.slist_header_size]
     windbg.reset_counters(blank)

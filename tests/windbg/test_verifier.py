@@ -1,3 +1,5 @@
+"""!verifier, byte for byte."""
+
 from __future__ import annotations
 
 import pytest
