@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from lookaside_sim import Kernel, LookasideAllocator, LookasideList, PoolType
+from tests.helpers import allocated
 
 settings.register_profile("lookaside_sim", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("lookaside_sim")
@@ -38,8 +39,7 @@ def blank(kernel: Kernel, place: str) -> LookasideList:
     """A list that is not initialized, its bytes zero, in either place."""
     if place == "data":
         return LookasideList(kernel, "drv!List")
-    block = kernel.pool.allocate(PoolType.NonPagedPool, 0x200, b"DExt")
-    assert block is not None
+    block = allocated(kernel, 0x200, b"DExt")
     kernel.write(block, bytes(0x200))
     return LookasideList(kernel, "drv!List", address=block + 0x40)
 

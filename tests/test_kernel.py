@@ -21,7 +21,7 @@ from lookaside_sim import (
     ddi,
     windbg,
 )
-from tests.helpers import new_list
+from tests.helpers import allocated, new_list
 
 # --- construction ------------------------------------------------------------------------
 
@@ -96,8 +96,7 @@ def test_the_seed_decides_what_fresh_memory_holds(arch: str) -> None:
     contents = []
     for seed in (1, 1, 2):
         kernel = Kernel(arch, seed=seed)
-        block = kernel.pool.allocate(0, 64, b"seed")
-        assert block is not None
+        block = allocated(kernel, 64, b"seed")
         contents.append(kernel.read(block, 64))
     assert contents[0] == contents[1] != contents[2]
     assert 0 not in contents[0]
@@ -131,8 +130,7 @@ def test_repr_shows_machine_pool_and_state(kernel: Kernel, arch: str) -> None:
 
 
 def test_memory_written_is_read(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(0, 64, b"memo")
-    assert block is not None
+    block = allocated(kernel, 64, b"memo")
     kernel.write(block + 3, b"hello")
     assert kernel.read(block + 3, 5) == b"hello"
     for kind in (bytearray, memoryview):

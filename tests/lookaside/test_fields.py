@@ -19,6 +19,7 @@ from tests.helpers import (
     FIELDS,
     POINTERS,
     SIZES,
+    allocated,
     fill,
     new_list,
     peek,
@@ -214,8 +215,7 @@ def test_a_written_list_head_is_the_free_list(
     kernel: Kernel, blank: LookasideList, arch: str
 ) -> None:
     blank.initialize(size=32, tag=b"head")
-    forged = kernel.pool.allocate(0, 32, b"forg")
-    assert forged is not None
+    forged = allocated(kernel, 32, b"forg")
     kernel.write(forged, bytes(32))
     if arch == "x64":
         kernel.write(blank.address, struct.pack("<QQ", 1 | 7 << 16, forged))
@@ -233,8 +233,7 @@ def test_a_written_next_entry_is_taken_though_the_depth_says_empty(
 ) -> None:
     # A pop looks at NextEntry, not at Depth, which wraps.
     blank.initialize(size=32, tag=b"head")
-    forged = kernel.pool.allocate(0, 32, b"forg")
-    assert forged is not None
+    forged = allocated(kernel, 32, b"forg")
     kernel.write(forged, bytes(32))
     offset = 8 if arch == "x64" else 0
     kernel.write(blank.address + offset, forged.to_bytes(POINTERS[arch], "little"))

@@ -15,7 +15,16 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-from tests.helpers import counters, fill, new_list, read_pointer, take, where, write_pointer
+from tests.helpers import (
+    allocated,
+    counters,
+    fill,
+    new_list,
+    read_pointer,
+    take,
+    where,
+    write_pointer,
+)
 
 
 class Routines:
@@ -84,8 +93,7 @@ def test_null_from_a_routine_is_none(blank: LookasideList, returned: int | None)
 
 
 def test_a_routine_may_return_any_memory(kernel: Kernel, blank: LookasideList) -> None:
-    memory = kernel.pool.allocate(0, 0x100, b"slab")
-    assert memory is not None
+    memory = allocated(kernel, 0x100, b"slab")
     pieces = [memory + 0x40 * i for i in range(4)]
     slices = iter(pieces)
     blank.initialize(size=32, tag=b"slab", allocate=lambda *_: next(slices))

@@ -14,7 +14,7 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
-from tests.helpers import SIZES, list_in_block, new_list, poke, where
+from tests.helpers import SIZES, allocated, list_in_block, new_list, poke, where
 
 BEYOND_CACHES = 0x40_0000  # bytes of a block whose pages are unmapped when it is freed
 
@@ -84,8 +84,7 @@ def test_an_address_of_another_type_is_refused(kernel: Kernel, address: object) 
 
 
 def test_in_a_pool_it_must_lie_in_one_live_block(kernel: Kernel, arch: str) -> None:
-    block = kernel.pool.allocate(0, SIZES[arch] + 0x20, b"DExt")
-    assert block is not None
+    block = allocated(kernel, SIZES[arch] + 0x20, b"DExt")
     with pytest.raises(ValueError, match="not inside one live pool block"):
         LookasideList(kernel, address=block + 0x30)
     LookasideList(kernel, address=block + 0x20)
@@ -99,8 +98,7 @@ def test_in_a_pool_it_must_lie_in_one_live_block(kernel: Kernel, arch: str) -> N
 
 
 def test_a_list_in_a_big_block_works(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(PoolType.NonPagedPool, 0x3000, b"DExt")
-    assert block is not None
+    block = allocated(kernel, 0x3000, b"DExt")
     lookaside = LookasideList(kernel, address=block + 0x1FD0)  # across two pages
     lookaside.initialize(size=32, tag=b"big ")
     entry = lookaside.allocate()

@@ -14,7 +14,7 @@ from lookaside_sim import (
     LookasideSimError,
     PoolType,
 )
-from tests.helpers import new_list, read_pointer, where, write_pointer
+from tests.helpers import allocated, new_list, read_pointer, where, write_pointer
 
 
 def entry_of(lookaside: LookasideList) -> int:
@@ -230,8 +230,7 @@ def test_a_null_link_faults(kernel: Kernel) -> None:
 
 def test_a_link_to_other_memory_makes_a_list_of_it(kernel: Kernel) -> None:
     (lookaside,) = make(kernel, 1)
-    block = kernel.pool.allocate(0, 0x100, b"fake")
-    assert block is not None
+    block = allocated(kernel, 0x100, b"fake")
     kernel.write(block, bytes(0x100))
     offset, depth = where(kernel.arch.name, "Flink")[0], kernel.arch.slist_header_size
     head = flink(kernel, entry_of(lookaside))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
 from tests.helpers import (
     POINTERS,
+    allocated,
     fill,
     new_list,
     read_pointer,
@@ -140,8 +141,7 @@ def test_a_forged_link_is_followed_by_the_allocate_after_the_next(
     kernel: Kernel, lookaside: LookasideList
 ) -> None:
     a, b = take(lookaside, 2)
-    target = kernel.pool.allocate(0, 48, b"targ")
-    assert target is not None
+    target = allocated(kernel, 48, b"targ")
     write_pointer(kernel, target, 0)
     lookaside.free(a)
     lookaside.free(b)
@@ -156,8 +156,7 @@ def test_a_forged_link_of_the_only_entry_is_followed(
 ) -> None:
     # The pop looks at NextEntry: that Depth reached 0 does not matter.
     (entry,) = take(lookaside, 1)
-    target = kernel.pool.allocate(0, 48, b"targ")
-    assert target is not None
+    target = allocated(kernel, 48, b"targ")
     write_pointer(kernel, target, 0)
     lookaside.free(entry)
     write_pointer(kernel, entry, target)
@@ -219,8 +218,7 @@ def test_an_unaligned_link_loses_its_low_bits_on_x64(
     kernel: Kernel, lookaside: LookasideList, arch: str, excess: int
 ) -> None:
     a, b = take(lookaside, 2)
-    target = kernel.pool.allocate(0, 64, b"targ")
-    assert target is not None
+    target = allocated(kernel, 64, b"targ")
     kernel.write(target, bytes(64))
     lookaside.free(a)
     lookaside.free(b)

@@ -15,7 +15,7 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.helpers import new_list, take
+from tests.helpers import allocated, new_list, take
 
 
 def report(call: object) -> SanitizerError:
@@ -214,8 +214,7 @@ def test_a_stopped_machine_stays_stopped(kernel: Kernel) -> None:
 
 
 def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
-    base = kernel.pool.allocate(PoolType.NonPagedPool, 4096, b"Slab")
-    assert base is not None
+    base = allocated(kernel, 4096, b"Slab")
     given_out = iter(range(base, base + 4096, 64))
     returned: list[int] = []
 
