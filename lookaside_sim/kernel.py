@@ -210,6 +210,15 @@ class Kernel:
         return self.machine.bugcheck
 
     @property
+    def minimum_lookaside_depth(self) -> int:
+        """ExMinimumLookasideDepth, in entries; may be set. With 0 new lists are disabled."""
+        return self.lists.minimum_depth
+
+    @minimum_lookaside_depth.setter
+    def minimum_lookaside_depth(self, depth: int) -> None:
+        self.lists.minimum_depth = unsigned("depth", depth, 16)
+
+    @property
     def seconds(self) -> int:
         """Seconds simulated so far."""
         return self.machine.seconds

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim import Kernel, LookasideAllocator, LookasideList, PoolType
+from tests.helpers import allocated
 
 settings.register_profile("lookaside_sim", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("lookaside_sim")
@@ -38,7 +39,21 @@ def blank(kernel: Kernel, place: str) -> LookasideList:
     """A list that is not initialized, its bytes zero, in either place."""
     if place == "data":
         return LookasideList(kernel, "drv!List")
-    block = kernel.pool.allocate(PoolType.NonPagedPool, 0x200, b"DExt")
-    assert block is not None
+    block = allocated(kernel, 0x200, b"DExt")
     kernel.write(block, bytes(0x200))
     return LookasideList(kernel, "drv!List", address=block + 0x40)
+
+
+@pytest.fixture
+def lookaside(blank: LookasideList) -> LookasideList:
+    """An initialized list of 48-byte entries, in either place."""
+    assert blank.initialize(size=48, tag=b"list").is_success
+    return blank
+
+
+@pytest.fixture
+def allocator(kernel: Kernel) -> LookasideAllocator:
+    """An allocator of 24 bytes."""
+    made = LookasideAllocator(kernel)
+    made.init(24, PoolType.NonPagedPool, b"allc")
+    return made

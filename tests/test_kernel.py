@@ -1,4 +1,4 @@
-"""The machine: construction, IRQL, memory, stopping, and which kernel is current."""
+"""The machine: construction, memory, stopping, and which kernel is current."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from lookaside_sim import (
     ddi,
     windbg,
 )
+from tests.helpers import allocated, new_list
 
 # --- construction ------------------------------------------------------------------------
 
@@ -95,8 +96,7 @@ def test_the_seed_decides_what_fresh_memory_holds(arch: str) -> None:
     contents = []
     for seed in (1, 1, 2):
         kernel = Kernel(arch, seed=seed)
-        block = kernel.pool.allocate(0, 64, b"seed")
-        assert block is not None
+        block = allocated(kernel, 64, b"seed")
         contents.append(kernel.read(block, 64))
     assert contents[0] == contents[1] != contents[2]
     assert 0 not in contents[0]
@@ -126,114 +126,11 @@ def test_repr_shows_machine_pool_and_state(kernel: Kernel, arch: str) -> None:
     )
 
 
-# --- IRQL --------------------------------------------------------------------------------
-
-
-def test_levels_have_their_documented_names() -> None:
-    levels = {level.name: int(level) for level in Irql}
-    assert levels == {
-        "PASSIVE_LEVEL": 0,
-        "APC_LEVEL": 1,
-        "DISPATCH_LEVEL": 2,
-        "CLOCK_LEVEL": 13,
-        "IPI_LEVEL": 14,
-        "HIGH_LEVEL": 15,
-    }
-
-
-def test_raise_irql_as_a_context_manager(kernel: Kernel) -> None:
-    seen: list[Irql | int] = []
-    with kernel.raise_irql(Irql.APC_LEVEL) as outer:
-        seen.append(kernel.irql)
-        with kernel.raise_irql(2) as inner:
-            seen.append(kernel.irql)
-        seen.append(kernel.irql)
-    seen.append(kernel.irql)
-    assert seen == [Irql.APC_LEVEL, Irql.DISPATCH_LEVEL, Irql.APC_LEVEL, Irql.PASSIVE_LEVEL]
-    assert all(isinstance(level, Irql) for level in seen)
-    assert (outer.previous, inner.previous) == (0, 1)
-
-
-def test_raise_irql_as_a_call(kernel: Kernel) -> None:
-    scope = kernel.raise_irql(2)
-    assert kernel.irql == 2
-    kernel.lower_irql(scope.previous)
-    assert kernel.irql == 0
-
-
-def test_raising_and_lowering_to_the_same_level(kernel: Kernel) -> None:
-    with kernel.raise_irql(2), kernel.raise_irql(2):
-        kernel.lower_irql(2)
-        assert kernel.irql == 2
-    assert kernel.irql == 0
-
-
-@pytest.mark.parametrize("level", range(16))
-def test_every_level_can_be_reached(kernel: Kernel, level: int) -> None:
-    with kernel.raise_irql(level):
-        assert kernel.irql == level
-        assert isinstance(kernel.irql, Irql) is (level in {int(each) for each in Irql})
-    assert kernel.irql == 0
-
-
-def test_an_exception_lowers_the_irql(kernel: Kernel) -> None:
-    with pytest.raises(KeyError), kernel.raise_irql(2):
-        raise KeyError("body")
-    assert kernel.irql == 0
-
-
-def test_raising_to_a_lower_level_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(2)
-    with pytest.raises(BugCheck) as stop:
-        kernel.raise_irql(1)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL
-    assert stop.value.parameters == (2, 1, 0, 0)
-
-
-def test_lowering_to_a_higher_level_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(1)
-    with pytest.raises(BugCheck) as stop:
-        kernel.lower_irql(2)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
-    assert stop.value.parameters == (1, 2, 0, 0)
-
-
-def test_leaving_a_scope_that_was_lowered_further_stops(kernel: Kernel) -> None:
-    kernel.raise_irql(1)
-    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
-        kernel.lower_irql(0)
-    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
-
-
-def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
-    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
-        kernel.read(0x10, 1)
-    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
-    assert kernel.irql == 2  # as it was when the machine stopped
-
-
-@pytest.mark.parametrize("level", [-1, 16, 255])
-@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
-def test_what_is_no_level_is_refused(kernel: Kernel, method: str, level: int) -> None:
-    with pytest.raises(ValueError, match=str(level)):
-        getattr(kernel, method)(level)
-    assert (kernel.irql, kernel.bugcheck) == (0, None)
-
-
-@pytest.mark.parametrize("level", [1.0, "1", None])
-@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
-def test_a_level_of_another_type_is_refused(kernel: Kernel, method: str, level: object) -> None:
-    with pytest.raises(TypeError):
-        getattr(kernel, method)(level)
-    assert (kernel.irql, kernel.bugcheck) == (0, None)
-
-
 # --- memory ------------------------------------------------------------------------------
 
 
 def test_memory_written_is_read(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(0, 64, b"memo")
-    assert block is not None
+    block = allocated(kernel, 64, b"memo")
     kernel.write(block + 3, b"hello")
     assert kernel.read(block + 3, 5) == b"hello"
     for kind in (bytearray, memoryview):
@@ -323,9 +220,10 @@ CALLS: dict[str, Callable[[Machine], object]] = {
     "read": lambda m: m.kernel.read(m.lookaside.address, 4),
     "read nothing": lambda m: m.kernel.read(0, 0),
     "write": lambda m: m.kernel.write(m.lookaside.address, b"abcd"),
-    "observe": lambda m: m.kernel.observe(None),
-    "stop": lambda m: m.kernel.stop(BugCheckCode.BAD_POOL_CALLER, (0, 0, 0, 0), "again"),
-    "page_fault": lambda m: m.kernel.page_fault(0),
+    "stop": lambda m: m.kernel.machine.stop(
+        BugCheckCode.BAD_POOL_CALLER, (0, 0, 0, 0), "again"
+    ),
+    "page_fault": lambda m: m.kernel.machine.page_fault(0),
     "pool.allocate": lambda m: m.kernel.pool.allocate(0, 64, b"blck"),
     "pool.allocate big": lambda m: m.kernel.pool.allocate(0, 9000, b"blck"),
     "pool.allocate tag 0": lambda m: m.kernel.pool.allocate(0, 64, 0),
@@ -401,8 +299,7 @@ def test_a_stopped_machine_can_be_looked_at(arch: str) -> None:
 
 
 def test_check_walks_pool_and_lists(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"chck")
+    lookaside = new_list(kernel, size=32, tag=b"chck")
     entry = lookaside.allocate()
     lookaside.free(entry)
     kernel.check()

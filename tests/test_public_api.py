@@ -34,7 +34,6 @@ from lookaside_sim import (
     PoolTagUsage,
     PoolType,
     TraceError,
-    ddi,
     trace,
     windbg,
 )
@@ -62,6 +61,8 @@ CORE = (
     "PoolTagUsage",
     "PoolType",
 )
+
+
 MODULES = ("lookaside_sim", "lookaside_sim.ddi", "lookaside_sim.trace", "lookaside_sim.windbg")
 
 
@@ -299,63 +300,3 @@ def test_a_signature_begins_with(routine: Callable[..., Any], expected: str) -> 
 def test_context_managers(owner: type) -> None:
     assert callable(getattr(owner, "__enter__", None))
     assert callable(getattr(owner, "__exit__", None))
-
-
-# --- ddi ---------------------------------------------------------------------------------
-
-
-def test_ddi_lists_every_documented_name_it_has() -> None:
-    documented = {
-        name
-        for name in vars(ddi)
-        if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_FLAG_", "PROTECTED_POOL"))
-        or "PoolPriority" in name
-        if not name.endswith("Function")
-    }
-    assert set(ddi.__all__) == documented
-
-
-def test_ddi_has_the_older_families_whole() -> None:
-    for family in ("NPaged", "Paged"):
-        for routine in ("ExInitialize{}LookasideList", "ExAllocateFrom{}LookasideList"):
-            assert routine.format(family) in ddi.__all__
-        for routine in ("ExFreeTo{}LookasideList", "ExDelete{}LookasideList"):
-            assert routine.format(family) in ddi.__all__
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (
-            "ExInitializeLookasideListEx",
-            "lookaside, allocate, free, pool_type, flags, size, tag, depth",
-        ),
-        ("ExAllocateFromLookasideListEx", "lookaside"),
-        ("ExFreeToLookasideListEx", "lookaside, entry"),
-        ("ExFlushLookasideListEx", "lookaside"),
-        ("ExDeleteLookasideListEx", "lookaside"),
-        (
-            "ExInitializeNPagedLookasideList",
-            "lookaside, allocate, free, flags, size, tag, depth",
-        ),
-        (
-            "ExInitializePagedLookasideList",
-            "lookaside, allocate, free, flags, size, tag, depth",
-        ),
-        ("ExAllocateFromNPagedLookasideList", "lookaside"),
-        ("ExFreeToPagedLookasideList", "lookaside, entry"),
-        ("ExAllocatePool", "pool_type, number_of_bytes"),
-        ("ExAllocatePoolWithTag", "pool_type, number_of_bytes, tag"),
-        ("ExAllocatePoolZero", "pool_type, number_of_bytes, tag"),
-        ("ExAllocatePool2", "flags, number_of_bytes, tag"),
-        ("ExFreePool", "p"),
-        ("ExFreePoolWithTag", "p, tag"),
-    ],
-)
-def test_ddi_parameters_are_positional_without_defaults(name: str, expected: str) -> None:
-    parameters = inspect.signature(getattr(ddi, name)).parameters.values()
-    found = ", ".join(each.name.lower() for each in parameters)
-    assert found == expected.replace("_", "")
-    for each in parameters:
-        assert each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        assert each.default is inspect.Parameter.empty

@@ -46,9 +46,9 @@ class BuiltInList(ListFields):
         *,
         counts_hits: bool,
     ) -> None:
-        super().__init__(arch)
         self.address = address
         self.counts_hits = counts_hits
+        super().__init__(arch)
         self._type = int(pool_type)
         self._tag = int(tag)
         self._size = size

@@ -55,8 +55,7 @@ class LookasideList(ListOnMemory):
             pool block (the structure is then part of that block), the address of a list that
             is not active (the memory is the same), or any unmapped address outside the
             pools. None takes the next place in a driver's zeroed data section.
-        place: where the fields lie, for whoever follows a link to a structure; with it
-            nothing is checked, and ``address`` must be given.
+            Whoever follows a link to a structure gives the place itself, and nothing is checked.
 
     Attributes:
         address: where it lies.
@@ -85,9 +84,7 @@ class LookasideList(ListOnMemory):
         cls,
         kernel: ListHost,
         name: str = "",
-        address: int | None = None,
-        *,
-        place: InMemory | None = None,
+        address: int | InMemory | None = None,
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
@@ -96,9 +93,7 @@ class LookasideList(ListOnMemory):
         self,
         kernel: ListHost,
         name: str = "",
-        address: int | None = None,
-        *,
-        place: InMemory | None = None,
+        address: int | InMemory | None = None,
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
@@ -113,9 +108,8 @@ class LookasideList(ListOnMemory):
         self.name = name
         ListFields.__init__(self, machine.arch)
         self._prepare_misses()
-        if place is not None:
-            assert address is not None, "a place has an address"
-            self._place, self.address = place, address
+        if isinstance(address, InMemory):
+            self._place, self.address = address, address.address
             return
         machine.check_running()
         if address is None:

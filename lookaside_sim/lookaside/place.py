@@ -40,40 +40,40 @@ class InMemory:
         address: where.
     """
 
-    __slots__ = ("_address", "_machine", "links_are_known")
+    __slots__ = ("_machine", "address", "links_are_known")
 
     def __init__(
         self, machine: Machine, address: int, *, links_are_known: bool = False
     ) -> None:
         self._machine = machine
-        self._address = address
+        self.address = address
         self.links_are_known = links_are_known
 
     @property
     def is_mapped(self) -> bool:
         """Whether there still is memory."""
-        return self._machine.memory.is_mapped(self._address, self._machine.arch.lookaside_size)
+        return self._machine.memory.is_mapped(self.address, self._machine.arch.lookaside_size)
 
     def fetch(self, of: Resting) -> None:
         """Read the fields, as code that runs on the machine does."""
         machine, size = self._machine, self._machine.arch.lookaside_size
         for check in machine.touch_checks:
-            check(self._address, size, READ, False)
-        of.load_image(machine.memory.read(self._address, size))
+            check(self.address, size, READ, False)
+        of.load_image(machine.memory.read(self.address, size))
 
     def put_back(self, of: Resting) -> None:
         """Write the fields, and let the object rest."""
-        self._machine.memory.write(self._address, of.store_image())
+        self._machine.memory.write(self.address, of.store_image())
         of.rest()
 
     def look(self) -> bytes:
         """Read the structure as a debugger does: that it is gone does not stop the machine."""
         if not self.is_mapped:
             raise LookasideSimError(
-                f"the pool block with the lookaside list at {self._address:#x} was freed, and"
+                f"the pool block with the lookaside list at {self.address:#x} was freed, and"
                 " nothing is mapped there any more"
             )
-        return self._machine.memory.read(self._address, self._machine.arch.lookaside_size)
+        return self._machine.memory.read(self.address, self._machine.arch.lookaside_size)
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""

@@ -46,7 +46,7 @@ class Shared:
 
     def _over_memory(self, address: int) -> Any:
         """Take whatever lies at an address for a list."""
-        return self.kind(self, "", address, place=InMemory(self.machine, address))
+        return self.kind(self, "", InMemory(self.machine, address))
 
 
 class ListHost(Protocol):

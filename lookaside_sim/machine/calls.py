@@ -258,7 +258,7 @@ class Hooks:
         def heard(call: Call) -> object:
             return listener(call)
 
-        self._set(self._listeners + (heard,), self._readers + ((heard,) if reads else ()))
+        self._set((*self._listeners, heard), (*self._readers, *([heard] if reads else [])))
 
         def stop() -> None:
             self._set(

@@ -60,15 +60,13 @@ class SanitizedList(LookasideList):
         self,
         kernel: ListHost,
         name: str = "",
-        address: int | None = None,
-        *,
-        place: InMemory | None = None,
+        address: int | InMemory | None = None,
     ) -> None:
         self._ceiling = _INACTIVE
         self._entry_size = 0
         self._live = set()
         self._sanitizer = sanitizer_of(kernel.lists)
-        super().__init__(kernel, name, address, place=place)
+        super().__init__(kernel, name, address)
 
     @property
     def entry_size(self) -> int:

@@ -129,6 +129,15 @@ class IoLists:
         """All of them, in KPRCB order."""
         return self.small_irp, self.large_irp, self.mdl
 
+    @property
+    def held(self) -> int:
+        """Entries that wait on all of them."""
+        return sum(
+            each.current_depth
+            for pair in self.pairs
+            for each in (*pair.per_processor, pair.shared)
+        )
+
     # --- the pair's two routines ---------------------------------------------------------
 
     def allocate(self, pair: ListPair) -> int:

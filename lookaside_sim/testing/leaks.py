@@ -27,6 +27,7 @@ from lookaside_sim.system.calls import (
     FreeIrp,
     FreeMdl,
 )
+from lookaside_sim.system.io import IoLists
 
 __all__ = ["Leak", "LeakError", "LeakTracker"]
 
@@ -185,10 +186,15 @@ class LeakTracker:
             raise LeakError(leaks, self.report(leaks))
 
     def _outstanding(self) -> int:
-        return sum(
+        """Live blocks, without the IRPs and MDLs that were freed and wait on NT's lists."""
+        blocks = sum(
             row.nonpaged_allocs - row.nonpaged_frees + row.paged_allocs - row.paged_frees
             for row in self.kernel.pool.rows().values()
         )
+        waiting = sum(
+            each.held for each in self.kernel.balance_set.built_in if isinstance(each, IoLists)
+        )
+        return blocks - waiting
 
     def _forget(self, address: int) -> None:
         origin = self._live.pop(address, None)

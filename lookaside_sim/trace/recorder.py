@@ -195,7 +195,11 @@ def record(kernel: Kernel) -> Iterator[Recording]:
 
     Yields:
         The recording, which stays when the block is left, also by a stop.
+
+    Raises:
+        BugCheck: the machine has stopped already.
     """
+    kernel.check_running()
     recording = Recording(kernel)
     stop = kernel.listen(recording.hear)
     try:

@@ -1,71 +1,13 @@
+"""The result of a trace, and bad input as one line."""
+
 from __future__ import annotations
 
 import gzip
-import importlib
-import io
-import runpy
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import lookaside_sim
-from lookaside_sim import __version__
-from lookaside_sim.cli import main
-
-HEADER = '{"format":"lookaside-trace","version":1,"time_unit":"us","source":"a test"}'
-
-LIST_TRACE = (
-    HEADER,
-    '{"t":0,"op":"init","list":"small","size":20,"tag":"tsLL"}',
-    '{"t":0,"op":"init","list":"paged","size":200,"tag":"tsPP","pool":"PagedPool","flags":1}',
-    '{"t":10,"op":"alloc","id":1,"list":"small"}',
-    '{"t":11,"op":"alloc","id":2,"list":"small"}',
-    '{"t":12,"op":"alloc","id":3,"list":"paged"}',
-    '{"t":13,"op":"alloc","id":4,"size":100}',
-    '{"t":14,"op":"free","id":1}',
-    '{"t":15,"op":"alloc","id":5,"list":"small"}',
-    '{"t":16,"op":"free","id":2}',
-    '{"t":2000000,"op":"free","id":3}',
-    '{"t":2000001,"op":"free","id":4}',
-)
-LIST_OUTPUT = """\
-Lookaside "small" @ 0xfffff80a1d253000  Tag(hex): 0x4c4c7374 "tsLL"
-    Type           =       0000  NonPagedPool
-    Current Depth  =          1  Max Depth  =          4
-    Size           =         20  Max Alloc  =         80
-    AllocateMisses =          2  FreeMisses =          0
-    TotalAllocates =          3  TotalFrees =          2
-    Hit Rate       =         33% Hit Rate   =        100%
-
-Lookaside "paged" @ 0xfffff80a1d253060  Tag(hex): 0x50507374 "tsPP"
-    Type           =       0011  PagedPool RaiseIfAllocationFailure
-    Current Depth  =          1  Max Depth  =          4
-    Size           =        200  Max Alloc  =        800
-    AllocateMisses =          1  FreeMisses =          0
-    TotalAllocates =          1  TotalFrees =          1
-    Hit Rate       =          0% Hit Rate   =        100%
-
-Total NonPaged currently allocated for above lists =       20
-Total NonPaged potential for above lists           =       80
-Total Paged currently allocated for above lists    =      200
-Total Paged potential for above lists              =      800
-
-Trace          test.jsonl: a test
-Events         11 in 2 s of balance set manager ticks
-Allocate hits  1 of 4 list allocates (25%)
-Free hits      3 of 3 list frees (100%)
-Pool calls     5 made, 4 saved by the lists (44%)
-Held by lists  220 bytes in 2 free entries
-Still live     1 allocations; 0 failed
-
- Tag  Type      Allocs      Frees      Diff       Bytes  Per Alloc
- None Nonp           1          1         0           0          0
- tsLL Nonp           2          0         2          96         48
- tsPP Paged          1          0         1         224        224
-"""
+from tests.cli.helpers import HEADER, LIST_OUTPUT, LIST_TRACE, Command, write
 
 HEAP_TRACE = (
     HEADER,
@@ -77,6 +19,8 @@ HEAP_TRACE = (
     '{"t":16,"op":"alloc","id":4,"size":10}',
     '{"t":17,"op":"free","id":4}',
 )
+
+
 HEAP_OUTPUT = """\
 Lookaside "heap-24" @ 0xfffff80a1d253000  Tag(hex): 0x6b6f6f4c "Look"
     Type           =       0000  NonPagedPool
@@ -112,6 +56,8 @@ Still live     3 allocations; 0 failed
  None Nonp           2          1         1        5000       5000
  None Paged          1          0         1          48         48
 """
+
+
 HEAP_WITHOUT_LISTS = """\
 Trace          test.jsonl: a test
 Events         17 in 0 s of balance set manager ticks
@@ -125,33 +71,6 @@ Still live     3 allocations; 0 failed
  None Nonp           9          7         2        5048       2524
  None Paged          1          0         1          48         48
 """
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command: its exit code, what it printed, and its errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        try:
-            code: object = main([str(each) for each in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "test.jsonl"
-
-
-def write(path: Path, *lines: str) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return path
 
 
 # --- results -----------------------------------------------------------------------------
@@ -379,187 +298,3 @@ def test_a_damaged_file_is_one_line(
     assert (code, output) == (2, "")
     assert errors.startswith(f"lookaside-sim: {path}, {shown}")
     assert errors.count("\n") == 1
-
-
-# --- version, help, the module -----------------------------------------------------------
-
-
-def test_version(command: Command) -> None:
-    assert command("--version") == (0, f"lookaside-sim {__version__}\n", "")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
-def test_help(command: Command, arguments: list[str]) -> None:
-    code, output, errors = command(*arguments)
-    assert (code, errors) == (0, "")
-    assert output.startswith(f"usage: {' '.join(['lookaside-sim', *arguments[:-1]])}")
-
-
-def test_arguments_are_those_of_the_process(
-    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["lookaside-sim", "run", str(write(path, *LIST_TRACE))])
-    assert main() == 0
-    assert capsys.readouterr().out == LIST_OUTPUT
-
-
-@pytest.mark.parametrize(("lines", "code"), [(LIST_TRACE, 0), ((), 2)])
-def test_the_module_exits_with_the_code(
-    path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], code: int
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["lookaside-sim", "run", str(write(path, *lines))])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(lookaside_sim.__path__[0], run_name="__main__")
-    assert caught.value.code == code
-
-
-def test_an_import_of_the_module_runs_nothing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "lookaside_sim.__main__", raising=False)
-    module = importlib.import_module("lookaside_sim.__main__")
-    assert module.main is main
-    assert capsys.readouterr() == ("", "")
-
-
-def test_the_module_in_a_process_of_its_own(path: Path) -> None:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "lookaside_sim", *arguments],
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    assert run("run", str(write(path, *LIST_TRACE))) == (0, LIST_OUTPUT, "")
-    code, output, errors = run("run", str(write(path, HEADER, HEADER)))
-    assert (code, output) == (2, "")
-    assert errors.startswith(f"lookaside-sim: {path}, line 2, field 'op': missing: give")
-    assert errors.count("\n") == 1
-
-
-# --- progress ----------------------------------------------------------------------------
-
-
-class Terminal(io.StringIO):
-    """A stderr that is shown to somebody."""
-
-    def isatty(self) -> bool:
-        return True
-
-    def shown(self) -> str:
-        """What is left in the line, as a terminal shows it."""
-        line: list[str] = []
-        column = 0
-        for character in self.getvalue():
-            if character == "\r":
-                column = 0
-            else:
-                assert character != "\n"
-                line[column : column + 1] = character
-                column += 1
-        assert column == 0
-        return "".join(line).rstrip()
-
-
-def run_on(terminal: Terminal, path: Path, seconds: float) -> int:
-    """Run a trace with a terminal for stderr, progress due every so many seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lookaside_sim.cli.run._PROGRESS_SECONDS", seconds)
-        patch.setattr(sys, "stderr", terminal)
-        return main(["run", str(path)])
-
-
-def write_long(path: Path, *behind: str) -> Path:
-    events = ('{"op":"alloc","id":1,"size":24}', '{"op":"free","id":1}')
-    middle = '{"t":120000000,"op":"irql","level":0}'
-    return write(path, HEADER, *events * 8_200, middle, *events * 8_200, *behind)
-
-
-def test_progress_is_shown_on_a_terminal_and_taken_away(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terminal = Terminal()
-    assert run_on(terminal, write_long(path), 0) == 0
-    first = f"{path}: 16,384 events, 0 s simulated"
-    second = f"{path}: 32,768 events, 120 s simulated"
-    assert terminal.getvalue() == f"\r{first}\r{second}\r{' ' * len(second)}\r"
-    assert terminal.shown() == ""
-    assert "Events         32,801 in 120 s" in capsys.readouterr().out
-
-
-def test_progress_is_taken_away_when_the_machine_stops(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terminal = Terminal()
-    write_long(path, '{"op":"irql","level":9}', '{"op":"alloc","id":1,"size":24}')
-    assert run_on(terminal, path, 0) == 1
-    assert "16,384 events" in terminal.getvalue()
-    assert terminal.shown() == ""
-    assert capsys.readouterr().out.startswith("*** STOP: BAD_POOL_CALLER")
-
-
-def test_progress_is_taken_away_before_an_error(path: Path) -> None:
-    terminal = Terminal()
-    assert run_on(terminal, write_long(path, "bad"), 0) == 2
-    progress, _, error = terminal.getvalue().rpartition("\r")
-    assert progress.endswith(" " * 40)
-    assert error.startswith(f"lookaside-sim: {path}, line 32803: not a JSON object")
-    assert error.count("\n") == 1
-
-
-def test_no_progress_for_a_quick_run(path: Path) -> None:
-    terminal = Terminal()
-    assert run_on(terminal, write_long(path), 3600) == 0
-    assert terminal.getvalue() == ""
-
-
-def test_no_progress_where_nobody_looks(
-    path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lookaside_sim.cli.run._PROGRESS_SECONDS", 0)
-    code, output, errors = command("run", write_long(path))
-    assert (code, errors) == (0, "")
-    assert "Events         32,801 in 120 s" in output
-
-
-def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
-    path = tmp_path / "many.jsonl"
-    lists = [f'{{"op":"init","list":"l{n}","size":8}}' for n in range(300)]
-    path.write_text("\n".join([HEADER, *lists]) + "\n", "utf-8")
-    running = subprocess.Popen(
-        [sys.executable, "-m", "lookaside_sim", "run", str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert running.stdout is not None
-    assert running.stderr is not None
-    running.stdout.close()
-    assert running.stderr.read() == b""
-    running.stderr.close()
-    assert running.wait() == 141
-
-
-def test_what_cannot_be_printed_is_escaped(path: Path, command: Command) -> None:
-    header = HEADER.replace("a test", "two\\nlines \\ud800")
-    write(path, header, '{"op":"init","list":"a\\nb","size":8}')
-    code, output, errors = command("run", path)
-    assert (code, errors) == (0, "")
-    assert "test.jsonl: two\\nlines \\ud800\n" in output
-    assert 'Lookaside "a\\nb" @' in output
-
-
-def test_a_closed_pipe_is_told_by_the_exit_code(
-    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    write(path, HEADER)
-    with (tmp_path / "output").open("w", encoding="utf-8") as output:
-
-        def closed() -> None:
-            raise BrokenPipeError
-
-        monkeypatch.setattr(output, "flush", closed, raising=False)
-        monkeypatch.setattr(sys, "stdout", output)
-        assert main(["run", str(path)]) == 141
-        monkeypatch.undo()

@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lookaside_sim import (
-    BugCheck,
-    BugCheckCode,
-    InvariantError,
     Kernel,
     LookasideList,
-    LookasideSimError,
     PoolTag,
     PoolType,
-    windbg,
+)
+from tests.helpers import (
+    FIELDS,
+    POINTERS,
+    SIZES,
+    allocated,
+    fill,
+    new_list,
+    peek,
+    poke,
+    slist_header,
+    where,
 )
 
-SIZES = {"x64": 0x60, "x86": 0x48}
-POINTERS = {"x64": 8, "x86": 4}
-BEYOND_CACHES = 0x40_0000  # bytes of a block whose pages are unmapped when it is freed
-# Field: offset and bytes on x64, offset and bytes on x86.
-FIELDS = {
-    "Depth": (0x10, 2, 0x08, 2),
-    "MaximumDepth": (0x12, 2, 0x0A, 2),
-    "TotalAllocates": (0x14, 4, 0x0C, 4),
-    "AllocateMisses": (0x18, 4, 0x10, 4),
-    "TotalFrees": (0x1C, 4, 0x14, 4),
-    "FreeMisses": (0x20, 4, 0x18, 4),
-    "Type": (0x24, 4, 0x1C, 4),
-    "Tag": (0x28, 4, 0x20, 4),
-    "Size": (0x2C, 4, 0x24, 4),
-    "AllocateEx": (0x30, 8, 0x28, 4),
-    "FreeEx": (0x38, 8, 0x2C, 4),
-    "Flink": (0x40, 8, 0x30, 4),
-    "Blink": (0x48, 8, 0x34, 4),
-    "LastTotalAllocates": (0x50, 4, 0x38, 4),
-    "LastAllocateMisses": (0x54, 4, 0x3C, 4),
-    "Future0": (0x58, 4, 0x40, 4),
-    "Future1": (0x5C, 4, 0x44, 4),
-}
 PROPERTIES = {
     "Depth": "depth",
     "MaximumDepth": "maximum_depth",
@@ -58,30 +41,6 @@ PROPERTIES = {
     "LastTotalAllocates": "last_total_allocates",
     "LastAllocateMisses": "last_allocate_misses",
 }
-
-
-def where(arch: str, field: str) -> tuple[int, int]:
-    x64_offset, x64_size, x86_offset, x86_size = FIELDS[field]
-    return (x64_offset, x64_size) if arch == "x64" else (x86_offset, x86_size)
-
-
-def peek(image: bytes, arch: str, field: str) -> int:
-    offset, size = where(arch, field)
-    return int.from_bytes(image[offset : offset + size], "little")
-
-
-def poke(kernel: Kernel, lookaside: LookasideList, field: str, value: int) -> None:
-    offset, size = where(lookaside.arch.name, field)
-    kernel.write(lookaside.address + offset, value.to_bytes(size, "little"))
-
-
-def head(image: bytes, arch: str) -> tuple[int, int, int]:
-    """Depth, sequence and NextEntry of an SLIST_HEADER."""
-    if arch == "x64":
-        low, high = struct.unpack_from("<QQ", image)
-        return low & 0xFFFF, low >> 16, high & ~0xF
-    first, depth, sequence = struct.unpack_from("<IHH", image)
-    return depth, sequence, first
 
 
 def test_the_structure_has_the_documented_size_and_alignment(kernel: Kernel, arch: str) -> None:
@@ -107,7 +66,7 @@ def test_every_field_after_initialize(kernel: Kernel, blank: LookasideList, arch
         pool_type=PoolType.NonPagedPoolNx, size=0x123, tag=b"tsLL", flags=2, depth=300
     ).is_success
     image = bytes(blank)
-    assert head(image, arch) == (0, 0, 0)
+    assert slist_header(blank) == (0, 0, 0)
     values = {field: peek(image, arch, field) for field in FIELDS}
     allocate_ex, free_ex = values.pop("AllocateEx"), values.pop("FreeEx")
     assert allocate_ex != 0 != free_ex != allocate_ex
@@ -133,14 +92,12 @@ def test_every_field_after_initialize(kernel: Kernel, blank: LookasideList, arch
 
 def test_every_field_after_work(kernel: Kernel, blank: LookasideList, arch: str) -> None:
     blank.initialize(size=64, tag=b"work")
-    entries = [blank.allocate() for _ in range(7)]
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 7)
     blank.allocate()
     kernel.tick(3)
     image = bytes(blank)
     assert image == kernel.read(blank.address, SIZES[arch])
-    assert head(image, arch) == (3, 4, entries[2])
+    assert slist_header(blank) == (3, 4, entries[2])
     assert {field: peek(image, arch, field) for field in PROPERTIES} == {
         "Depth": 4,
         "MaximumDepth": 256,
@@ -166,7 +123,7 @@ def test_a_written_field_is_the_property_and_no_other_changes(
     value = int.from_bytes(bytes([0x21, 0x42, 0x63, 0x44][:size]), "little")
     image = bytearray(bytes(blank))
     image[offset : offset + size] = value.to_bytes(size, "little")
-    poke(kernel, blank, field, value)
+    poke(kernel, blank, **{field: value})
     after = {name: int(getattr(blank, name)) for name in PROPERTIES.values()}
     assert after == before | {PROPERTIES[field]: value}
     assert bytes(blank) == bytes(image)
@@ -187,14 +144,13 @@ def test_any_image_written_is_read_back(arch: str, embedded: bool, data: bytes) 
     assert kernel.read(lookaside.address, len(image)) == image
     for field, name in PROPERTIES.items():
         assert getattr(lookaside, name) == peek(image, arch, field)
-    assert lookaside.current_depth == head(image, arch)[0]
+    assert lookaside.current_depth == slist_header(lookaside)[0]
 
 
 @given(arch=st.sampled_from(["x64", "x86"]), data=st.data())
 def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
     kernel = Kernel(arch)
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"part")
+    lookaside = new_list(kernel, size=32, tag=b"part")
     start = data.draw(st.integers(0, SIZES[arch] - 1))
     piece = data.draw(st.binary(min_size=1, max_size=SIZES[arch] - start))
     expected = bytearray(bytes(lookaside))
@@ -209,15 +165,14 @@ def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
 
 def test_a_written_depth_is_the_limit(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"dept")
-    poke(kernel, blank, "Depth", 2)
-    for entry in [blank.allocate() for _ in range(5)]:
-        blank.free(entry)
+    poke(kernel, blank, Depth=2)
+    fill(blank, 5)
     assert (blank.current_depth, blank.free_misses) == (2, 3)
 
 
 def test_a_written_maximum_depth_caps_the_tuning(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"maxi")
-    poke(kernel, blank, "MaximumDepth", 6)
+    poke(kernel, blank, MaximumDepth=6)
     for _ in range(75):
         blank.allocate()
     kernel.tick(3)
@@ -226,11 +181,8 @@ def test_a_written_maximum_depth_caps_the_tuning(kernel: Kernel, blank: Lookasid
 
 def test_written_counters_count_on(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"cnts")
-    for value, field in enumerate(
-        ("TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses"), 1
-    ):
-        poke(kernel, blank, field, 1000 * value)
-    poke(kernel, blank, "Depth", 0)
+    poke(kernel, blank, TotalAllocates=1000, AllocateMisses=2000)
+    poke(kernel, blank, TotalFrees=3000, FreeMisses=4000, Depth=0)
     blank.free(blank.allocate())
     assert (blank.total_allocates, blank.allocate_misses) == (1001, 2001)
     assert (blank.total_frees, blank.free_misses) == (3001, 4001)
@@ -240,9 +192,7 @@ def test_written_type_tag_and_size_are_what_a_miss_asks_for(
     kernel: Kernel, blank: LookasideList
 ) -> None:
     blank.initialize(size=32, tag=b"olds")
-    poke(kernel, blank, "Type", 0x201 & ~1)
-    poke(kernel, blank, "Tag", int(PoolTag(b"news")))
-    poke(kernel, blank, "Size", 100)
+    poke(kernel, blank, Type=0x201 & ~1, Tag=int(PoolTag(b"news")), Size=100)
     entry = blank.allocate()
     assert entry is not None
     block = kernel.pool.query(entry)
@@ -253,8 +203,8 @@ def test_written_type_tag_and_size_are_what_a_miss_asks_for(
 
 def test_written_last_counters_move_the_next_scan(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"last")
-    poke(kernel, blank, "LastTotalAllocates", 0xFFFF_FFFF - 99)
-    poke(kernel, blank, "LastAllocateMisses", 0xFFFF_FFFF - 99)
+    poke(kernel, blank, LastTotalAllocates=0xFFFF_FFFF - 99)
+    poke(kernel, blank, LastAllocateMisses=0xFFFF_FFFF - 99)
     kernel.tick(3)
     # 100 allocations, all missed: ratio 1000, room 252, 126 + 5 entries, at most 30.
     assert blank.depth == 34
@@ -265,8 +215,7 @@ def test_a_written_list_head_is_the_free_list(
     kernel: Kernel, blank: LookasideList, arch: str
 ) -> None:
     blank.initialize(size=32, tag=b"head")
-    forged = kernel.pool.allocate(0, 32, b"forg")
-    assert forged is not None
+    forged = allocated(kernel, 32, b"forg")
     kernel.write(forged, bytes(32))
     if arch == "x64":
         kernel.write(blank.address, struct.pack("<QQ", 1 | 7 << 16, forged))
@@ -276,7 +225,7 @@ def test_a_written_list_head_is_the_free_list(
     assert list(blank.entries()) == [forged]
     assert blank.allocate() == forged
     assert blank.allocate_misses == 0
-    assert head(bytes(blank), arch) == (0, 7, 0)
+    assert slist_header(blank) == (0, 7, 0)
 
 
 def test_a_written_next_entry_is_taken_though_the_depth_says_empty(
@@ -284,8 +233,7 @@ def test_a_written_next_entry_is_taken_though_the_depth_says_empty(
 ) -> None:
     # A pop looks at NextEntry, not at Depth, which wraps.
     blank.initialize(size=32, tag=b"head")
-    forged = kernel.pool.allocate(0, 32, b"forg")
-    assert forged is not None
+    forged = allocated(kernel, 32, b"forg")
     kernel.write(forged, bytes(32))
     offset = 8 if arch == "x64" else 0
     kernel.write(blank.address + offset, forged.to_bytes(POINTERS[arch], "little"))
@@ -302,14 +250,13 @@ def test_a_written_sequence_counts_on(kernel: Kernel, blank: LookasideList, arch
         kernel.write(blank.address + 6, (0x1234).to_bytes(2, "little"))
     blank.free(entry)
     expected = 0x1234_5678_9ABD if arch == "x64" else 0x1235
-    assert head(bytes(blank), arch) == (1, expected, entry)
+    assert slist_header(blank) == (1, expected, entry)
 
 
 def test_reserved_header_bits_and_future_are_kept(kernel: Kernel, arch: str) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"rsrv")
-    poke(kernel, lookaside, "Future0", 0x1111)
-    poke(kernel, lookaside, "Future1", 0x2222)
+    lookaside = new_list(kernel, size=32, tag=b"rsrv")
+    poke(kernel, lookaside, Future0=0x1111)
+    poke(kernel, lookaside, Future1=0x2222)
     if arch == "x64":
         kernel.write(lookaside.address + 8, b"\x01")
     entry = lookaside.allocate()
@@ -320,305 +267,3 @@ def test_reserved_header_bits_and_future_are_kept(kernel: Kernel, arch: str) -> 
     assert peek(image, arch, "Future1") == 0x2222
     if arch == "x64":
         assert struct.unpack_from("<Q", image, 8)[0] == entry | 1
-
-
-# --- where a structure may lie -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("offset", range(1, 16))
-def test_a_misaligned_address_is_refused(kernel: Kernel, arch: str, offset: int) -> None:
-    address = kernel.arch.image_data_start + 0x1000 + offset
-    if offset % {"x64": 16, "x86": 8}[arch] == 0:
-        assert LookasideList(kernel, address=address).address == address
-        return
-    with pytest.raises(ValueError, match=f"{address:#x}.*aligned"):
-        LookasideList(kernel, address=address)
-
-
-def test_overlapping_structures_are_refused(kernel: Kernel, arch: str) -> None:
-    first = LookasideList(kernel)
-    step = {"x64": 16, "x86": 8}[arch]
-    for address in range(first.address - SIZES[arch] + step, first.address + SIZES[arch], step):
-        if address == first.address:
-            continue
-        with pytest.raises(ValueError, match=f"{address:#x}"):
-            LookasideList(kernel, address=address)
-    assert LookasideList(kernel, address=first.address + 0x80).address == first.address + 0x80
-
-
-def test_an_inactive_list_gives_its_place_to_a_new_object(kernel: Kernel) -> None:
-    old = LookasideList(kernel, "old")
-    old.initialize(size=32, tag=b"old ")
-    with pytest.raises(ValueError, match="the active list"):
-        LookasideList(kernel, address=old.address)
-    old.free(old.allocate())
-    old.delete()
-    image = bytes(old)
-    new = LookasideList(kernel, "new", old.address)
-    assert bytes(new) == bytes(old) == kernel.read(old.address, new.image_size) == image
-    new.initialize(size=64, tag=b"new ")
-    entry = new.allocate()
-    new.free(entry)
-    # The old object still works on the memory, which is the new one's now.
-    assert (old.size, old.tag, old.total_frees) == (64, PoolTag(b"new "), 1)
-    assert old.allocate() == entry
-    assert (new.total_allocates, new.current_depth) == (2, 0)
-    assert kernel.lookaside_lists == [new]
-    kernel.check()
-
-
-def test_a_given_address_is_skipped_by_the_next_list(kernel: Kernel) -> None:
-    first = LookasideList(kernel)
-    taken = LookasideList(kernel, address=first.address + first.image_size)
-    third = LookasideList(kernel)
-    assert third.address >= taken.address + taken.image_size
-
-
-@pytest.mark.parametrize("address", [0, -16, -(1 << 70), 1 << 64, (1 << 64) - 16, 1 << 80])
-def test_an_address_outside_the_address_space_is_refused(kernel: Kernel, address: int) -> None:
-    with pytest.raises(ValueError, match="address"):
-        LookasideList(kernel, address=address)
-    assert kernel.bugcheck is None
-
-
-@pytest.mark.parametrize("address", ["text", 1.5, [1], b"1"])
-def test_an_address_of_another_type_is_refused(kernel: Kernel, address: object) -> None:
-    with pytest.raises(TypeError):
-        LookasideList(kernel, address=address)  # type: ignore[arg-type]
-
-
-def test_in_a_pool_it_must_lie_in_one_live_block(kernel: Kernel, arch: str) -> None:
-    block = kernel.pool.allocate(0, SIZES[arch] + 0x20, b"DExt")
-    assert block is not None
-    with pytest.raises(ValueError, match="not inside one live pool block"):
-        LookasideList(kernel, address=block + 0x30)
-    LookasideList(kernel, address=block + 0x20)
-    with pytest.raises(ValueError, match="not inside one live pool block"):
-        LookasideList(kernel, address=block - 0x10)
-    with pytest.raises(ValueError, match="not inside one live pool block"):
-        LookasideList(kernel, address=block + 0x40_0000)
-    kernel.pool.free(block)
-    with pytest.raises(ValueError, match="not inside one live pool block"):
-        LookasideList(kernel, address=block)
-
-
-def test_a_list_in_a_big_block_works(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(PoolType.NonPagedPool, 0x3000, b"DExt")
-    assert block is not None
-    lookaside = LookasideList(kernel, address=block + 0x1FD0)  # across two pages
-    lookaside.initialize(size=32, tag=b"big ")
-    entry = lookaside.allocate()
-    lookaside.free(entry)
-    assert lookaside.allocate() == entry
-    lookaside.delete()
-    assert lookaside.total_allocates == 2
-
-
-# --- a list inside a pool block ----------------------------------------------------------
-
-
-def embedded(kernel: Kernel, pool_type: int = 0, size: int = 0x200) -> LookasideList:
-    block = kernel.pool.allocate(pool_type, size, b"DExt")
-    assert block is not None
-    return LookasideList(kernel, address=block)
-
-
-def test_the_block_keeps_the_fields(kernel: Kernel) -> None:
-    lookaside = embedded(kernel)
-    before = kernel.read(lookaside.address, lookaside.image_size)
-    assert bytes(lookaside) == before  # whatever the block held; nothing was written
-    lookaside.initialize(size=32, tag=b"embd")
-    assert kernel.lookaside_lists == [lookaside]
-    assert list(lookaside.entries()) == []
-    kernel.check()
-
-
-def test_a_block_freed_with_an_active_list_is_written_by_the_next_scan(
-    kernel: Kernel, arch: str
-) -> None:
-    keep = kernel.pool.allocate(0, 64, b"keep")  # so that the page stays
-    lookaside = embedded(kernel, size=0x100)
-    lookaside.initialize(size=32, tag=b"gone")
-    poke(kernel, lookaside, "Depth", 50)
-    kernel.pool.free(lookaside.address)
-    assert kernel.pool.query(lookaside.address) is None
-    kernel.tick()
-    offset, size = where(arch, "Depth")
-    raw = kernel.read(lookaside.address + offset, size)
-    assert int.from_bytes(raw, "little") == 40
-    assert keep is not None
-
-
-def test_a_new_owner_of_the_block_is_the_list(kernel: Kernel, arch: str) -> None:
-    keep = kernel.pool.allocate(0, 64, b"keep")
-    lookaside = embedded(kernel, size=0x100)
-    lookaside.initialize(size=32, tag=b"gone")
-    kernel.pool.free(lookaside.address)
-    block = kernel.pool.allocate(0, 0x100, b"next")
-    assert block == lookaside.address
-    poke(kernel, lookaside, "Depth", 20)
-    poke(kernel, lookaside, "MaximumDepth", 256)
-    poke(kernel, lookaside, "LastTotalAllocates", 0)
-    poke(kernel, lookaside, "TotalAllocates", 0)
-    kernel.tick()
-    offset, size = where(arch, "Depth")
-    assert int.from_bytes(kernel.read(block + offset, size), "little") == 10
-    assert keep is not None
-
-
-def test_a_block_whose_page_is_gone_faults(kernel: Kernel, arch: str) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
-    lookaside.initialize(size=32, tag=b"gone")
-    kernel.pool.free(lookaside.address)
-    with pytest.raises(BugCheck) as stop:
-        kernel.tick()
-    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
-    assert stop.value.parameters == (lookaside.address + where(arch, "Flink")[0], 0, 0, 0)
-
-
-OPERATIONS: dict[str, Callable[[LookasideList], object]] = {
-    "allocate": lambda each: each.allocate(),
-    "free": lambda each: each.free(each.address),
-    "flush": lambda each: each.flush(),
-    "initialize": lambda each: each.initialize(size=32, tag=b"gone"),
-}
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_operation_on_a_list_whose_page_is_gone_faults(
-    kernel: Kernel, operation: str
-) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
-    lookaside.initialize(size=32, tag=b"gone")
-    kernel.pool.free(lookaside.address)
-    with pytest.raises(BugCheck) as stop:
-        OPERATIONS[operation](lookaside)
-    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
-    assert stop.value.parameters[:2] == (lookaside.address, 0)
-
-
-def test_a_list_in_paged_pool_is_a_list(kernel: Kernel) -> None:
-    # The structure must be nonpaged by contract; nothing checks it while its page is resident.
-    lookaside = embedded(kernel, pool_type=PoolType.PagedPool)
-    lookaside.initialize(size=32, tag=b"pged")
-    lookaside.free(lookaside.allocate())
-    assert lookaside.current_depth == 1
-
-
-def test_an_entry_overflow_into_the_list_changes_it(kernel: Kernel, arch: str) -> None:
-    lookaside = embedded(kernel)
-    lookaside.initialize(size=32, tag=b"over")
-    offset, _ = where(arch, "Depth")
-    kernel.write(lookaside.address + offset, b"\xff\xff")
-    assert lookaside.depth == 0xFFFF
-
-
-# --- looking at a list -------------------------------------------------------------------
-
-
-def test_repr_names_what_matters(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel, "drv!Irps")
-    lookaside.initialize(size=40, tag=b"tsLL")
-    assert repr(lookaside) == (
-        f"<LookasideList drv!Irps @ {lookaside.address:#x} tsLL size=40 depth=0/4 active>"
-    )
-    lookaside.delete()
-    assert repr(lookaside).endswith("inactive>")
-    assert " @ " in repr(LookasideList(kernel))
-
-
-LOOKS: dict[str, Callable[[LookasideList], object]] = {
-    "bytes": bytes,
-    "depth": lambda each: each.depth,
-    "total_allocates": lambda each: each.total_allocates,
-    "entries": lambda each: list(each.entries()),
-    "windbg": windbg.lookaside,
-}
-
-
-@pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("stopped", [False, True])
-def test_looking_at_a_list_whose_page_is_gone_does_not_stop_the_machine(
-    kernel: Kernel, look: str, stopped: bool
-) -> None:
-    lookaside = embedded(kernel, size=BEYOND_CACHES)
-    lookaside.initialize(size=32, tag=b"gone")
-    kernel.pool.free(lookaside.address)
-    if stopped:
-        with pytest.raises(BugCheck):
-            kernel.lower_irql(15)
-    stop = kernel.bugcheck
-    assert repr(lookaside) == f"<LookasideList @ {lookaside.address:#x} not mapped>"
-    with pytest.raises(LookasideSimError, match=f"{lookaside.address:#x}"):
-        LOOKS[look](lookaside)
-    assert kernel.bugcheck is stop
-
-
-def test_a_list_tells_whether_its_routines_are_the_defaults(
-    kernel: Kernel, blank: LookasideList, arch: str
-) -> None:
-    assert not blank.has_default_routines
-    blank.initialize(size=32, tag=b"dflt")
-    assert blank.has_default_routines
-    poke(kernel, blank, "FreeEx", 0)
-    assert not blank.has_default_routines
-    blank.delete()
-    blank.initialize(size=32, tag=b"cust", allocate=lambda *_: None)
-    assert not blank.has_default_routines
-
-
-def test_check_accepts_a_list_in_correct_use(kernel: Kernel, blank: LookasideList) -> None:
-    blank.initialize(size=32, tag=b"good")
-    for entry in [blank.allocate() for _ in range(6)]:
-        blank.free(entry)
-    blank.check()
-    kernel.check()
-    assert len(list(blank.entries())) == 4
-
-
-def test_check_finds_a_wrong_depth(kernel: Kernel, blank: LookasideList, arch: str) -> None:
-    blank.initialize(size=32, tag=b"chck")
-    blank.free(blank.allocate())
-    kernel.write(blank.address + (0 if arch == "x64" else 4), b"\x02\x00")
-    with pytest.raises(InvariantError, match="says it has 2 entries and has 1"):
-        blank.check()
-
-
-def test_check_finds_a_ring(kernel: Kernel, blank: LookasideList) -> None:
-    blank.initialize(size=32, tag=b"chck")
-    entry = blank.allocate()
-    blank.free(entry)
-    blank.free(entry)
-    with pytest.raises(InvariantError, match="ring"):
-        blank.check()
-
-
-def test_check_finds_an_entry_outside_a_live_block(
-    kernel: Kernel, blank: LookasideList
-) -> None:
-    keep = kernel.pool.allocate(0, 64, b"keep")
-    blank.initialize(size=32, tag=b"chck")
-    entry = blank.allocate()
-    blank.free(entry)
-    kernel.pool.free(entry)
-    kernel.write(entry or 0, bytes(8))
-    with pytest.raises(InvariantError, match="in no live block"):
-        blank.check()
-    assert keep is not None
-
-
-def test_check_finds_an_entry_that_is_too_small(kernel: Kernel, blank: LookasideList) -> None:
-    blank.initialize(size=64, tag=b"chck")
-    small = kernel.pool.allocate(0, 16, b"smal")
-    blank.free(small)
-    with pytest.raises(InvariantError, match="in no live block"):
-        blank.check()
-
-
-def test_check_finds_a_depth_over_the_maximum(kernel: Kernel, blank: LookasideList) -> None:
-    blank.initialize(size=64, tag=b"chck")
-    poke(kernel, blank, "Depth", 257)
-    with pytest.raises(InvariantError, match="over maximum depth 256"):
-        blank.check()
-    poke(kernel, blank, "MaximumDepth", 0xFFFF)
-    blank.check()

@@ -14,12 +14,12 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
+from tests.helpers import POINTERS, fill
 
 OK = NtStatus.STATUS_SUCCESS
 BAD_TYPE = NtStatus.STATUS_INVALID_PARAMETER_4
 BAD_FLAGS = NtStatus.STATUS_INVALID_PARAMETER_5
 BAD_DEPTH = NtStatus.STATUS_INVALID_PARAMETER_8
-POINTERS = {"x64": 8, "x86": 4}
 
 
 def expected_status(pool_type: int, flags: int, depth: int) -> NtStatus:
@@ -197,9 +197,7 @@ def test_a_failure_leaves_an_active_list_alone(
     kernel: Kernel, blank: LookasideList, pool_type: int, flags: int, depth: int
 ) -> None:
     blank.initialize(size=32, tag=b"safe")
-    entries = [blank.allocate() for _ in range(3)]
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 3)
     before = bytes(blank)
     status = blank.initialize(
         pool_type=pool_type,

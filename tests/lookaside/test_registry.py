@@ -14,20 +14,11 @@ from lookaside_sim import (
     LookasideSimError,
     PoolType,
 )
-
-LIST_ENTRY = {"x64": 0x40, "x86": 0x30}
-
-
-def read_pointer(kernel: Kernel, address: int) -> int:
-    return int.from_bytes(kernel.read(address, kernel.arch.pointer_size), "little")
-
-
-def write_pointer(kernel: Kernel, address: int, value: int) -> None:
-    kernel.write(address, value.to_bytes(kernel.arch.pointer_size, "little"))
+from tests.helpers import allocated, new_list, read_pointer, where, write_pointer
 
 
 def entry_of(lookaside: LookasideList) -> int:
-    return lookaside.address + LIST_ENTRY[lookaside.arch.name]
+    return lookaside.address + where(lookaside.arch.name, "Flink")[0]
 
 
 def flink(kernel: Kernel, entry: int) -> int:
@@ -48,10 +39,11 @@ def ring(kernel: Kernel, start: int, step: Callable[[Kernel, int], int]) -> list
 
 
 def make(kernel: Kernel, count: int = 3, pool_type: int = 0) -> list[LookasideList]:
-    lists = [LookasideList(kernel, f"drv!List{i}") for i in range(count)]
-    for lookaside in lists:
-        lookaside.initialize(pool_type=pool_type, size=32, tag=b"regi")
-    return lists
+    """So many active lists, in the order of their initialization."""
+    return [
+        new_list(kernel, f"drv!List{i}", size=32, tag=b"regi", pool_type=pool_type)
+        for i in range(count)
+    ]
 
 
 def assert_corrupt(stop: BugCheck) -> None:
@@ -137,8 +129,7 @@ def test_nonpaged_and_paged_lists_have_heads_of_their_own(kernel: Kernel) -> Non
 def test_lists_in_blocks_and_data_are_linked_together(kernel: Kernel) -> None:
     (first,) = make(kernel, 1)
     block = kernel.pool.allocate(0, 0x100, b"DExt")
-    inside = LookasideList(kernel, address=block)
-    inside.initialize(size=32, tag=b"insd")
+    inside = new_list(kernel, address=block, size=32, tag=b"insd")
     (last,) = make(kernel, 1)
     for _ in range(2):  # what is remembered of a walk must not differ
         assert kernel.lookaside_lists == [first, inside, last]
@@ -191,8 +182,7 @@ def test_an_insert_does_not_check_anything_else(kernel: Kernel) -> None:
     first, _second = make(kernel, 2)
     write_pointer(kernel, entry_of(first), 0x4141_4140)
     write_pointer(kernel, entry_of(first) + kernel.arch.pointer_size, 0x4141_4140)
-    third = LookasideList(kernel)
-    assert third.initialize(size=32, tag=b"thrd").is_success
+    assert new_list(kernel, size=32, tag=b"thrd").is_active
 
 
 @pytest.mark.parametrize("link", ["flink", "blink"])
@@ -240,10 +230,9 @@ def test_a_null_link_faults(kernel: Kernel) -> None:
 
 def test_a_link_to_other_memory_makes_a_list_of_it(kernel: Kernel) -> None:
     (lookaside,) = make(kernel, 1)
-    block = kernel.pool.allocate(0, 0x100, b"fake")
-    assert block is not None
+    block = allocated(kernel, 0x100, b"fake")
     kernel.write(block, bytes(0x100))
-    offset, depth = LIST_ENTRY[kernel.arch.name], kernel.arch.slist_header_size
+    offset, depth = where(kernel.arch.name, "Flink")[0], kernel.arch.slist_header_size
     head = flink(kernel, entry_of(lookaside))
     kernel.write(block + depth, b"\x20\x00\x00\x01")  # Depth 32, MaximumDepth 256
     write_pointer(kernel, block + offset, head)

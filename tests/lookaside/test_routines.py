@@ -5,19 +5,13 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
-
-ALLOCATE_EX = {"x64": 0x30, "x86": 0x28}
-FREE_EX = {"x64": 0x38, "x86": 0x2C}
+from tests.helpers import new_list, peek, poke
 
 
 def routines_of(lookaside: LookasideList) -> tuple[int, int]:
     """AllocateEx and FreeEx."""
-    image, arch = bytes(lookaside), lookaside.arch
-    found = []
-    for offsets in (ALLOCATE_EX, FREE_EX):
-        at = offsets[arch.name]
-        found.append(int.from_bytes(image[at : at + arch.pointer_size], "little"))
-    return found[0], found[1]
+    image, arch = bytes(lookaside), lookaside.arch.name
+    return peek(image, arch, "AllocateEx"), peek(image, arch, "FreeEx")
 
 
 def grab(pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList) -> int | None:
@@ -29,8 +23,8 @@ def drop(entry: int, lookaside: LookasideList) -> None:
 
 
 def make(kernel: Kernel, custom: bool) -> LookasideList:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(
+    lookaside = new_list(
+        kernel,
         size=32,
         tag=b"rout",
         allocate=grab if custom else None,
@@ -92,8 +86,9 @@ def test_a_routine_may_chain_to_the_defaults(kernel: Kernel) -> None:
         calls.append("free")
         default_free(entry, lookaside)
 
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(pool_type=1, size=32, tag=b"chan", allocate=allocate, free=free)
+    lookaside = new_list(
+        kernel, pool_type=1, size=32, tag=b"chan", allocate=allocate, free=free
+    )
     entry = lookaside.allocate()
     assert entry is not None
     block = kernel.pool.query(entry)
@@ -108,9 +103,7 @@ def test_a_routine_may_chain_to_the_defaults(kernel: Kernel) -> None:
 def test_the_free_default_in_allocate_ex_frees_the_pool_type(kernel: Kernel) -> None:
     lookaside = make(kernel, False)
     _, free = routines_of(lookaside)
-    size = kernel.arch.pointer_size
-    at = lookaside.address + ALLOCATE_EX[kernel.arch.name]
-    kernel.write(at, free.to_bytes(size, "little"))
+    poke(kernel, lookaside, AllocateEx=free)
     with pytest.raises(BugCheck) as stop:
         lookaside.allocate()
     assert stop.value.code is BugCheckCode.BAD_POOL_CALLER
@@ -122,9 +115,7 @@ def test_the_allocate_default_in_free_ex_is_no_python_error(kernel: Kernel) -> N
     lookaside = make(kernel, False)
     entry = lookaside.allocate()
     allocate, _ = routines_of(lookaside)
-    size = kernel.arch.pointer_size
-    at = lookaside.address + FREE_EX[kernel.arch.name]
-    kernel.write(at, allocate.to_bytes(size, "little"))
+    poke(kernel, lookaside, FreeEx=allocate)
     lookaside.set_depth(0)
     with pytest.raises(BugCheck):
         lookaside.free(entry)

@@ -1,20 +1,15 @@
+"""Processors, and the IRQL of each."""
+
 from __future__ import annotations
 
 import pytest
 
 from lookaside_sim import (
+    BugCheck,
     BugCheckCode,
+    Irql,
     Kernel,
-    LookasideSimError,
-    SpinLock,
-    Verifier,
-    VerifierFlags,
-    ddi,
 )
-from lookaside_sim.machine.program import CallSite, calling_site, calling_stack
-from tests.misuse import stop_of
-
-AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
 
 def test_each_processor_has_its_irql() -> None:
@@ -31,97 +26,100 @@ def test_each_processor_has_its_irql() -> None:
         pass
 
 
-def test_a_spin_lock_raises_to_dispatch_level() -> None:
-    kernel = Kernel()
-    with kernel:
-        lock = ddi.KeInitializeSpinLock("lock")
-        old = ddi.KeAcquireSpinLock(lock)
-        assert (old, ddi.KeGetCurrentIrql(), lock.owner) == (0, 2, 0)
-        assert kernel.read(lock.address, 8) == (1).to_bytes(8, "little")
-        ddi.KeReleaseSpinLock(lock, old)
-        assert (ddi.KeGetCurrentIrql(), lock.owner) == (0, None)
-        with lock:
-            assert kernel.irql == 2
-        assert kernel.irql == 0
+def test_levels_have_their_documented_names() -> None:
+    levels = {level.name: int(level) for level in Irql}
+    assert levels == {
+        "PASSIVE_LEVEL": 0,
+        "APC_LEVEL": 1,
+        "DISPATCH_LEVEL": 2,
+        "CLOCK_LEVEL": 13,
+        "IPI_LEVEL": 14,
+        "HIGH_LEVEL": 15,
+    }
 
 
-def test_at_dpc_level_the_irql_stays() -> None:
-    kernel = Kernel(processors=2)
-    with kernel:
-        lock = ddi.KeInitializeSpinLock()
-        old = ddi.KeRaiseIrql(2)
-        ddi.KeAcquireSpinLockAtDpcLevel(lock)
-        assert ddi.KeGetCurrentProcessorNumber() == 0
-        with kernel.on_processor(1), pytest.raises(LookasideSimError, match="spin for ever"):
-            lock.acquire_at_dpc_level()
-        ddi.KeReleaseSpinLockFromDpcLevel(lock)
-        ddi.KeLowerIrql(old)
+def test_raise_irql_as_a_context_manager(kernel: Kernel) -> None:
+    seen: list[Irql | int] = []
+    with kernel.raise_irql(Irql.APC_LEVEL) as outer:
+        seen.append(kernel.irql)
+        with kernel.raise_irql(2) as inner:
+            seen.append(kernel.irql)
+        seen.append(kernel.irql)
+    seen.append(kernel.irql)
+    assert seen == [Irql.APC_LEVEL, Irql.DISPATCH_LEVEL, Irql.APC_LEVEL, Irql.PASSIVE_LEVEL]
+    assert all(isinstance(level, Irql) for level in seen)
+    assert (outer.previous, inner.previous) == (0, 1)
+
+
+def test_raise_irql_as_a_call(kernel: Kernel) -> None:
+    scope = kernel.raise_irql(2)
+    assert kernel.irql == 2
+    kernel.lower_irql(scope.previous)
     assert kernel.irql == 0
 
 
-def test_a_lock_taken_or_let_go_twice() -> None:
-    kernel = Kernel()
-    lock = SpinLock(kernel)
-    lock.acquire()
-    stop = stop_of(lock.acquire)
-    assert (stop.code, stop.parameters) == (
-        BugCheckCode.SPIN_LOCK_ALREADY_OWNED,
-        (lock.address, 0, 0, 0),
-    )
-    kernel = Kernel()
-    lock = SpinLock(kernel)
-    assert stop_of(lambda: lock.release(0)).code is BugCheckCode.SPIN_LOCK_NOT_OWNED
+def test_raising_and_lowering_to_the_same_level(kernel: Kernel) -> None:
+    with kernel.raise_irql(2), kernel.raise_irql(2):
+        kernel.lower_irql(2)
+        assert kernel.irql == 2
+    assert kernel.irql == 0
 
 
-def test_writing_over_a_lock_takes_or_frees_it() -> None:
-    kernel = Kernel()
-    lock = SpinLock(kernel)
-    kernel.write(lock.address, b"\1")
-    assert lock.owner == 0
-    kernel.write(lock.address, bytes(8))
-    assert lock.owner is None
+@pytest.mark.parametrize("level", range(16))
+def test_every_level_can_be_reached(kernel: Kernel, level: int) -> None:
+    with kernel.raise_irql(level):
+        assert kernel.irql == level
+        assert isinstance(kernel.irql, Irql) is (level in {int(each) for each in Irql})
+    assert kernel.irql == 0
 
 
-@pytest.mark.parametrize(
-    ("method", "irql", "code"),
-    [
-        ("acquire", 3, 0x42),
-        ("acquire_at_dpc_level", 1, 0x40),
-        ("release_from_dpc_level", 1, 0x41),
-    ],
-)
-def test_the_verifier_checks_the_irql(method: str, irql: int, code: int) -> None:
-    kernel = Kernel(verifier=AUTOMATIC)
-    lock = SpinLock(kernel)
-    kernel.raise_irql(irql)
-    stop = stop_of(getattr(lock, method))
-    assert stop.parameters == (code, irql, lock.address, 0)
+def test_an_exception_lowers_the_irql(kernel: Kernel) -> None:
+    with pytest.raises(KeyError), kernel.raise_irql(2):
+        raise KeyError("body")
+    assert kernel.irql == 0
 
 
-def test_the_verifier_checks_the_irql_of_a_release() -> None:
-    kernel = Kernel(verifier=AUTOMATIC)
-    lock = SpinLock(kernel)
-    old = lock.acquire()
-    kernel.lower_irql(0)
-    assert stop_of(lambda: lock.release(old)).parameters == (0x32, 0, lock.address, 0)
+def test_raising_to_a_lower_level_stops(kernel: Kernel) -> None:
+    kernel.raise_irql(2)
+    with pytest.raises(BugCheck) as stop:
+        kernel.raise_irql(1)
+    assert stop.value.code is BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL
+    assert stop.value.parameters == (2, 1, 0, 0)
 
 
-def test_the_verifier_counts() -> None:
-    kernel = Kernel(verifier=AUTOMATIC)
-    assert kernel.verification is not None
-    with SpinLock(kernel), kernel.raise_irql(3):
-        pass
-    counters = kernel.verification.counters
-    assert (counters.acquire_spin_locks, counters.raise_irqls, counters.trims) == (1, 1, 0)
+def test_lowering_to_a_higher_level_stops(kernel: Kernel) -> None:
+    kernel.raise_irql(1)
+    with pytest.raises(BugCheck) as stop:
+        kernel.lower_irql(2)
+    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
+    assert stop.value.parameters == (1, 2, 0, 0)
 
 
-def test_call_sites_name_the_programs_line() -> None:
-    site = calling_site(0x10)
-    assert (site.file, site.function, site.address) == (
-        "test_processors.py",
-        "test_call_sites_name_the_programs_line",
-        0x10,
-    )
-    assert str(site) == f"{site.function} (test_processors.py:{site.line})"
-    assert CallSite("a", 1, "f", 1) == CallSite("a", 1, "f", 2)
-    assert calling_stack()[0].function == site.function
+def test_leaving_a_scope_that_was_lowered_further_stops(kernel: Kernel) -> None:
+    kernel.raise_irql(1)
+    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
+        kernel.lower_irql(0)
+    assert stop.value.code is BugCheckCode.IRQL_NOT_LESS_OR_EQUAL
+
+
+def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
+    with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
+        kernel.read(0x10, 1)
+    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+    assert kernel.irql == 2  # as it was when the machine stopped
+
+
+@pytest.mark.parametrize("level", [-1, 16, 255])
+@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
+def test_what_is_no_level_is_refused(kernel: Kernel, method: str, level: int) -> None:
+    with pytest.raises(ValueError, match=str(level)):
+        getattr(kernel, method)(level)
+    assert (kernel.irql, kernel.bugcheck) == (0, None)
+
+
+@pytest.mark.parametrize("level", [1.0, "1", None])
+@pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
+def test_a_level_of_another_type_is_refused(kernel: Kernel, method: str, level: object) -> None:
+    with pytest.raises(TypeError):
+        getattr(kernel, method)(level)
+    assert (kernel.irql, kernel.bugcheck) == (0, None)

@@ -11,7 +11,9 @@ from lookaside_sim.memory import Memory
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.memory.arena import BIG, BLOCKS, CACHED, EXPOSED, RESERVED
 from lookaside_sim.nt.layouts import PAGE_SIZE, architecture
-from tests.pool.helpers import ARCHES, allocate, body, both_machines, stopped_by
+from tests.helpers import ARCHES, both_machines, stopped_by
+from tests.helpers import allocated as allocate
+from tests.pool.helpers import body
 
 START = 0x8000_0000
 

@@ -1,3 +1,5 @@
+"""Integers of a range, and what is none."""
+
 from __future__ import annotations
 
 import pytest

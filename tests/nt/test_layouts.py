@@ -1,3 +1,5 @@
+"""Offsets and sizes of the documented structures on both machines."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Pool types, tags, statuses and IRQLs by their documented names and values."""
+
 from __future__ import annotations
 
 import pytest

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import pytest
-
-from lookaside_sim import BugCheck, BugCheckCode, Kernel, PoolType
+from lookaside_sim import Kernel, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from lookaside_sim.nt.types import TagLike
 from lookaside_sim.pool.descriptor import PoolDescriptor
-
-ARCHES = ("x64", "x86")
-both_machines = pytest.mark.parametrize("arch", ARCHES)
+from tests.helpers import allocated, read_pointer
 
 TAG = b"Test"
 RAISE = PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE
@@ -73,14 +67,6 @@ def ulong1(kernel: Kernel, address: int) -> int:
     )
 
 
-def read_pointer(kernel: Kernel, address: int) -> int:
-    return int.from_bytes(kernel.read(address, kernel.arch.pointer_size), "little")
-
-
-def write_pointer(kernel: Kernel, address: int, value: int) -> None:
-    kernel.write(address, value.to_bytes(kernel.arch.pointer_size, "little"))
-
-
 def body(kernel: Kernel, units: int) -> int:
     """The largest request that a block of so many units serves."""
     return units * kernel.arch.pool_header.unit - kernel.arch.pool_header.size
@@ -105,15 +91,6 @@ def free_list(kernel: Kernel, units: int, pool: PoolDescriptor | None = None) ->
     return entries
 
 
-def allocate(
-    kernel: Kernel, size: int, tag: TagLike = TAG, pool_type: PoolType | int = 0
-) -> int:
-    """Allocate, expecting it to succeed."""
-    address = kernel.pool.allocate(pool_type, size, tag)
-    assert address is not None
-    return address
-
-
 def first_page(kernel: Kernel) -> int:
     """Address of the first page that NonPagedPool hands out."""
     return kernel.pool.nonpaged.base + PAGE_SIZE
@@ -129,22 +106,11 @@ def blocks_at_end(
         ``[i + 1]`` lies right before ``[i]``.
     """
     rest = kernel.arch.pool_header.units_per_page - count * units
-    allocate(kernel, body(kernel, rest), b"Rest", pool_type)
-    blocks = [allocate(kernel, body(kernel, units), TAG, pool_type) for _ in range(count)]
+    allocated(kernel, body(kernel, rest), b"Rest", pool_type)
+    blocks = [allocated(kernel, body(kernel, units), TAG, pool_type) for _ in range(count)]
     step = units * kernel.arch.pool_header.unit
     assert [blocks[0] - block for block in blocks] == [step * i for i in range(count)]
     return blocks
-
-
-def stopped_by(
-    kernel: Kernel, code: BugCheckCode, action: Callable[[], object]
-) -> tuple[int, int, int, int]:
-    """Run what stops the machine with a code; the four parameters."""
-    with pytest.raises(BugCheck) as caught:
-        action()
-    assert kernel.bugcheck is caught.value
-    assert caught.value.code is code
-    return caught.value.parameters
 
 
 def page_count(kernel: Kernel, pool: PoolDescriptor | None = None) -> int:

@@ -1,3 +1,5 @@
+"""What !poolused counts: allocations, frees and bytes of each tag."""
+
 from __future__ import annotations
 
 import pytest
@@ -15,7 +17,7 @@ from lookaside_sim.pool.accounting import (
     TABLE_SIZE,
     TagTable,
 )
-from tests.pool.helpers import allocate, both_machines
+from tests.helpers import allocated, both_machines
 
 NOTHING = PoolTagUsage()
 
@@ -28,7 +30,7 @@ class TestUsage:
     @both_machines
     def test_a_tag_is_charged_its_blocks_header_included(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, 100, b"Test")
+        address = allocated(kernel, 100, b"Test")
         charged = {"x64": 128, "x86": 112}[arch]
         assert kernel.pool.usage(b"Test") == PoolTagUsage(
             nonpaged_allocs=1, nonpaged_bytes=charged
@@ -40,34 +42,34 @@ class TestUsage:
     def test_one_object_of_0x51_to_0x60_bytes_shows_0x70(self, low: int, high: int) -> None:
         for size in (low, high):
             kernel = Kernel()
-            allocate(kernel, size)
+            allocated(kernel, size)
             assert kernel.pool.usage(b"Test").nonpaged_bytes == 0x70
 
     def test_allocs_never_go_down(self) -> None:
         kernel = Kernel()
         for _ in range(5):
-            kernel.pool.free(allocate(kernel, 10))
+            kernel.pool.free(allocated(kernel, 10))
         usage = kernel.pool.usage(b"Test")
         assert (usage.nonpaged_allocs, usage.nonpaged_frees, usage.outstanding) == (5, 5, 0)
 
     def test_nonpaged_and_paged_are_two_sides_of_one_row(self) -> None:
         kernel = Kernel()
-        allocate(kernel, 10)
-        paged = allocate(kernel, 30, pool_type=PoolType.PagedPool)
-        allocate(kernel, 30, pool_type=PoolType.PagedPool)
+        allocated(kernel, 10)
+        paged = allocated(kernel, 30, pool_type=PoolType.PagedPool)
+        allocated(kernel, 30, pool_type=PoolType.PagedPool)
         kernel.pool.free(paged)
         assert kernel.pool.usage(b"Test") == PoolTagUsage(1, 0, 32, 2, 1, 48)
         assert kernel.pool.usage(b"Test").outstanding == 2
 
     def test_nx_pool_is_counted_as_nonpaged(self) -> None:
         kernel = Kernel()
-        allocate(kernel, 10, pool_type=PoolType.NonPagedPoolNx)
+        allocated(kernel, 10, pool_type=PoolType.NonPagedPoolNx)
         assert kernel.pool.usage(b"Test") == PoolTagUsage(1, 0, 32)
 
     def test_protected_pool_is_masked(self) -> None:
         kernel = Kernel()
         tag = PoolTag(PoolTag(b"Test") | PROTECTED_POOL)
-        address = allocate(kernel, 10, tag)
+        address = allocated(kernel, 10, tag)
         assert kernel.pool.usage(b"Test") == kernel.pool.usage(tag) == PoolTagUsage(1, 0, 32)
         assert list(kernel.pool.tags()) == [PoolTag(b"Test")]
         kernel.pool.free(address, tag)
@@ -76,17 +78,17 @@ class TestUsage:
     def test_a_protected_big_block_is_accounted_without_the_bit(self) -> None:
         kernel = Kernel()
         tag = PoolTag(PoolTag(b"Test") | PROTECTED_POOL)
-        address = allocate(kernel, 2 * PAGE_SIZE, tag)
+        address = allocated(kernel, 2 * PAGE_SIZE, tag)
         assert kernel.pool.usage(b"Test") == PoolTagUsage(1, 0, 2 * PAGE_SIZE)
         kernel.pool.free(address, tag)
         assert kernel.pool.usage(b"Test") == PoolTagUsage(1, 1, 0)
 
     def test_a_tag_in_any_form_names_the_same_row(self) -> None:
         kernel = Kernel()
-        allocate(kernel, 10, "Test")
-        allocate(kernel, 10, b"Test")
-        allocate(kernel, 10, PoolTag.from_literal("tseT"))
-        allocate(kernel, 10, int(PoolTag(b"Test")))
+        allocated(kernel, 10, "Test")
+        allocated(kernel, 10, b"Test")
+        allocated(kernel, 10, PoolTag.from_literal("tseT"))
+        allocated(kernel, 10, int(PoolTag(b"Test")))
         for form in ("Test", b"Test", PoolTag(b"Test"), int(PoolTag(b"Test"))):
             assert kernel.pool.usage(form).nonpaged_allocs == 4
 
@@ -95,9 +97,9 @@ class TestUsage:
 
     def test_a_snapshot_does_not_move(self) -> None:
         kernel = Kernel()
-        allocate(kernel, 10)
+        allocated(kernel, 10)
         usage, tags = kernel.pool.usage(b"Test"), kernel.pool.tags()
-        allocate(kernel, 10)
+        allocated(kernel, 10)
         assert usage.nonpaged_allocs == tags[PoolTag(b"Test")].nonpaged_allocs == 1
 
     def test_a_refused_request_makes_no_row(self) -> None:
@@ -111,14 +113,14 @@ class TestTags:
     def test_rows_are_ordered_by_their_text(self) -> None:
         kernel = Kernel()
         for tag in (b"bbbb", b"Zzzz", b"aaab", b"baaa"):
-            allocate(kernel, 10, tag)
+            allocated(kernel, 10, tag)
         assert [str(tag) for tag in kernel.pool.tags()] == ["Zzzz", "aaab", "baaa", "bbbb"]
 
     def test_each_row_is_what_usage_says(self) -> None:
         kernel = Kernel()
-        allocate(kernel, 10, b"aaaa")
-        allocate(kernel, 10, b"bbbb", PoolType.PagedPool)
-        kernel.pool.free(allocate(kernel, 10000, b"cccc"))
+        allocated(kernel, 10, b"aaaa")
+        allocated(kernel, 10, b"bbbb", PoolType.PagedPool)
+        kernel.pool.free(allocated(kernel, 10000, b"cccc"))
         tags = kernel.pool.tags()
         assert len(tags) == 3
         assert all(usage == kernel.pool.usage(tag) for tag, usage in tags.items())
@@ -134,15 +136,15 @@ class TestOverflow:
     @staticmethod
     def full(kernel: Kernel) -> None:
         for number in range(TABLE_SIZE):
-            allocate(kernel, 16, numbered(number), PoolType.PagedPool * (number % 2))
+            allocated(kernel, 16, numbered(number), PoolType.PagedPool * (number % 2))
 
     def test_tag_2049_is_charged_to_the_overflow_row(self) -> None:
         kernel = Kernel()
         self.full(kernel)
         assert len(kernel.pool.tags()) == TABLE_SIZE
         assert kernel.pool.usage(OVERFLOW_TAG) == NOTHING
-        address = allocate(kernel, 100, b"More")
-        big = allocate(kernel, 10000, b"Big2", PoolType.PagedPool)
+        address = allocated(kernel, 100, b"More")
+        big = allocated(kernel, 10000, b"Big2", PoolType.PagedPool)
         assert kernel.pool.usage(b"More") == kernel.pool.usage(b"Big2") == NOTHING
         assert kernel.pool.usage(OVERFLOW_TAG) == PoolTagUsage(1, 0, 128, 1, 0, 10000)
         kernel.pool.free(address)
@@ -152,16 +154,16 @@ class TestOverflow:
     def test_the_other_side_of_a_known_tag_still_finds_its_row(self) -> None:
         kernel = Kernel()
         self.full(kernel)
-        allocate(kernel, 16, numbered(0), PoolType.PagedPool)
+        allocated(kernel, 16, numbered(0), PoolType.PagedPool)
         assert kernel.pool.usage(numbered(0)) == PoolTagUsage(1, 0, 32, 1, 0, 32)
         assert kernel.pool.usage(OVERFLOW_TAG) == NOTHING
 
     def test_the_walk_agrees_with_the_overflow_row(self) -> None:
         kernel = Kernel()
         self.full(kernel)
-        kept = allocate(kernel, 100, b"More")
-        kernel.pool.free(allocate(kernel, 10000, b"Big2"))
-        allocate(kernel, 10000, b"Big3")
+        kept = allocated(kernel, 100, b"More")
+        kernel.pool.free(allocated(kernel, 10000, b"Big2"))
+        allocated(kernel, 10000, b"Big3")
         kernel.check()
         kernel.pool.free(kept)
         kernel.check()
@@ -225,7 +227,7 @@ def test_bytes_are_the_sum_over_live_blocks(
 ) -> None:
     kernel = Kernel(arch)
     pool = kernel.pool
-    live = [allocate(kernel, size, b"tag%d" % tag, kind) for size, kind, tag in program]
+    live = [allocated(kernel, size, b"tag%d" % tag, kind) for size, kind, tag in program]
     for number in frees:
         if live:
             pool.free(live.pop(number % len(live)))

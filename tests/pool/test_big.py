@@ -1,20 +1,13 @@
+"""Whole pages, and what becomes of the rest of the last one."""
+
 from __future__ import annotations
 
 import pytest
 
 from lookaside_sim import Kernel, PoolTagUsage, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.pool.helpers import (
-    TAG,
-    Header,
-    allocate,
-    body,
-    both_machines,
-    first_page,
-    free_list,
-    page_count,
-    read_header,
-)
+from tests.helpers import allocated, both_machines
+from tests.pool.helpers import TAG, Header, body, first_page, free_list, page_count, read_header
 
 
 def tail_of(kernel: Kernel, address: int, size: int) -> tuple[int, int, int]:
@@ -35,7 +28,7 @@ class TestPages:
         self, arch: str, size: int, pages: int
     ) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, size)
+        address = allocated(kernel, size)
         assert address == first_page(kernel)
         assert page_count(kernel) == pages
         kernel.check()
@@ -46,9 +39,9 @@ class TestPages:
     @both_machines
     def test_there_is_no_header_in_front(self, arch: str) -> None:
         kernel = Kernel(arch)
-        small = allocate(kernel, kernel.arch.pool_header.largest_request)
+        small = allocated(kernel, kernel.arch.pool_header.largest_request)
         before = kernel.read(small, 16)
-        big = allocate(kernel, 2 * PAGE_SIZE)
+        big = allocated(kernel, 2 * PAGE_SIZE)
         assert big == first_page(kernel) + PAGE_SIZE
         assert kernel.read(small, 16) == before
 
@@ -58,7 +51,7 @@ class TestPages:
         self, arch: str, pool_type: PoolType
     ) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, 0x79E8, pool_type=pool_type)
+        address = allocated(kernel, 0x79E8, pool_type=pool_type)
         paged = (0, 0, 0, 1, 0, 0x79E8)
         nonpaged = (1, 0, 0x79E8, 0, 0, 0)
         charged = paged if pool_type.is_paged else nonpaged
@@ -69,12 +62,12 @@ class TestPages:
 
     def test_a_large_arena_grows_and_keeps_what_was_written(self) -> None:
         kernel = Kernel()
-        small = allocate(kernel, 100)
+        small = allocated(kernel, 100)
         kernel.write(small, b"kept" * 25)
-        big = allocate(kernel, 3 << 20)
+        big = allocated(kernel, 3 << 20)
         kernel.write(big + (3 << 20) - 4, b"last")
         assert kernel.read(small, 100) == b"kept" * 25
-        assert allocate(kernel, 100) // PAGE_SIZE == small // PAGE_SIZE
+        assert allocated(kernel, 100) // PAGE_SIZE == small // PAGE_SIZE
         kernel.check()
 
 
@@ -86,7 +79,7 @@ class TestTail:
     def test_is_handed_back(self, arch: str, pool_type: int, in_use: int) -> None:
         kernel = Kernel(arch)
         size = PAGE_SIZE + 1000
-        address = allocate(kernel, size, pool_type=pool_type)
+        address = allocated(kernel, size, pool_type=pool_type)
         frag, free, units = tail_of(kernel, address, size)
         assert read_header(kernel, frag) == Header(0, 1, in_use, b"Frag")
         assert read_header(kernel, free) == Header(1, units, 0, b"Free")
@@ -98,7 +91,7 @@ class TestTail:
     def test_goes_to_the_tail_of_its_list(self, arch: str) -> None:
         kernel = Kernel(arch)
         sizes = [PAGE_SIZE + 1000, 2 * PAGE_SIZE + 1000]
-        tails = [tail_of(kernel, allocate(kernel, size), size) for size in sizes]
+        tails = [tail_of(kernel, allocated(kernel, size), size) for size in sizes]
         assert free_list(kernel, tails[0][2]) == [tails[0][1], tails[1][1]]
 
     @both_machines
@@ -108,7 +101,7 @@ class TestTail:
     ) -> None:
         kernel = Kernel(arch)
         size = 2 * PAGE_SIZE - rest * kernel.arch.pool_header.unit
-        address = allocate(kernel, size)
+        address = allocated(kernel, size)
         units = kernel.arch.pool_header.units_per_page
         assert not any(free_list(kernel, count) for count in range(1, units + 1))
         kernel.check()
@@ -119,19 +112,19 @@ class TestTail:
     def test_shortest_tail(self, arch: str) -> None:
         kernel = Kernel(arch)
         size = 2 * PAGE_SIZE - 3 * kernel.arch.pool_header.unit
-        address = allocate(kernel, size)
+        address = allocated(kernel, size)
         _, free, units = tail_of(kernel, address, size)
         assert units == 2
         assert free_list(kernel, 2) == [free]
-        assert allocate(kernel, 1) == free
+        assert allocated(kernel, 1) == free
         kernel.check()
 
     @both_machines
     def test_serves_requests_from_its_end(self, arch: str) -> None:
         kernel = Kernel(arch)
         size = PAGE_SIZE + 1000
-        address = allocate(kernel, size)
-        block = allocate(kernel, 100)
+        address = allocated(kernel, size)
+        block = allocated(kernel, 100)
         assert address + size < block
         units = read_header(kernel, block).units
         end = block - kernel.arch.pool_header.size + units * kernel.arch.pool_header.unit
@@ -147,9 +140,9 @@ class TestTail:
     def test_a_tail_block_never_merges_with_the_big_allocation(self, arch: str) -> None:
         kernel = Kernel(arch)
         size = PAGE_SIZE + 1000
-        address = allocate(kernel, size)
+        address = allocated(kernel, size)
         frag, free, units = tail_of(kernel, address, size)
-        block = allocate(kernel, body(kernel, units))
+        block = allocated(kernel, body(kernel, units))
         assert block == free
         kernel.pool.free(block)
         assert read_header(kernel, frag).tag == b"Frag"
@@ -163,7 +156,7 @@ class TestFreeing:
     @both_machines
     def test_an_unused_tail_goes_with_its_pages(self, arch: str) -> None:
         kernel = Kernel(arch)
-        kernel.pool.free(allocate(kernel, self.SIZE))
+        kernel.pool.free(allocated(kernel, self.SIZE))
         assert page_count(kernel) == 0
         units = kernel.arch.pool_header.units_per_page
         assert not any(free_list(kernel, count) for count in range(1, units + 1))
@@ -175,10 +168,10 @@ class TestFreeing:
         self, arch: str, pool_type: int
     ) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, self.SIZE, pool_type=pool_type)
+        address = allocated(kernel, self.SIZE, pool_type=pool_type)
         pool = kernel.pool.descriptor_at(address)
         assert pool is not None
-        block = allocate(kernel, 500, pool_type=pool_type)
+        block = allocated(kernel, 500, pool_type=pool_type)
         kernel.write(block, b"b" * 500)
         kernel.pool.free(address)
         assert page_count(kernel, pool) == 1
@@ -198,9 +191,9 @@ class TestFreeing:
     @both_machines
     def test_a_tail_that_is_all_in_use_is_left_alone(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, self.SIZE)
+        address = allocated(kernel, self.SIZE)
         _, free, units = tail_of(kernel, address, self.SIZE)
-        assert allocate(kernel, body(kernel, units)) == free
+        assert allocated(kernel, body(kernel, units)) == free
         kernel.pool.free(address)
         front_units = kernel.arch.pool_header.units_per_page - units
         front = address + 2 * PAGE_SIZE + kernel.arch.pool_header.size
@@ -213,9 +206,9 @@ class TestFreeing:
     @both_machines
     def test_a_fragment_of_one_unit_behind_the_frag_unit_is_merged(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, self.SIZE)
+        address = allocated(kernel, self.SIZE)
         _, free, units = tail_of(kernel, address, self.SIZE)
-        block = allocate(kernel, body(kernel, units - 1))
+        block = allocated(kernel, body(kernel, units - 1))
         assert block == free + kernel.arch.pool_header.unit
         kernel.pool.free(address)
         assert read_header(kernel, block).previous == (
@@ -226,8 +219,8 @@ class TestFreeing:
     @both_machines
     def test_the_tail_first_and_the_allocation_after(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, self.SIZE)
-        block = allocate(kernel, 500)
+        address = allocated(kernel, self.SIZE)
+        block = allocated(kernel, 500)
         kernel.pool.free(block)
         assert page_count(kernel) == 3
         kernel.pool.free(address)
@@ -239,9 +232,9 @@ class TestFreeing:
         kernel = Kernel(arch)
         bigs, blocks = [], []
         for _ in range(2):
-            big = allocate(kernel, self.SIZE)
+            big = allocated(kernel, self.SIZE)
             _, free, units = tail_of(kernel, big, self.SIZE)
-            block = allocate(kernel, body(kernel, units))
+            block = allocated(kernel, body(kernel, units))
             assert block == free
             bigs.append(big)
             blocks.append(block)
@@ -255,8 +248,8 @@ class TestFreeing:
     @both_machines
     def test_an_exposed_tail_is_walked_like_any_page(self, arch: str) -> None:
         kernel = Kernel(arch)
-        address = allocate(kernel, self.SIZE)
-        block = allocate(kernel, 500)
+        address = allocated(kernel, self.SIZE)
+        block = allocated(kernel, 500)
         kernel.write(block - 1, kernel.read(block - 1, 1))
         kernel.pool.free(address)
         kernel.check()

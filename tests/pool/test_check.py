@@ -11,18 +11,8 @@ from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.check import blocks_of_page
-from tests.pool.helpers import (
-    TAG,
-    allocate,
-    blocks_at_end,
-    body,
-    both_machines,
-    first_page,
-    list_head,
-    read_pointer,
-    write_header,
-    write_pointer,
-)
+from tests.helpers import allocated, both_machines, read_pointer, write_pointer
+from tests.pool.helpers import TAG, blocks_at_end, body, first_page, list_head, write_header
 
 
 def with_free_block(arch: str) -> tuple[Kernel, list[int]]:
@@ -104,8 +94,8 @@ class TestHeaders:
     @both_machines
     def test_a_header_in_the_tail_of_a_big_allocation(self, arch: str) -> None:
         kernel = Kernel(arch)
-        allocate(kernel, PAGE_SIZE + 100)
-        block = allocate(kernel, 100)
+        allocated(kernel, PAGE_SIZE + 100)
+        block = allocated(kernel, 100)
         kernel.check()
         write_header(kernel, block, previous=3)
         broken(kernel, "has PreviousSize\\s+3")
@@ -144,7 +134,7 @@ class TestLists:
     @pytest.mark.parametrize("target", ["itself", "a live block", "another pool", "unmapped"])
     def test_a_flink_elsewhere_in_the_pools(self, arch: str, target: str) -> None:
         kernel, blocks = with_free_block(arch)
-        paged = allocate(kernel, 100, pool_type=1)
+        paged = allocated(kernel, 100, pool_type=1)
         write_pointer(
             kernel,
             blocks[1],
@@ -211,7 +201,7 @@ class TestTables:
 
     def test_a_big_allocation_of_another_size(self) -> None:
         kernel = Kernel()
-        kernel.pool.big_blocks[allocate(kernel, 5000)].size += 1
+        kernel.pool.big_blocks[allocated(kernel, 5000)].size += 1
         broken(kernel, "tag Test is charged 5000 bytes and holds 5001")
 
     def test_a_big_allocation_in_no_pool(self) -> None:
@@ -239,7 +229,7 @@ class TestTables:
     @both_machines
     def test_cached_words_of_live_blocks_are_fine(self, arch: str) -> None:
         kernel, blocks = with_free_block(arch)
-        big = allocate(kernel, 2 * PAGE_SIZE)
+        big = allocated(kernel, 2 * PAGE_SIZE)
         assert kernel.memory.cache(blocks[0])
         assert kernel.memory.cache(big)
         kernel.check()

@@ -1,35 +1,45 @@
+"""Freed blocks: on their lists, merged, given back as pages; and programs of both calls."""
+
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookaside_sim import BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
+from lookaside_sim import BugCheckCode, Kernel, PoolTag
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL
-from tests.pool.helpers import (
+from tests.helpers import (
     ARCHES,
+    allocated,
+    both_machines,
+    read_pointer,
+    stopped_by,
+    write_pointer,
+)
+from tests.pool.helpers import (
     TAG,
     Header,
-    allocate,
     blocks_at_end,
     body,
-    both_machines,
     first_page,
     free_list,
     list_head,
     page_count,
     read_header,
-    read_pointer,
-    stopped_by,
-    ulong1,
-    write_pointer,
 )
 
 PROTECTED = PoolTag(PoolTag(TAG) | PROTECTED_POOL)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> list[tuple[bool, int, int]]:
+    small = st.integers(0, 300)
+    sizes = st.one_of(small, st.integers(0, 9000), st.sampled_from([4064, 4065, 4080, 4081]))
+    step = st.tuples(st.booleans(), sizes, st.sampled_from([0, 0, 1, 0x200, 0x20, 0x400]))
+    return draw(st.lists(step, max_size=60))
 
 
 class TestFreeBlocks:
@@ -78,10 +88,10 @@ class TestFreeBlocks:
         self, arch: str, size: int, pool_type: int
     ) -> None:
         kernel = Kernel(arch)
-        blocks = [allocate(kernel, size, pool_type=pool_type) for _ in range(5)]
+        blocks = [allocated(kernel, size, pool_type=pool_type) for _ in range(5)]
         for block in blocks:
             kernel.pool.free(block)
-            assert allocate(kernel, size, pool_type=pool_type) == block
+            assert allocated(kernel, size, pool_type=pool_type) == block
         kernel.check()
 
     @both_machines
@@ -91,7 +101,7 @@ class TestFreeBlocks:
         freed = blocks[1::2]
         for block in freed:
             kernel.pool.free(block)
-        assert [allocate(kernel, body(kernel, 8)) for _ in freed] == freed[::-1]
+        assert [allocated(kernel, body(kernel, 8)) for _ in freed] == freed[::-1]
 
     @both_machines
     def test_contents_behind_the_links_stay(self, arch: str) -> None:
@@ -125,54 +135,49 @@ class TestFreeBlocks:
         assert images[0] == images[1]
 
 
+# Blocks of 8 units, by number: 0 ends the page, and each number lies before the one below it.
+# How many there are, which are freed in which order, where the merged block starts, and then the
+# free lists by the units of their blocks, newest first.
+MERGES = {
+    "with the block behind": (4, (1, 2), 2, {16: [2], 8: []}),
+    "with the block in front": (4, (2, 1), 2, {16: [2], 8: []}),
+    "with both": (5, (1, 3, 2), 3, {24: [3], 8: []}),
+    "out of the middle of their lists": (
+        12,
+        (0, 3, 5, 8, 10, 4),
+        5,
+        {24: [5], 8: [10, 8, 0]},
+    ),
+    "nothing behind the end of the page": (2, (0,), 0, {8: [0]}),
+}
+
+
 class TestMerging:
     """With the block behind first, then with the one in front; lists are unlinked."""
 
     @both_machines
-    def test_with_the_block_behind(self, arch: str) -> None:
+    @pytest.mark.parametrize(
+        ("count", "order", "start", "lists"), MERGES.values(), ids=MERGES.keys()
+    )
+    def test_free_neighbors_merge(
+        self,
+        arch: str,
+        count: int,
+        order: tuple[int, ...],
+        start: int,
+        lists: dict[int, list[int]],
+    ) -> None:
         kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 4)
-        kernel.pool.free(blocks[1])
-        kernel.pool.free(blocks[2])
-        assert read_header(kernel, blocks[2]) == Header(8, 16, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 16
-        assert free_list(kernel, 16) == [blocks[2]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_with_the_block_in_front(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 4)
-        kernel.pool.free(blocks[2])
-        kernel.pool.free(blocks[1])
-        assert read_header(kernel, blocks[2]) == Header(8, 16, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 16
-        assert free_list(kernel, 16) == [blocks[2]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_with_both(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 5)
-        for index in (1, 3, 2):
+        blocks = blocks_at_end(kernel, count)
+        for index in order:
             kernel.pool.free(blocks[index])
-        assert read_header(kernel, blocks[3]) == Header(8, 24, 0, TAG)
-        assert read_header(kernel, blocks[0]).previous == 24
-        assert free_list(kernel, 24) == [blocks[3]]
-        assert free_list(kernel, 8) == []
-        kernel.check()
-
-    @both_machines
-    def test_neighbors_are_taken_out_of_the_middle_of_their_lists(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 12)
-        for index in (0, 3, 5, 8, 10):
-            kernel.pool.free(blocks[index])
-        kernel.pool.free(blocks[4])  # merges 3 and 5, which have others around them
-        assert free_list(kernel, 8) == [blocks[10], blocks[8], blocks[0]]
-        assert free_list(kernel, 24) == [blocks[5]]
+        units = max(lists)
+        assert read_header(kernel, blocks[start]) == Header(8, units, 0, TAG)
+        behind = start - units // 8
+        if behind >= 0:
+            assert read_header(kernel, blocks[behind]).previous == units
+        for size, numbers in lists.items():
+            assert free_list(kernel, size) == [blocks[number] for number in numbers]
         kernel.check()
 
     @both_machines
@@ -180,21 +185,13 @@ class TestMerging:
         kernel = Kernel(arch)
         blocks = blocks_at_end(kernel, 4)
         kernel.pool.free(blocks[1])
-        behind_fragment = allocate(kernel, body(kernel, 7))  # the fragment is at blocks[1]
+        behind_fragment = allocated(kernel, body(kernel, 7))  # the fragment is at blocks[1]
         kernel.pool.free(behind_fragment)
         assert free_list(kernel, 8) == [blocks[1]]
-        assert allocate(kernel, body(kernel, 7)) == behind_fragment
+        assert allocated(kernel, body(kernel, 7)) == behind_fragment
         kernel.pool.free(blocks[2])  # the fragment lies behind it now
         assert free_list(kernel, 9) == [blocks[2]]
         kernel.check()
-
-    @both_machines
-    def test_the_end_of_the_page_has_no_block_behind(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 2)
-        kernel.pool.free(blocks[0])
-        assert read_header(kernel, blocks[0]) == Header(8, 8, 0, TAG)
-        assert free_list(kernel, 8) == [blocks[0]]
 
 
 class TestWholePages:
@@ -204,7 +201,7 @@ class TestWholePages:
         self, arch: str, order: tuple[int, ...]
     ) -> None:
         kernel = Kernel(arch)
-        blocks = [allocate(kernel, 300) for _ in range(3)]
+        blocks = [allocated(kernel, 300) for _ in range(3)]
         for step, index in enumerate(order):
             assert page_count(kernel) == 1, step
             kernel.pool.free(blocks[index])
@@ -212,23 +209,23 @@ class TestWholePages:
         units = kernel.arch.pool_header.units_per_page
         assert not any(free_list(kernel, size) for size in range(1, units + 1))
         kernel.check()
-        assert allocate(kernel, 300) == blocks[0]
+        assert allocated(kernel, 300) == blocks[0]
 
     @both_machines
     def test_the_largest_block_and_its_fragment_are_a_page(self, arch: str) -> None:
         kernel = Kernel(arch)
-        kernel.pool.free(allocate(kernel, kernel.arch.pool_header.largest_request))
+        kernel.pool.free(allocated(kernel, kernel.arch.pool_header.largest_request))
         assert page_count(kernel) == 0
 
     @both_machines
     def test_pages_are_reused_newest_first(self, arch: str) -> None:
         kernel = Kernel(arch)
         size = kernel.arch.pool_header.largest_request
-        blocks = [allocate(kernel, size) for _ in range(4)]
+        blocks = [allocated(kernel, size) for _ in range(4)]
         for block in blocks:
             kernel.pool.free(block)
         assert kernel.pool.statistics(kernel.pool.nonpaged).peak_pages == 4
-        assert [allocate(kernel, size) for _ in range(4)] == blocks[::-1]
+        assert [allocated(kernel, size) for _ in range(4)] == blocks[::-1]
 
 
 class TestTags:
@@ -239,7 +236,7 @@ class TestTags:
         self, arch: str, size: int, tag: bytes | str | int | None
     ) -> None:
         kernel = Kernel(arch)
-        kernel.pool.free(allocate(kernel, size), tag)
+        kernel.pool.free(allocated(kernel, size), tag)
         assert kernel.pool.usage(TAG).outstanding == 0
         assert list(kernel.pool.tags()) == [PoolTag(TAG)]
 
@@ -250,7 +247,7 @@ class TestTags:
         self, arch: str, size: int, tag: bytes | int | None
     ) -> None:
         kernel = Kernel(arch)
-        block = allocate(kernel, size, PROTECTED)
+        block = allocated(kernel, size, PROTECTED)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block, tag)
         )
@@ -259,7 +256,7 @@ class TestTags:
     @pytest.mark.parametrize("size", [100, 5000])
     def test_a_protected_block_is_freed_with_its_tag(self, size: int) -> None:
         kernel = Kernel()
-        kernel.pool.free(allocate(kernel, size, PROTECTED), PROTECTED)
+        kernel.pool.free(allocated(kernel, size, PROTECTED), PROTECTED)
         assert kernel.pool.usage(TAG).outstanding == 0
 
     @pytest.mark.parametrize("size", [100, 5000])
@@ -268,279 +265,17 @@ class TestTags:
         self, size: int, tag: bytes | int | None
     ) -> None:
         kernel = Kernel(strict_pool_tags=True)
-        kernel.pool.free(allocate(kernel, size), tag)
+        kernel.pool.free(allocated(kernel, size), tag)
         assert kernel.pool.usage(TAG).outstanding == 0
 
     @pytest.mark.parametrize("size", [100, 5000])
     def test_strict_tags_refuse_another_tag(self, size: int) -> None:
         kernel = Kernel(strict_pool_tags=True)
-        block = allocate(kernel, size)
+        block = allocated(kernel, size)
         parameters = stopped_by(
             kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block, b"Othr")
         )
         assert parameters == (0xA, block, PoolTag(TAG), PoolTag(b"Othr"))
-
-
-class TestIrql:
-    @both_machines
-    @pytest.mark.parametrize(
-        ("pool_type", "irql"), [(0, 3), (0, 15), (0x200, 3), (1, 2), (0x21, 2), (1, 3)]
-    )
-    @pytest.mark.parametrize("size", [100, 5000])
-    def test_too_high(self, arch: str, pool_type: int, irql: int, size: int) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, size, pool_type=pool_type)
-        kernel.raise_irql(irql)
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block)
-        )
-        assert parameters == (9, irql, pool_type & 1, block)
-
-    @pytest.mark.parametrize(("pool_type", "irql"), [(0, 2), (0x200, 2), (1, 1)])
-    @pytest.mark.parametrize("size", [100, 5000])
-    def test_highest_allowed(self, pool_type: int, irql: int, size: int) -> None:
-        kernel = Kernel()
-        block = allocate(kernel, size, pool_type=pool_type)
-        with kernel.raise_irql(irql):
-            kernel.pool.free(block)
-        assert kernel.pool.usage(TAG).outstanding == 0
-
-
-class TestAlreadyFreed:
-    @both_machines
-    def test_a_block_on_a_free_list(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        blocks = blocks_at_end(kernel, 3)
-        kernel.pool.free(blocks[1])
-        contents = ulong1(kernel, blocks[1])
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(blocks[1])
-        )
-        assert parameters == (7, 0, contents, blocks[1])
-
-    @both_machines
-    @pytest.mark.parametrize("order", [(1, 2), (2, 1), (1, 3, 2), (0, 1)])
-    def test_a_block_whose_header_lies_inside_a_merged_block(
-        self, arch: str, order: tuple[int, ...]
-    ) -> None:
-        for again in order:
-            kernel = Kernel(arch)
-            blocks = blocks_at_end(kernel, 5)
-            for index in order:
-                kernel.pool.free(blocks[index])
-            block = blocks[again]
-            parameters = stopped_by(
-                kernel,
-                BugCheckCode.BAD_POOL_CALLER,
-                partial(kernel.pool.free, block),
-            )
-            assert parameters == (7, 0, ulong1(kernel, block), block)
-
-    @both_machines
-    def test_a_block_whose_page_was_given_back(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, 100)
-        kernel.pool.free(block)
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block)
-        )
-        assert parameters == (7, 0, ulong1(kernel, block), block)
-
-    @both_machines
-    def test_a_big_allocation(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, 5000)
-        kernel.pool.free(block)
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_HEADER, lambda: kernel.pool.free(block)
-        )
-        assert parameters == (0x22, block, 0, 0)
-
-    def test_a_block_that_was_allocated_again_can_be_freed_again(self) -> None:
-        """Which no header can tell from a double free, on NT as here."""
-        kernel = Kernel()
-        block = blocks_at_end(kernel, 3)[1]
-        kernel.pool.free(block)
-        assert allocate(kernel, body(kernel, 8)) == block
-        kernel.pool.free(block)
-        kernel.check()
-
-
-class TestWildAddresses:
-    @both_machines
-    def test_null_is_invalid(self, arch: str) -> None:
-        for null in (0, None):
-            kernel = Kernel(arch)
-            parameters = stopped_by(
-                kernel, BugCheckCode.BAD_POOL_CALLER, partial(kernel.pool.free, null)
-            )
-            assert parameters == (0x46, 0, 0, 0)
-
-    @both_machines
-    def test_a_page_outside_the_pools_is_invalid(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(0x7000_0000)
-        )
-        assert parameters == (0x46, 0x7000_0000, 0, 0)
-
-    @both_machines
-    @pytest.mark.parametrize("page", [0, 1, 2, 3, 50])
-    def test_a_page_in_a_pool_that_nobody_allocated_has_no_tracking_entry(
-        self, arch: str, page: int
-    ) -> None:
-        kernel = Kernel(arch)
-        allocate(kernel, 100)
-        allocate(kernel, 2 * PAGE_SIZE)
-        # 0 the list heads, 1 a page of blocks, 3 inside a big allocation, 50 not mapped
-        if page == 2:
-            page = 4  # 2 is the big allocation itself
-        address = kernel.pool.nonpaged.base + page * PAGE_SIZE
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_HEADER, lambda: kernel.pool.free(address)
-        )
-        assert parameters == (0x22, address, 0, 0)
-
-    @both_machines
-    def test_unmapped_memory_faults_where_the_header_would_be(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        address = kernel.pool.nonpaged.base + 100 * PAGE_SIZE + 0x40
-        parameters = stopped_by(
-            kernel, BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA, lambda: kernel.pool.free(address)
-        )
-        assert parameters == (address - kernel.arch.pool_header.size, 0, 0, 0)
-
-    @both_machines
-    def test_the_header_of_a_very_low_address_wraps_around(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        parameters = stopped_by(
-            kernel, BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA, lambda: kernel.pool.free(4)
-        )
-        header = (4 - kernel.arch.pool_header.size) % (1 << kernel.arch.address_bits)
-        assert parameters == (header, 0, 0, 0)
-
-    @both_machines
-    def test_an_address_between_units_is_invalid(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, 100)
-        kernel.write(block, b"\xff" * 100)
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(block + 1)
-        )
-        assert parameters == (0x46, block + 1, 0, 0)
-
-    @both_machines
-    def test_inside_a_block_without_the_in_use_bit_is_already_freed(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, 100)
-        kernel.write(block, bytes(100))
-        inside = block + 2 * kernel.arch.pool_header.unit
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(inside)
-        )
-        assert parameters == (7, 0, 0, inside)
-
-    @both_machines
-    def test_inside_a_big_allocation_with_the_in_use_bit_is_invalid(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        block = allocate(kernel, 2 * PAGE_SIZE)
-        kernel.write(block, b"\xff" * 100)
-        inside = block + 2 * kernel.arch.pool_header.unit
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(inside)
-        )
-        assert parameters == (0x46, inside, 0, 0)
-
-    @both_machines
-    def test_driver_data_is_invalid(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        lookaside = LookasideList(kernel)
-        assert lookaside.initialize(size=100, tag=TAG).is_success
-        inside = lookaside.address + 2 * kernel.arch.pool_header.unit
-        parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(inside)
-        )
-        assert parameters == (0x46, inside, 0, 0)
-
-    @both_machines
-    def test_bytes_that_look_like_a_block_are_freed_as_one(self, arch: str) -> None:
-        """NT looks at headers alone; so a forged one inside a block is freed."""
-        kernel = Kernel(arch)
-        layout = kernel.arch.pool_header
-        block = blocks_at_end(kernel, 3, units=20)[1]
-        forged = block + 4 * layout.unit
-        header = 0 | 6 << 16 | 2 << layout.type_shift
-        behind = 6 | 1 << 16 | 2 << layout.type_shift
-        kernel.write(forged - layout.size, header.to_bytes(4, "little") + TAG)
-        kernel.write(forged + 6 * layout.unit - layout.size, behind.to_bytes(4, "little") + TAG)
-        kernel.pool.free(forged)
-        assert free_list(kernel, 6) == [forged]
-        assert kernel.pool.usage(TAG).nonpaged_frees == 1
-
-    @pytest.mark.parametrize("address", [-1, 1 << 64, (1 << 64) + 8])
-    def test_what_fits_no_pointer_is_a_plain_error(self, address: int) -> None:
-        kernel = Kernel()
-        with pytest.raises(ValueError, match="address"):
-            kernel.pool.free(address)
-        assert kernel.bugcheck is None
-
-    def test_an_integer_like_object_is_taken(self) -> None:
-        kernel = Kernel()
-        block = PoolTag  # any int subclass will do
-        x86 = Kernel("x86")
-        x86.pool.free(block(allocate(x86, 100)))
-        assert x86.pool.usage(TAG).outstanding == 0
-        with pytest.raises(TypeError):
-            kernel.pool.free("1")  # type: ignore[arg-type]
-
-
-class TestStopped:
-    def test_every_later_call_raises_the_same_stop_again(self) -> None:
-        kernel = Kernel()
-        block, big = allocate(kernel, 100), allocate(kernel, 5000)
-        paged = allocate(kernel, 100, pool_type=PoolType.PagedPool)
-        stopped_by(kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(None))
-        stop = kernel.bugcheck
-        calls = (
-            lambda: kernel.pool.free(block),
-            lambda: kernel.pool.free(big),
-            lambda: kernel.pool.free(paged),
-            lambda: kernel.pool.free(None),
-            lambda: kernel.pool.free(0x1234),
-            lambda: kernel.pool.allocate(0, 100, TAG),
-            lambda: kernel.pool.allocate(1, 5000, TAG),
-            lambda: kernel.pool.allocate(0, 100, 0),
-            lambda: kernel.pool.allocate(2, 100, TAG),
-            lambda: kernel.pool.usage(TAG),
-            kernel.pool.tags,
-            lambda: kernel.pool.query(block),
-            lambda: kernel.read(block, 1),
-            lambda: kernel.write(block, b"x"),
-            lambda: kernel.raise_irql(2),
-            kernel.tick,
-        )
-        for call in calls:
-            stopped_by(kernel, BugCheckCode.BAD_POOL_CALLER, call)
-            assert kernel.bugcheck is stop
-
-    def test_what_only_looks_still_works(self) -> None:
-        kernel = Kernel()
-        block = allocate(kernel, 100)
-        stopped_by(kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(None))
-        found = kernel.pool.find(block)
-        assert found is not None
-        assert found.size == 100
-        assert list(kernel.pool.rows()) == [PoolTag(TAG)]
-        assert kernel.pool.statistics(kernel.pool.nonpaged).pages == 1
-        kernel.check()
-
-
-@st.composite
-def programs(draw: st.DrawFn) -> list[tuple[bool, int, int]]:
-    small = st.integers(0, 300)
-    sizes = st.one_of(small, st.integers(0, 9000), st.sampled_from([4064, 4065, 4080, 4081]))
-    step = st.tuples(st.booleans(), sizes, st.sampled_from([0, 0, 1, 0x200, 0x20, 0x400]))
-    return draw(st.lists(step, max_size=60))
 
 
 @pytest.mark.parametrize("arch", ARCHES)
@@ -563,7 +298,7 @@ def test_random_programs_keep_contents_and_invariants(
         if is_free and live:
             free(list(live)[value % len(live)])
         else:
-            address = allocate(kernel, value, b"t%03d" % (number % 5), kind)
+            address = allocated(kernel, value, b"t%03d" % (number % 5), kind)
             assert address not in live
             data = bytes([number % 255 + 1]) * value
             kernel.write(address, data)
@@ -593,7 +328,7 @@ def test_a_program_always_gives_the_same_addresses_and_bytes(
             if is_free and live:
                 kernel.pool.free(live.pop(value % len(live)))
             else:
-                address = allocate(kernel, value, TAG, kind)
+                address = allocated(kernel, value, TAG, kind)
                 live.append(address)
                 seen.append((address, kernel.read(address, value)))
         return seen
@@ -603,4 +338,4 @@ def test_a_program_always_gives_the_same_addresses_and_bytes(
 
 def test_first_page_is_where_the_first_block_lies() -> None:
     kernel = Kernel()
-    assert allocate(kernel, 1) == first_page(kernel) + 16
+    assert allocated(kernel, 1) == first_page(kernel) + 16

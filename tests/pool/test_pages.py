@@ -1,3 +1,5 @@
+"""Which pages a pool hands out next."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings

@@ -1,17 +1,20 @@
+"""Which live block holds an address."""
+
 from __future__ import annotations
 
 import pytest
 
 from lookaside_sim import Kernel, PoolAllocation, PoolTag, PoolType
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.pool.helpers import TAG, allocate, blocks_at_end, body, both_machines, write_header
+from tests.helpers import allocated, both_machines
+from tests.pool.helpers import TAG, blocks_at_end, body, write_header
 
 
 @both_machines
 @pytest.mark.parametrize("size", [1, 16, 100, 4064])
 def test_every_address_of_a_body_finds_its_block(arch: str, size: int) -> None:
     kernel = Kernel(arch)
-    address = allocate(kernel, size, PoolTag(0xEE657645))
+    address = allocated(kernel, size, PoolTag(0xEE657645))
     found = kernel.pool.query(address)
     assert found is not None
     assert found == PoolAllocation(
@@ -38,7 +41,7 @@ def test_neighbors_are_told_apart(arch: str) -> None:
 @both_machines
 def test_a_big_block_has_the_size_asked_for(arch: str) -> None:
     kernel = Kernel(arch)
-    address = allocate(kernel, 0x79E8, pool_type=PoolType.PagedPool)
+    address = allocated(kernel, 0x79E8, pool_type=PoolType.PagedPool)
     found = kernel.pool.query(address)
     assert found == PoolAllocation(
         address, 0x79E8, PoolTag(TAG), PoolType.PagedPool, 8 * PAGE_SIZE
@@ -53,8 +56,8 @@ def test_a_big_block_has_the_size_asked_for(arch: str) -> None:
 @both_machines
 def test_a_block_in_the_tail_of_a_big_block_is_its_own(arch: str) -> None:
     kernel = Kernel(arch)
-    big = allocate(kernel, PAGE_SIZE + 100)
-    block = allocate(kernel, 200)
+    big = allocated(kernel, PAGE_SIZE + 100)
+    block = allocated(kernel, 200)
     found = kernel.pool.query(block + 199)
     assert found is not None
     assert (found.address, found.size) == (block, 200)
@@ -82,7 +85,7 @@ def test_the_type_is_that_of_the_pool_and_the_header(
     arch: str, asked: PoolType, reported: PoolType, size: int
 ) -> None:
     kernel = Kernel(arch)
-    found = kernel.pool.query(allocate(kernel, size, pool_type=asked))
+    found = kernel.pool.query(allocated(kernel, size, pool_type=asked))
     assert found is not None
     assert found.pool_type == reported
 
@@ -91,7 +94,7 @@ def test_the_type_is_that_of_the_pool_and_the_header(
 def test_a_free_block_is_no_block(arch: str) -> None:
     kernel = Kernel(arch)
     blocks = blocks_at_end(kernel, 3)
-    big = allocate(kernel, 5000)
+    big = allocated(kernel, 5000)
     for block in (blocks[1], big):
         kernel.pool.free(block)
         assert kernel.pool.query(block) is None
@@ -100,13 +103,13 @@ def test_a_free_block_is_no_block(arch: str) -> None:
 @pytest.mark.parametrize("address", [0, -1, 0x1000, 1 << 70])
 def test_an_address_outside_the_pools_holds_nothing(address: int) -> None:
     kernel = Kernel()
-    allocate(kernel, 100)
+    allocated(kernel, 100)
     assert kernel.pool.query(address) is None
 
 
 def test_pages_of_a_pool_without_a_block_hold_nothing() -> None:
     kernel = Kernel()
-    allocate(kernel, 100)
+    allocated(kernel, 100)
     base = kernel.pool.nonpaged.base
     assert kernel.pool.query(base) is None
     assert kernel.pool.query(base + 2 * PAGE_SIZE) is None
@@ -128,7 +131,7 @@ def test_an_overwritten_size_is_reported_as_it_lies_there(arch: str) -> None:
 
 def test_a_query_changes_nothing() -> None:
     kernel = Kernel()
-    address = allocate(kernel, 2 * PAGE_SIZE)
+    address = allocated(kernel, 2 * PAGE_SIZE)
     states = bytes(kernel.pool.nonpaged.arena.states)
     assert kernel.pool.query(address + 5) is not None
     assert bytes(kernel.pool.nonpaged.arena.states) == states

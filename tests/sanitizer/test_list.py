@@ -1,3 +1,5 @@
+"""The sanitizer: each misuse of a list told at the call that commits it."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,7 +15,7 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.misuse import new_list
+from tests.helpers import allocated, new_list, take
 
 
 def report(call: object) -> SanitizerError:
@@ -21,12 +23,6 @@ def report(call: object) -> SanitizerError:
     with pytest.raises(SanitizerError) as caught:
         call()
     return caught.value
-
-
-def entry_of(lookaside: LookasideList) -> int:
-    entry = lookaside.allocate()
-    assert entry is not None
-    return entry
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def test_correct_use_does_what_a_plain_list_does(program: list[str]) -> None:
         out: list[int] = []
         for step in program:
             if step == "allocate":
-                out.append(entry_of(lookaside))
+                out += take(lookaside, 1)
             elif step == "free" and out:
                 lookaside.free(out.pop())
             elif step == "flush":
@@ -65,19 +61,19 @@ def test_correct_use_does_what_a_plain_list_does(program: list[str]) -> None:
 
 def test_double_free(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     lookaside.free(entry)
     before = bytes(lookaside)
     error = report(lambda: lookaside.free(entry))
     assert (error.kind, error.address, error.lookaside) == ("double-free", entry, lookaside)
     assert bytes(lookaside) == before
-    assert "entry_of" in error.history[0]
+    assert "take" in error.history[0]
     assert error.history[0] in str(error)
 
 
 def test_double_free_of_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entries = [entry_of(lookaside) for _ in range(5)]
+    entries = take(lookaside, 5)
     for entry in entries:
         lookaside.free(entry)
     error = report(lambda: lookaside.free(entries[-1]))
@@ -87,7 +83,7 @@ def test_double_free_of_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> N
 
 def test_wrong_list(kernel: Kernel) -> None:
     one, two = new_list(kernel, "one"), new_list(kernel, "two")
-    entry = entry_of(one)
+    (entry,) = take(one, 1)
     error = report(lambda: two.free(entry))
     assert (error.kind, error.address, error.lookaside) == ("wrong-list", entry, two)
     assert "'one'" in error.message
@@ -97,7 +93,7 @@ def test_wrong_list(kernel: Kernel) -> None:
 @pytest.mark.parametrize("offset", [8, 16, 63])
 def test_interior_addresses_are_foreign(kernel: Kernel, offset: int) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     error = report(lambda: lookaside.free(entry + offset))
     assert (error.kind, error.address) == ("foreign-entry", entry + offset)
     assert f"{offset} bytes into" in error.message
@@ -120,7 +116,7 @@ def test_what_is_no_address_is_an_error_of_the_caller(kernel: Kernel) -> None:
 
 def test_writes_to_a_free_entry_are_found_at_the_write(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     kernel.write(entry, b"mine")
     lookaside.free(entry)
     kernel.read(entry, 8)  # reading is no damage
@@ -131,13 +127,13 @@ def test_writes_to_a_free_entry_are_found_at_the_write(kernel: Kernel) -> None:
             address,
             lookaside,
         )
-    assert entry_of(lookaside) == entry
+    assert lookaside.allocate() == entry
     kernel.write(entry, b"mine again")
 
 
 def test_writes_to_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     lookaside.free(entry)
     lookaside.flush()
     error = report(lambda: kernel.write(entry, b"x"))
@@ -149,7 +145,7 @@ def test_writes_to_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
 
 def test_entries_still_out_at_the_delete(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     error = report(lookaside.delete)
     assert (error.kind, error.address) == ("entry-leaked", entry)
     assert lookaside.is_active
@@ -194,9 +190,9 @@ def test_each_pool_has_its_highest_irql(
 ) -> None:
     lookaside = new_list(kernel, pool_type=pool_type)
     with kernel.raise_irql(highest):
-        entry = entry_of(lookaside)
+        (entry,) = take(lookaside, 1)
         lookaside.free(entry)
-        held = entry_of(lookaside)
+        (held,) = take(lookaside, 1)
     with kernel.raise_irql(highest + 1):
         for call in (
             lookaside.allocate,
@@ -218,8 +214,7 @@ def test_a_stopped_machine_stays_stopped(kernel: Kernel) -> None:
 
 
 def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
-    base = kernel.pool.allocate(PoolType.NonPagedPool, 4096, b"Slab")
-    assert base is not None
+    base = allocated(kernel, 4096, b"Slab")
     given_out = iter(range(base, base + 4096, 64))
     returned: list[int] = []
 
@@ -229,9 +224,8 @@ def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
     def free(entry: int, of: LookasideList) -> None:
         returned.append(entry)
 
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=64, tag=b"List", allocate=allocate, free=free)
-    first, second = entry_of(lookaside), entry_of(lookaside)
+    lookaside = new_list(kernel, size=64, tag=b"List", allocate=allocate, free=free)
+    first, second = take(lookaside, 2)
     lookaside.free(first)
     assert report(lambda: lookaside.free(first)).kind == "double-free"
     assert report(lambda: kernel.write(second - 1, b"12")).kind == "use-after-free"
@@ -243,7 +237,7 @@ def test_entries_of_custom_routines_are_known_too(kernel: Kernel) -> None:
 
 def test_a_failed_free_leaves_the_entry_out(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entries = [entry_of(lookaside) for _ in range(5)]
+    entries = take(lookaside, 5)
     for entry in entries[:4]:
         lookaside.free(entry)
     kernel.write(entries[4] + 64, b"\xff" * 4)  # the header behind it
@@ -262,9 +256,9 @@ def test_exhaustion_is_null(kernel: Kernel) -> None:
 def test_entries_across_pages_and_forgotten_ones(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookaside_sim.sanitizer.list._MOST_RETIRED", 1)
+    monkeypatch.setattr("lookaside_sim.sanitizer.records._MOST_RETIRED", 1)
     lookaside = new_list(kernel, size=5000)
-    entries = [entry_of(lookaside) for _ in range(3)]
+    entries = take(lookaside, 3)
     for entry in entries:
         lookaside.free(entry)
     assert report(lambda: kernel.write(entries[0] + 4999, b"x")).kind == "use-after-free"
@@ -276,17 +270,17 @@ def test_entries_across_pages_and_forgotten_ones(
 
 def test_a_list_that_nobody_listens_to_any_more(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     lookaside.free(entry)
     kernel.memory.stop_caching()
-    assert entry_of(lookaside) == entry
+    assert lookaside.allocate() == entry
     lookaside.free(entry)
     assert report(lambda: lookaside.free(entry)).kind == "double-free"
 
 
 def test_entries_left_when_an_exception_leaves_the_context(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
-    entry = entry_of(lookaside)
+    (entry,) = take(lookaside, 1)
     with pytest.raises(KeyError), lookaside:
         raise KeyError
     assert not lookaside.is_active

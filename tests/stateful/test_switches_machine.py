@@ -18,7 +18,7 @@ from lookaside_sim import (
     Verifier,
     VerifierFlags,
 )
-from tests.misuse import allocated, new_list
+from tests.helpers import allocated, new_list
 
 POOL_TYPES = (PoolType.NonPagedPool, PoolType.NonPagedPoolNx, PoolType.PagedPool)
 EVERY_CHECK = Verifier(

@@ -1,9 +1,19 @@
+"""IRPs and MDLs: lists of each processor over lists that all share."""
+
 from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import BugCheckCode, Kernel, NtStatusError, Verifier, VerifierFlags, ddi
-from tests.misuse import stop_of
+from lookaside_sim import (
+    BugCheckCode,
+    InvariantError,
+    Kernel,
+    NtStatusError,
+    Verifier,
+    VerifierFlags,
+    ddi,
+)
+from tests.helpers import stop_of
 
 
 def test_an_irp_comes_from_the_pool_then_from_p() -> None:
@@ -29,7 +39,7 @@ def test_p_overflows_to_l_which_other_processors_take_from() -> None:
     for irp in irps:
         lists.free_irp(irp)
     pair = lists.small_irp
-    assert (pair.per_processor[0].held, pair.shared.held) == (4, 4)
+    assert (pair.per_processor[0].current_depth, pair.shared.current_depth) == (4, 4)
     assert kernel.pool.usage(b"Irp ").outstanding == 8
     with kernel.on_processor(1):
         assert lists.allocate_irp(1) == irps[7]
@@ -119,3 +129,13 @@ def test_phase_2_scans_processors_then_the_shared_lists() -> None:
     assert (pair.per_processor[0].depth, pair.shared.depth) == (34, 4)
     kernel.tick(3)
     assert (pair.per_processor[0].depth, pair.shared.depth) == (34, 34)
+
+
+def test_a_long_chain_of_the_lists_of_irps_is_found() -> None:
+    kernel = Kernel()
+    irps = [kernel.io_lists.allocate_irp(1) for _ in range(2)]
+    for irp in irps:
+        kernel.io_lists.free_irp(irp)
+    kernel.write(irps[1], bytes(8))
+    with pytest.raises(InvariantError):
+        kernel.check()

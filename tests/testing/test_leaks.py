@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import Kernel, LookasideList, PoolType
+from lookaside_sim import Kernel, LookasideList, PoolType, ddi
 from lookaside_sim.testing import LeakError, LeakTracker
-from lookaside_sim.trace import Recording, record
+from lookaside_sim.trace import record
 
 TAG = b"tset"
 
@@ -36,18 +36,32 @@ def test_entries_blocks_and_lists_are_reported_with_their_place() -> None:
         lookaside.delete()
         tracker.check()
     kernel.pool.free(before)
-    assert kernel.observer is None
+    assert not kernel.machine.hooks.listening
 
 
 def test_entries_left_on_a_list_deleted_unheard_are_found_by_the_pool() -> None:
     kernel = Kernel()
-    with LeakTracker(kernel) as tracker:
-        kernel.observe(None)
-        lookaside = made(kernel)
-        assert lookaside.allocate() is not None
-        lookaside.delete()
-        (leak,) = tracker.leaks()
+    tracker = LeakTracker(kernel)
+    lookaside = made(kernel)
+    assert lookaside.allocate() is not None
+    lookaside.delete()
+    (leak,) = tracker.leaks()
     assert str(leak) == "1 pool blocks were not freed"
+
+
+def test_irps_and_mdls_that_were_freed_are_no_leaks_and_others_are() -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker, kernel:
+        irp, mdl = ddi.IoAllocateIrp(2, False), ddi.IoAllocateMdl(0x1000, 0x2000)
+        assert [leak.address for leak in tracker.leaks()] == [irp, mdl]
+        assert "IRP" in str(tracker.leaks()[0])
+        ddi.IoFreeIrp(irp)
+        ddi.IoFreeMdl(mdl)
+        tracker.check()
+        lookaside = made(kernel)
+        lookaside.free(lookaside.allocate())
+        lookaside.delete()
+        tracker.check()
 
 
 def test_addresses_are_described_by_where_they_come_from() -> None:
@@ -68,7 +82,7 @@ def test_addresses_are_described_by_where_they_come_from() -> None:
     assert tracker.lists == [lookaside]
 
 
-def test_another_observer_hears_everything_too() -> None:
+def test_another_listener_hears_everything_too() -> None:
     def use(kernel: Kernel) -> None:
         lookaside = made(kernel)
         entry = lookaside.allocate()
@@ -82,7 +96,6 @@ def test_another_observer_hears_everything_too() -> None:
     alone, behind = Kernel(), Kernel()
     with record(alone) as expected:
         use(alone)
-    heard = Recording()
-    with LeakTracker(behind, heard):
+    with LeakTracker(behind), record(behind) as heard:
         use(behind)
     assert heard.events == expected.events

@@ -1,16 +1,34 @@
+"""Special pool: a page for each block, its end or its start guarded."""
+
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookaside_sim import BugCheckCode, Kernel, LookasideList, PoolType, Verifier, VerifierFlags
-from tests.misuse import allocated, stop_of
+from lookaside_sim import (
+    BugCheckCode,
+    Kernel,
+    PoolType,
+    Verifier,
+    VerifierFlags,
+    ddi,
+)
+from tests.helpers import allocated, new_list, stop_of
 
 SPECIAL = Verifier(VerifierFlags.SPECIAL_POOL)
+
+
 AT_START = Verifier(VerifierFlags.SPECIAL_POOL, special_pool_start=True)
+
+
 CORRUPTION = BugCheckCode.SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION
+
+
 PAGE = 4096
+
+
+NONPAGED = PoolType.NonPagedPool
 
 
 @pytest.mark.parametrize(
@@ -46,7 +64,7 @@ def test_an_overrun_stops_at_the_access_and_writes_nothing() -> None:
     stop = stop_of(lambda: kernel.write(address + 60, b"overrun!"))
     assert stop.code is BugCheckCode.DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION
     assert stop.parameters[:2] == (address + 64, 1)
-    assert "allocated in allocated (misuse.py" in stop.message
+    assert "allocated in allocated (helpers.py" in stop.message
     assert kernel.memory.read(address, 64) == before
 
 
@@ -63,8 +81,7 @@ def test_a_late_access_stops_at_once_and_names_both_ends_of_the_block() -> None:
 
 def test_the_kernels_own_touch_has_the_other_code() -> None:
     kernel = Kernel(verifier=SPECIAL)
-    lookaside = LookasideList(kernel, address=allocated(kernel, 0x60))
-    lookaside.initialize(size=32, tag=b"List")
+    lookaside = new_list(kernel, address=allocated(kernel, 0x60), size=32, tag=b"List")
     kernel.registry.remove(lookaside)  # or the free would be stopped
     kernel.pool.free(lookaside.address)
     stop = stop_of(lookaside.allocate)
@@ -147,7 +164,9 @@ def test_tags_limit_special_pool() -> None:
 
 def test_blocks_are_found_counted_and_zeroed_like_others() -> None:
     kernel = Kernel(verifier=SPECIAL)
-    address = allocated(kernel, 60, PoolType.PagedPool | PoolType.POOL_ZERO_ALLOCATION)
+    address = allocated(
+        kernel, 60, pool_type=PoolType.PagedPool | PoolType.POOL_ZERO_ALLOCATION
+    )
     assert kernel.read(address, 60) == bytes(60)
     block = kernel.pool.query(address + 59)
     assert block is not None
@@ -224,3 +243,17 @@ def test_other_unmapped_memory_is_an_ordinary_page_fault() -> None:
     kernel = Kernel(verifier=SPECIAL)
     stop = stop_of(lambda: kernel.read(0x10, 1))
     assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+
+
+def test_a_priority_chooses_the_end_that_special_pool_guards() -> None:
+    kernel = Kernel(verifier=Verifier(VerifierFlags.SPECIAL_POOL))
+    with kernel:
+        under = ddi.ExAllocatePoolPriorityZero(
+            NONPAGED, 100, b"Test", ddi.NormalPoolPrioritySpecialPoolUnderrun
+        )
+        over = ddi.ExAllocatePoolPriorityUninitialized(
+            NONPAGED, 100, b"Test", ddi.NormalPoolPrioritySpecialPoolOverrun
+        )
+    assert under % 4096 == 0
+    assert over % 4096 == 0xF90
+    assert kernel.read(under, 100) == bytes(100)

@@ -12,6 +12,7 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
+from tests.helpers import fill, new_list, poke
 
 CRATE = """\
 Lookaside "" @ 0xfffff80474866030  Tag(hex): 0x61616262 "bbaa"
@@ -40,21 +41,25 @@ Lookaside "nt!CcTwilightLookasideList" @ 0xfffff80002c49280  Tag(hex): 0x6b57634
     TotalAllocates =        759  TotalFrees =        715
     Hit Rate       =         29% Hit Rate   =         34%"""
 
-COUNTERS = {"x64": 0x14, "x86": 0x0C}
-
 
 def set_counters(
-    kernel: Kernel, lookaside: LookasideList, allocates: int, misses: int, *frees: int
+    kernel: Kernel,
+    lookaside: LookasideList,
+    allocates: int,
+    misses: int,
+    frees: int,
+    free_misses: int,
 ) -> None:
     """Write TotalAllocates, AllocateMisses, TotalFrees, FreeMisses."""
-    image = b"".join(value.to_bytes(4, "little") for value in (allocates, misses, *frees))
-    kernel.write(lookaside.address + COUNTERS[kernel.arch.name], image)
+    poke(kernel, lookaside, TotalAllocates=allocates, AllocateMisses=misses)
+    poke(kernel, lookaside, TotalFrees=frees, FreeMisses=free_misses)
 
 
 def crate(kernel: Kernel) -> LookasideList:
     """Four creates, removes in the order 1, 3, 4, 2."""
-    lookaside = LookasideList(kernel, address=0xFFFF_F804_7486_6030)
-    lookaside.initialize(size=0, tag=PoolTag.from_literal("aabb"))
+    lookaside = new_list(
+        kernel, address=0xFFFF_F804_7486_6030, size=0, tag=PoolTag.from_literal("aabb")
+    )
     contexts = [lookaside.allocate() for _ in range(4)]
     for number in (1, 3, 4, 2):
         lookaside.free(contexts[number - 1])
@@ -62,17 +67,26 @@ def crate(kernel: Kernel) -> LookasideList:
 
 
 def ntfs(kernel: Kernel) -> LookasideList:
-    lookaside = LookasideList(kernel, address=0xFFFF_F880_0129_4F80)
-    lookaside.initialize(pool_type=PoolType.PagedPool, size=496, tag=b"Ntfs", flags=1)
+    lookaside = new_list(
+        kernel,
+        address=0xFFFF_F880_0129_4F80,
+        pool_type=PoolType.PagedPool,
+        size=496,
+        tag=b"Ntfs",
+        flags=1,
+    )
     set_counters(kernel, lookaside, 272492, 8, 272488, 0)
     return lookaside
 
 
 def twilight(kernel: Kernel) -> LookasideList:
-    lookaside = LookasideList(
-        kernel, "nt!CcTwilightLookasideList", address=0xFFFF_F800_02C4_9280
+    lookaside = new_list(
+        kernel,
+        "nt!CcTwilightLookasideList",
+        address=0xFFFF_F800_02C4_9280,
+        size=32,
+        tag=b"CcWk",
     )
-    lookaside.initialize(size=32, tag=b"CcWk")
     set_counters(kernel, lookaside, 759, 534, 715, 467)
     windbg.set_depth(lookaside, 34)
     return lookaside
@@ -123,8 +137,7 @@ def test_several_lists_and_their_totals() -> None:
 def test_the_totals_of_the_transcript() -> None:
     kernel = Kernel()
     for pool_type, size, depth in ((0, 75624 // 8, 8), (1, 367832 // 4, 4)):
-        lookaside = LookasideList(kernel)
-        lookaside.initialize(pool_type=pool_type, size=size, tag=b"totl")
+        lookaside = new_list(kernel, pool_type=pool_type, size=size, tag=b"totl")
         windbg.set_depth(lookaside, depth)
     assert windbg.lookasides(kernel).splitlines()[-4:] == [
         "Total NonPaged currently allocated for above lists =        0",
@@ -136,10 +149,8 @@ def test_the_totals_of_the_transcript() -> None:
 
 def test_currently_allocated_counts_true_depths(kernel: Kernel) -> None:
     for pool_type, size, count in ((0, 100, 3), (0x200, 10, 2), (1, 50, 4)):
-        lookaside = LookasideList(kernel)
-        lookaside.initialize(pool_type=pool_type, size=size, tag=b"totl")
-        for entry in [lookaside.allocate() for _ in range(count)]:
-            lookaside.free(entry)
+        lookaside = new_list(kernel, pool_type=pool_type, size=size, tag=b"totl")
+        fill(lookaside, count)
     totals = windbg.lookasides(kernel).splitlines()[-4:]
     assert [int(line.split("=")[1]) for line in totals] == [320, 440, 200, 200]
     habit = windbg.lookasides(kernel, debugger_depth=True)
@@ -179,8 +190,14 @@ def test_addresses_are_as_wide_as_the_machines() -> None:
 
 def test_a_transcript_on_x86() -> None:
     kernel = Kernel("x86")
-    lookaside = LookasideList(kernel, "drv!List", address=0x8C25_3080)
-    lookaside.initialize(pool_type=PoolType.PagedPool, size=2, tag=b"tsLL")
+    lookaside = new_list(
+        kernel,
+        "drv!List",
+        address=0x8C25_3080,
+        pool_type=PoolType.PagedPool,
+        size=2,
+        tag=b"tsLL",
+    )
     lookaside.free(lookaside.allocate())
     lookaside.allocate()
     assert windbg.lookaside(lookaside) == (
@@ -220,8 +237,7 @@ def test_a_list_in_a_block_is_shown_like_any_other(
     ],
 )
 def test_hit_rates_are_rounded_down(kernel: Kernel, total: int, misses: int, rate: int) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"rate")
+    lookaside = new_list(kernel, size=32, tag=b"rate")
     set_counters(kernel, lookaside, total, misses, total, misses)
     assert lines_of(lookaside)["Hit Rate"] == (
         f"    Hit Rate       = {rate:>10}% Hit Rate   = {rate:>10}%"
@@ -229,8 +245,7 @@ def test_hit_rates_are_rounded_down(kernel: Kernel, total: int, misses: int, rat
 
 
 def test_allocates_and_frees_have_rates_of_their_own(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"rate")
+    lookaside = new_list(kernel, size=32, tag=b"rate")
     set_counters(kernel, lookaside, 10, 5, 10, 1)
     rates = lines_of(lookaside)["Hit Rate"].replace("%", "").split()
     assert (rates[3], rates[-1]) == ("50", "90")
@@ -278,14 +293,12 @@ def test_every_modifier_has_a_name() -> None:
 def test_tags_are_hex_and_memory_order(
     kernel: Kernel, tag: PoolTag | bytes | int | str, text: str
 ) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=tag)
+    lookaside = new_list(kernel, size=32, tag=tag)
     assert windbg.lookaside(lookaside).splitlines()[0].endswith(f"Tag(hex): {text}")
 
 
 def test_large_numbers_move_the_columns_only_where_they_must(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"wide")
+    lookaside = new_list(kernel, size=32, tag=b"wide")
     top = 0xFFFF_FFFF
     set_counters(kernel, lookaside, top, top, top, top)
     assert lines_of(lookaside)["TotalAllocates"] == (
@@ -298,9 +311,7 @@ def test_large_numbers_move_the_columns_only_where_they_must(kernel: Kernel) -> 
 
 def test_reset_counters_zeroes_the_counters_only(kernel: Kernel, blank: LookasideList) -> None:
     blank.initialize(size=32, tag=b"rset")
-    entries = [blank.allocate() for _ in range(6)]
-    for entry in entries:
-        blank.free(entry)
+    entries = fill(blank, 6)
     kernel.tick()
     head = bytes(blank)[: kernel.arch.slist_header_size]
     windbg.reset_counters(blank)

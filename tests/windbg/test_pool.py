@@ -1,3 +1,5 @@
+"""The pool extensions of the debugger, byte for byte."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,12 +13,7 @@ from lookaside_sim import (
     VerifierFlags,
     windbg,
 )
-from lookaside_sim.ddi.information import (
-    lookaside_information,
-    system_lookaside_information,
-    system_pooltag_information,
-)
-from tests.misuse import allocated, new_list
+from tests.helpers import allocated
 
 
 def usage(nonpaged: tuple[int, int], paged: tuple[int, int]) -> PoolTagUsage:
@@ -131,7 +128,7 @@ def test_pool_shows_a_page_with_parked_free_and_marked_blocks() -> None:
 
 def test_pool_shows_big_special_and_unknown_pages() -> None:
     kernel = Kernel(verifier=Verifier(VerifierFlags.SPECIAL_POOL))
-    big = allocated(kernel, 0x4000, PoolType.PagedPool, b"V2lg")
+    big = allocated(kernel, 0x4000, pool_type=PoolType.PagedPool, tag=b"V2lg")
     special = allocated(kernel, 0x4F0, tag=b"Scbf")
     assert windbg.pool(kernel, big).splitlines()[:2] == [
         f"Pool page {big:016x} region is Paged pool",
@@ -159,7 +156,7 @@ def test_a_charged_block_shows_its_process() -> None:
 def test_poolused_sorts_filters_and_sums() -> None:
     kernel = Kernel()
     allocated(kernel, 100, tag=b"Aaaa")
-    allocated(kernel, 10, PoolType.PagedPool, b"Aabb")
+    allocated(kernel, 10, pool_type=PoolType.PagedPool, tag=b"Aabb")
     kernel.pool.free(allocated(kernel, 100, tag=b"Cccc"))
     assert " Aaaa        1      128" in windbg.poolused(kernel)
     assert "Cccc" not in windbg.poolused(kernel, 0, "Aa*")
@@ -175,7 +172,7 @@ def test_poolmon_shows_changes_since_the_last_refresh() -> None:
     allocated(kernel, 100)
     before = kernel.pool.tags()
     allocated(kernel, 100)
-    allocated(kernel, 100, PoolType.PagedPool)
+    allocated(kernel, 100, pool_type=PoolType.PagedPool)
     rows = windbg.poolmon(kernel, before).splitlines()[2:]
     assert rows == [
         " Test Nonp          2 (   1)         0 (   0)        2     256 (   128)    128",
@@ -191,35 +188,3 @@ def test_pplookaside_lists_every_list_of_the_processors() -> None:
     assert len(lines) == 1 + 2 + 3 * 3
     assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]
     assert "P small IRP" in windbg.pplookaside(Kernel())
-
-
-# --- the structures ----------------------------------------------------------------------
-
-
-def test_lookaside_information_as_bytes() -> None:
-    kernel = Kernel(small_pool_lists=True)
-    lookaside = new_list(kernel, size=600)
-    lookaside.free(lookaside.allocate())
-    data = lookaside_information(lookaside)
-    assert data == bytes.fromhex(
-        "0100 0400 01000000 01000000 01000000 00000000 00000000"
-    ) + b"List" + (600).to_bytes(4, "little")
-    kernel.pool.free(allocated(kernel, 40))
-    both = system_lookaside_information(kernel)
-    assert both[:32] == data
-    small = both[32:]
-    assert small[:20] == bytes.fromhex("0100 0400 01000000 01000000 01000000 00000000")
-    assert small[24:28] == b"Pool"
-
-
-@pytest.mark.parametrize(("arch", "size", "head"), [("x64", 0x28, 8), ("x86", 0x1C, 4)])
-def test_pooltag_as_bytes(arch: str, size: int, head: int) -> None:
-    kernel = Kernel(arch)
-    kernel.pool.free(allocated(kernel, 100, PoolType.PagedPool))
-    allocated(kernel, 100)
-    data = system_pooltag_information(kernel)
-    assert len(data) == head + size
-    assert data[:4] == (1).to_bytes(4, "little")
-    assert data[head : head + 12] == b"Test" + bytes.fromhex("01000000 01000000")
-    used = kernel.pool.usage(b"Test").nonpaged_bytes
-    assert int.from_bytes(data[-head:], "little") == used

@@ -1,11 +1,13 @@
+"""!verifier, byte for byte."""
+
 from __future__ import annotations
 
 import pytest
 
 from lookaside_sim import Kernel, PoolTag, PoolType, Verifier, VerifierFlags, windbg
-from lookaside_sim.machine.program import CallSite
+from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.pool.ledger import BlockRecord
-from lookaside_sim.verifier.verification import PoolUse, VerifierCounters
+from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 
 WINDOWS_7 = """\
 Verify Level 9bb ... enabled options are:

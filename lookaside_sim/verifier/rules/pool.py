@@ -121,6 +121,7 @@ def allocate_special(
     """Serve a request from special pool, if it can be.
 
     Args:
+        verification: the verifier at work.
         pool_type: the type asked for.
         size: bytes.
         tag: tag.
@@ -143,6 +144,7 @@ def allocated(
     """A verified allocation succeeded.
 
     Args:
+        verification: the verifier at work.
         record: the ledger's entry.
         block: the block in the ordinary pool; None for one in special pool.
     """
@@ -170,6 +172,7 @@ def check_free(
     """The checks of a freeing routine, in verified code or of a verified block.
 
     Args:
+        verification: the verifier at work.
         address: what is freed.
         record: the ledger's entry of the live block there.
         block: the live block there, as the ordinary pool knows it.

@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
-
-POINTERS = {"x64": 8, "x86": 4}
-
-
-def header(lookaside: LookasideList) -> tuple[int, int, int]:
-    """Depth, sequence and NextEntry, from the bytes."""
-    image = bytes(lookaside)
-    if lookaside.arch.name == "x64":
-        low, high = struct.unpack_from("<QQ", image)
-        return low & 0xFFFF, low >> 16, high
-    first, depth, sequence = struct.unpack_from("<IHH", image)
-    return depth, sequence, first
-
-
-def link(kernel: Kernel, entry: int) -> int:
-    return int.from_bytes(kernel.read(entry, kernel.arch.pointer_size), "little")
-
-
-def forge(kernel: Kernel, entry: int, value: int) -> None:
-    kernel.write(entry, value.to_bytes(kernel.arch.pointer_size, "little"))
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    """Entries off the list, newest allocation last."""
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=48, tag=b"slst").is_success
-    return blank
+from tests.helpers import (
+    POINTERS,
+    allocated,
+    fill,
+    new_list,
+    read_pointer,
+    slist_header,
+    take,
+    write_pointer,
+)
 
 
 def test_an_empty_list(lookaside: LookasideList) -> None:
-    assert header(lookaside) == (0, 0, 0)
+    assert slist_header(lookaside) == (0, 0, 0)
     assert list(lookaside.entries()) == []
 
 
@@ -56,8 +30,8 @@ def test_a_push_links_the_entry_to_the_old_first(
     a, b, c = take(lookaside, 3)
     for count, (entry, behind) in enumerate([(a, 0), (b, a), (c, b)], 1):
         lookaside.free(entry)
-        assert link(kernel, entry) == behind
-        assert header(lookaside) == (count, count, entry)
+        assert read_pointer(kernel, entry) == behind
+        assert slist_header(lookaside) == (count, count, entry)
     assert list(lookaside.entries()) == [c, b, a]
 
 
@@ -80,33 +54,30 @@ def test_a_popped_entry_carries_its_stale_link(
     lookaside.free(b)
     assert lookaside.allocate() == b
     width = kernel.arch.pointer_size
-    assert link(kernel, b) == a
+    assert read_pointer(kernel, b) == a
     assert kernel.read(b + width, 48 - width) == bytes(range(width, 48))
-    assert header(lookaside) == (1, 2, a)
+    assert slist_header(lookaside) == (1, 2, a)
 
 
 def test_a_pop_keeps_the_sequence(lookaside: LookasideList) -> None:
     (entry,) = take(lookaside, 1)
     for round_number in range(1, 6):
         lookaside.free(entry)
-        assert header(lookaside) == (1, round_number, entry)
+        assert slist_header(lookaside) == (1, round_number, entry)
         assert lookaside.allocate() == entry
-        assert header(lookaside) == (0, round_number, 0)
+        assert slist_header(lookaside) == (0, round_number, 0)
 
 
 def test_a_miss_does_not_push(kernel: Kernel, lookaside: LookasideList) -> None:
-    entries = take(lookaside, 6)
-    for entry in entries:
-        lookaside.free(entry)
-    assert header(lookaside) == (4, 4, entries[3])
-    assert link(kernel, entries[3]) == entries[2]
+    entries = fill(lookaside, 6)
+    assert slist_header(lookaside) == (4, 4, entries[3])
+    assert read_pointer(kernel, entries[3]) == entries[2]
 
 
 def test_a_flush_keeps_the_sequence(lookaside: LookasideList) -> None:
-    for entry in take(lookaside, 3):
-        lookaside.free(entry)
+    fill(lookaside, 3)
     lookaside.flush()
-    assert header(lookaside) == (0, 3, 0)
+    assert slist_header(lookaside) == (0, 3, 0)
 
 
 def test_the_sequence_wraps(kernel: Kernel, lookaside: LookasideList, arch: str) -> None:
@@ -120,7 +91,7 @@ def test_the_sequence_wraps(kernel: Kernel, lookaside: LookasideList, arch: str)
     seen = []
     for _ in range(3):
         lookaside.free(entry)
-        seen.append(header(lookaside)[1])
+        seen.append(slist_header(lookaside)[1])
         lookaside.allocate()
     assert seen == expected
 
@@ -135,12 +106,12 @@ def test_the_sequence_survives_written_counters(
     kernel.write(lookaside.address + offset, b"\xff\xff\xff\xff")  # TotalFrees
     lookaside.free(entry)
     assert lookaside.total_frees == 0
-    assert header(lookaside) == (1, 2, entry)
+    assert slist_header(lookaside) == (1, 2, entry)
     lookaside.reset_counters()
-    assert header(lookaside) == (1, 2, entry)
+    assert slist_header(lookaside) == (1, 2, entry)
     lookaside.allocate()
     lookaside.free(entry)
-    assert header(lookaside) == (1, 3, entry)
+    assert slist_header(lookaside) == (1, 3, entry)
 
 
 def test_the_depth_wraps_at_16_bits(
@@ -151,7 +122,7 @@ def test_the_depth_wraps_at_16_bits(
     lookaside.free(entry)  # a ring: the chain never ends, the depth runs out first
     assert [lookaside.allocate() for _ in range(5)] == [entry] * 5
     assert lookaside.current_depth == 0x10000 - 3
-    assert header(lookaside)[0] == 0xFFFD
+    assert slist_header(lookaside)[0] == 0xFFFD
 
 
 def test_a_wrapped_depth_counts_as_full(kernel: Kernel, lookaside: LookasideList) -> None:
@@ -170,12 +141,11 @@ def test_a_forged_link_is_followed_by_the_allocate_after_the_next(
     kernel: Kernel, lookaside: LookasideList
 ) -> None:
     a, b = take(lookaside, 2)
-    target = kernel.pool.allocate(0, 48, b"targ")
-    assert target is not None
-    forge(kernel, target, 0)
+    target = allocated(kernel, 48, b"targ")
+    write_pointer(kernel, target, 0)
     lookaside.free(a)
     lookaside.free(b)
-    forge(kernel, b, target)
+    write_pointer(kernel, b, target)
     assert lookaside.allocate() == b
     assert lookaside.allocate() == target
     assert lookaside.allocate_misses == 2
@@ -186,15 +156,14 @@ def test_a_forged_link_of_the_only_entry_is_followed(
 ) -> None:
     # The pop looks at NextEntry: that Depth reached 0 does not matter.
     (entry,) = take(lookaside, 1)
-    target = kernel.pool.allocate(0, 48, b"targ")
-    assert target is not None
-    forge(kernel, target, 0)
+    target = allocated(kernel, 48, b"targ")
+    write_pointer(kernel, target, 0)
     lookaside.free(entry)
-    forge(kernel, entry, target)
+    write_pointer(kernel, entry, target)
     assert lookaside.allocate() == entry
-    assert header(lookaside) == (0, 1, target)
+    assert slist_header(lookaside) == (0, 1, target)
     assert lookaside.allocate() == target
-    assert header(lookaside) == (0xFFFF, 1, 0)
+    assert slist_header(lookaside) == (0xFFFF, 1, 0)
     assert lookaside.allocate_misses == 1
 
 
@@ -202,7 +171,7 @@ def test_a_forged_null_ends_the_list_early(kernel: Kernel, lookaside: LookasideL
     a, b = take(lookaside, 2)
     lookaside.free(a)
     lookaside.free(b)
-    forge(kernel, b, 0)
+    write_pointer(kernel, b, 0)
     assert lookaside.allocate() == b
     assert lookaside.current_depth == 1
     fresh = lookaside.allocate()
@@ -216,7 +185,7 @@ def test_a_double_free_hands_out_one_address_twice(
     (entry,) = take(lookaside, 1)
     lookaside.free(entry)
     lookaside.free(entry)
-    assert link(kernel, entry) == entry
+    assert read_pointer(kernel, entry) == entry
     assert lookaside.current_depth == 2
     assert lookaside.allocate() == entry
     assert lookaside.allocate() == entry
@@ -249,28 +218,26 @@ def test_an_unaligned_link_loses_its_low_bits_on_x64(
     kernel: Kernel, lookaside: LookasideList, arch: str, excess: int
 ) -> None:
     a, b = take(lookaside, 2)
-    target = kernel.pool.allocate(0, 64, b"targ")
-    assert target is not None
+    target = allocated(kernel, 64, b"targ")
     kernel.write(target, bytes(64))
     lookaside.free(a)
     lookaside.free(b)
-    forge(kernel, b, target + excess)
+    write_pointer(kernel, b, target + excess)
     assert lookaside.allocate() == b
     assert lookaside.allocate() == (target if arch == "x64" else target + excess)
 
 
 def test_an_unaligned_link_read_again_loses_its_low_bits_again(kernel: Kernel) -> None:
     # The word of an entry that was popped once with such a link.
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=48, tag=b"slst")
+    lookaside = new_list(kernel, size=48, tag=b"slst")
     a, b, c = take(lookaside, 3)
     for entry in (c, b, a):
         lookaside.free(entry)
-    forge(kernel, a, b + 4)
-    forge(kernel, b, a)
+    write_pointer(kernel, a, b + 4)
+    write_pointer(kernel, b, a)
     lost = 0 if kernel.arch.pointer_size == 8 else 4
     if lost:
-        forge(kernel, b + 4, a)  # what the unaligned entry links to
+        write_pointer(kernel, b + 4, a)  # what the unaligned entry links to
     found = [lookaside.allocate() for _ in range(4)]
     assert found == [a, b + lost, a, b + lost]
 
@@ -284,11 +251,11 @@ def test_an_unaligned_word_cached_by_another_list_loses_its_low_bits(
     a, b = take(first, 2)
     first.free(a)
     second.free(a)
-    forge(kernel, a, b + 4)
+    write_pointer(kernel, a, b + 4)
     kernel.write(b, bytes(48))
     assert second.allocate() == a
     assert first.allocate() == a
-    assert header(first)[2] == (b if arch == "x64" else b + 4)
+    assert slist_header(first)[2] == (b if arch == "x64" else b + 4)
 
 
 def test_an_unaligned_entry_is_written_where_it_is_and_found_rounded(
@@ -308,7 +275,7 @@ def test_an_unmapped_link_is_a_page_fault_at_its_address(
     a, b = take(lookaside, 2)
     lookaside.free(a)
     lookaside.free(b)
-    forge(kernel, b, 0x1234_5670)
+    write_pointer(kernel, b, 0x1234_5670)
     if followed_by == "allocate":
         assert lookaside.allocate() == b
     with pytest.raises(BugCheck) as stop:
@@ -318,12 +285,12 @@ def test_an_unmapped_link_is_a_page_fault_at_its_address(
 
 
 def test_an_unmapped_entry_is_a_page_fault_on_write(lookaside: LookasideList) -> None:
-    before = header(lookaside)
+    before = slist_header(lookaside)
     with pytest.raises(BugCheck) as stop:
         lookaside.free(0x1234_5670)
     assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
     assert stop.value.parameters == (0x1234_5670, 2, 0, 0)
-    assert header(lookaside) == before  # the push faulted before it touched the header
+    assert slist_header(lookaside) == before  # the push faulted before it touched the header
 
 
 def test_null_freed_is_a_page_fault_at_null(lookaside: LookasideList) -> None:
@@ -335,8 +302,7 @@ def test_null_freed_is_a_page_fault_at_null(lookaside: LookasideList) -> None:
 def test_an_entry_of_any_mapped_memory_is_taken(kernel: Kernel, blank: LookasideList) -> None:
     # Even another structure: the first pointer of its own list head is overwritten.
     blank.initialize(size=48, tag=b"slst")
-    victim = LookasideList(kernel)
-    victim.initialize(size=48, tag=b"vict")
+    victim = new_list(kernel, size=48, tag=b"vict")
     (entry,) = take(victim, 1)
     victim.free(entry)
     blank.free(victim.address)
@@ -362,8 +328,7 @@ def test_a_word_freed_to_the_pool_and_reused_is_the_new_owners(
 )
 def test_the_links_in_memory_are_the_stack(arch: str, operations: list[int]) -> None:
     kernel = Kernel(arch)
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"stck")
+    lookaside = new_list(kernel, size=32, tag=b"stck")
     lookaside.set_depth(100)
     held, stack, pushes = take(lookaside, 8), list[int](), 0
     for operation in operations:
@@ -376,6 +341,6 @@ def test_the_links_in_memory_are_the_stack(arch: str, operations: list[int]) -> 
             lookaside.free(entry)
             stack.append(entry)
             pushes += 1
-        assert header(lookaside) == (len(stack), pushes, stack[-1] if stack else 0)
-        assert [link(kernel, entry) for entry in stack] == [0, *stack][: len(stack)]
+        assert slist_header(lookaside) == (len(stack), pushes, stack[-1] if stack else 0)
+        assert [read_pointer(kernel, entry) for entry in stack] == [0, *stack][: len(stack)]
     assert list(lookaside.entries()) == stack[::-1]

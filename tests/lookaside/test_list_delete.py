@@ -1,107 +1,16 @@
-"""Flush and delete: order, what stays, and what a second delete does."""
+"""Delete: what stays, what a second delete does, and leaving the list's context."""
 
 from __future__ import annotations
 
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, windbg
-
-
-def take(lookaside: LookasideList, count: int) -> list[int]:
-    entries = [lookaside.allocate() for _ in range(count)]
-    assert None not in entries
-    return [entry for entry in entries if entry is not None]
-
-
-def fill(lookaside: LookasideList, count: int) -> list[int]:
-    entries = take(lookaside, count)
-    for entry in entries:
-        lookaside.free(entry)
-    return entries
+from tests.helpers import fill, take
 
 
 def without_links(lookaside: LookasideList) -> bytes:
     """The structure's bytes after the list head."""
     return bytes(lookaside)[lookaside.arch.slist_header_size :]
-
-
-@pytest.fixture
-def lookaside(blank: LookasideList) -> LookasideList:
-    """An initialized list in either place."""
-    assert blank.initialize(size=32, tag=b"flus").is_success
-    return blank
-
-
-@pytest.mark.parametrize("by", ["flush", "delete"])
-def test_entries_are_freed_from_first_to_last(
-    kernel: Kernel, blank: LookasideList, by: str
-) -> None:
-    freed: list[int] = []
-
-    def free(entry: int, lookaside: LookasideList) -> None:
-        assert lookaside is blank
-        assert lookaside.current_depth == 0  # taken off at once, before the first free
-        freed.append(entry)
-        kernel.pool.free(entry)
-
-    blank.initialize(size=32, tag=b"ordr", free=free)
-    entries = fill(blank, 4)
-    blank.flush() if by == "flush" else blank.delete()
-    assert freed == entries[::-1]
-    assert kernel.pool.usage(b"ordr").outstanding == 0
-
-
-def test_a_flush_returns_everything_to_the_pool(
-    kernel: Kernel, lookaside: LookasideList
-) -> None:
-    entries = fill(lookaside, 4)
-    held = lookaside.allocate()
-    lookaside.flush()
-    assert kernel.pool.usage(b"flus").outstanding == 1
-    assert held is not None
-    assert kernel.pool.query(held) is not None
-    assert all(kernel.pool.query(entry) is None for entry in entries[:3])
-    assert lookaside.current_depth == 0
-    assert lookaside.is_active
-    assert kernel.lookaside_lists == [lookaside]
-
-
-def test_a_flush_changes_no_field_but_the_list_head(lookaside: LookasideList) -> None:
-    fill(lookaside, 6)
-    before = without_links(lookaside)
-    lookaside.flush()
-    assert without_links(lookaside) == before
-    assert (lookaside.total_allocates, lookaside.allocate_misses) == (6, 6)
-    assert (lookaside.total_frees, lookaside.free_misses) == (6, 2)
-
-
-def test_an_empty_list_can_be_flushed(lookaside: LookasideList) -> None:
-    before = bytes(lookaside)
-    lookaside.flush()
-    lookaside.flush()
-    assert bytes(lookaside) == before
-
-
-def test_a_flushed_list_works_on(lookaside: LookasideList) -> None:
-    fill(lookaside, 3)
-    lookaside.flush()
-    entries = fill(lookaside, 2)
-    assert take(lookaside, 2) == entries[::-1]
-    assert lookaside.allocate_misses == 5
-
-
-def test_entries_pushed_by_the_free_routine_stay(kernel: Kernel, blank: LookasideList) -> None:
-    pushed: list[int] = []
-
-    def free(entry: int, lookaside: LookasideList) -> None:
-        pushed.append(entry)
-        lookaside.free(entry)
-
-    blank.initialize(size=32, tag=b"push", free=free)
-    entries = fill(blank, 3)
-    blank.flush()
-    assert pushed == entries[::-1]
-    assert take(blank, 3) == entries  # in the opposite order now
 
 
 def test_delete_unlinks_and_keeps_the_fields(kernel: Kernel, lookaside: LookasideList) -> None:
@@ -112,7 +21,7 @@ def test_delete_unlinks_and_keeps_the_fields(kernel: Kernel, lookaside: Lookasid
     assert kernel.lookaside_lists == []
     assert without_links(lookaside) == before
     assert lookaside.current_depth == 0
-    assert kernel.pool.usage(b"flus").outstanding == 0
+    assert kernel.pool.usage(b"list").outstanding == 0
 
 
 def test_delete_leaves_held_entries_alone(kernel: Kernel, lookaside: LookasideList) -> None:
@@ -138,7 +47,7 @@ def test_freeing_to_a_deleted_list_leaks(kernel: Kernel, lookaside: LookasideLis
     lookaside.free(entry)
     assert lookaside.current_depth == 1
     assert kernel.pool.query(entry) is not None
-    assert kernel.pool.usage(b"flus").outstanding == 1
+    assert kernel.pool.usage(b"list").outstanding == 1
     assert kernel.bugcheck is None
 
 
@@ -189,37 +98,6 @@ def test_deleting_what_was_never_initialized_follows_null(
         blank.delete()
     assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
     assert stop.value.parameters == (kernel.arch.pointer_size, 0, 0, 0)  # NULL->Blink
-
-
-@pytest.mark.parametrize("by", ["flush", "delete"])
-def test_a_double_free_stops_when_the_list_is_emptied(
-    kernel: Kernel, lookaside: LookasideList, by: str
-) -> None:
-    entry, _keep = take(lookaside, 2)
-    lookaside.free(entry)
-    lookaside.free(entry)
-    with pytest.raises(BugCheck) as stop:
-        lookaside.flush() if by == "flush" else lookaside.delete()
-    assert stop.value.code is BugCheckCode.BAD_POOL_CALLER
-    assert stop.value.parameters[0] == 7
-    assert stop.value.parameters[3] == entry
-
-
-def test_an_exception_of_the_free_routine_loses_the_rest(
-    kernel: Kernel, blank: LookasideList
-) -> None:
-    def free(entry: int, lookaside: LookasideList) -> None:
-        raise RuntimeError(f"no {entry:#x}")
-
-    blank.initialize(size=32, tag=b"lost", free=free)
-    entries = fill(blank, 3)
-    with pytest.raises(RuntimeError, match=f"{entries[2]:#x}"):
-        blank.flush()
-    assert blank.current_depth == 0
-    assert kernel.pool.usage(b"lost").outstanding == 3
-
-
-# --- as a context manager ----------------------------------------------------------------
 
 
 def test_leaving_the_context_deletes(kernel: Kernel, blank: LookasideList) -> None:

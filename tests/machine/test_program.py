@@ -1,0 +1,66 @@
+"""Whose code runs: images, and the line of the program that makes a call."""
+
+from __future__ import annotations
+
+from pathlib import PureWindowsPath
+
+import pytest
+
+from lookaside_sim import Kernel
+from lookaside_sim.machine.call_site import CallSite, is_inside, site_of
+
+
+def test_call_sites_name_the_programs_line() -> None:
+    kernel = Kernel()
+    site = kernel.machine.program.calling_site()
+    assert (site.file, site.function, site.address) == (
+        "test_program.py",
+        "test_call_sites_name_the_programs_line",
+        0,
+    )
+    assert str(site) == f"{site.function} (test_program.py:{site.line})"
+    assert CallSite("a", 1, "f", 1) == CallSite("a", 1, "f", 2)
+    assert kernel.machine.program.calling_stack()[0].function == site.function
+
+
+def test_a_call_site_has_an_address_in_the_image_whose_code_runs() -> None:
+    kernel = Kernel()
+    outside = kernel.machine.program.call_site()
+    driver = kernel.load_driver("a.sys")
+    with driver:
+        inside = kernel.machine.program.call_site()
+    assert driver.holds(inside.address)
+    assert outside.address
+    assert not driver.holds(outside.address)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PureWindowsPath(r"C:\Users\me\driver\test_it.py"),
+        PureWindowsPath(r"C:\env\Lib\site-packages\lookaside_sim\extra\test_it.py"),
+    ],
+)
+def test_a_call_on_windows_is_its_callers(path: PureWindowsPath) -> None:
+    program = "def call(program):\n    return program.calling_site()\n"
+    names: dict[str, object] = {"__name__": "somebody"}
+    exec(compile(program, str(path), "exec"), names)
+    site = names["call"](Kernel().machine.program)  # type: ignore[operator]
+    assert (site.file, site.function) == ("test_it.py", "call")
+
+
+def test_code_is_the_packages_own_by_the_name_of_its_module() -> None:
+    assert is_inside("lookaside_sim")
+    assert is_inside("lookaside_sim.pool.blocks")
+    assert not is_inside("lookaside_simulated")
+    assert not is_inside(None)
+    code = compile("", r"\\server\share\driver.py", "exec")
+    assert site_of(code, 3) == CallSite("driver.py", 3, "<module>")
+
+
+def test_a_provider_gives_the_stack_of_code_without_frames() -> None:
+    program = Kernel().machine.program
+    stack = (CallSite("driver.c", 7, "DriverEntry", 0x1000), CallSite("driver.c", 9, "main"))
+    program.stack_provider = lambda: stack
+    assert program.call_site() == program.calling_site() == stack[0]
+    assert program.calling_stack() == stack
