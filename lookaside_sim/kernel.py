@@ -19,7 +19,7 @@ from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.steps import ListSteps, Step
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH, SCAN_PERIOD
 from lookaside_sim.machine.calls import Observer
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory import Memory, Reason, Uncached
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
@@ -558,8 +558,10 @@ class Kernel:
         self._next_image_address = -(-(address + size) // alignment) * alignment
         return address
 
-    def page_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch of unmapped memory."""
+    def page_fault(
+        self, address: int, operation: int = READ, reason: Reason = Reason.UNMAPPED
+    ) -> NoReturn:
+        """Stop the machine for a touch that memory does not allow."""
         by_driver, self._program_touches = self._program_touches, False
         if self.bugcheck is None:
             self.drivers.explain_fault(address, operation)
@@ -569,7 +571,7 @@ class Kernel:
         self.stop(
             BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
             (address, operation, 0, 0),
-            f"{address:#x} was {verb}, and nothing is mapped there",
+            f"{address:#x} was {verb}, and {reason.value}",
         )
 
     # --- stopping ------------------------------------------------------------------------
@@ -638,9 +640,9 @@ class Kernel:
             raise LookasideSimError(f"{self.observer!r} listens already, and only one can")
         self.observer = observer
         if observer is not None:
-            self.memory.stop_caching()
+            self.memory.stop_caching(Uncached.LISTENED_TO)
         else:
-            self.memory.caching = True
+            self.memory.resume_caching(Uncached.LISTENED_TO)
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))

@@ -203,7 +203,7 @@ class BigBlocks:
             return
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
-        arena.states[last] = tail_state
+        arena.map(last, tail_state)
         units = big.tail_units + 1
         header_at = last << PAGE_ULONGS_SHIFT
         entry = big.address + (last - first << PAGE_SHIFT) + self._header_size

@@ -116,7 +116,8 @@ class PoolDescriptor:
         self._pointer_shift = 3 if arch.pointer_size == 8 else 2
         self._align_mask = arch.pointer_size - 1
         window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)
-        self.arena = memory.add_arena(base, window)
+        executable = base == arch.nonpaged_pool_start
+        self.arena = memory.add_arena(base, window, executable=executable)
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
         lists = arch.pool_header.units_per_page
         self.listed = bytearray(lists)

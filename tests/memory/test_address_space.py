@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory import Memory, Reason
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.memory.arena import BIG, BLOCKS, CACHED, EXPOSED, RESERVED
 from lookaside_sim.nt.layouts import PAGE_SIZE, architecture
@@ -17,11 +17,13 @@ START = 0x8000_0000
 
 
 class FaultError(Exception):
-    """A touch of unmapped memory: (address, operation)."""
+    """A touch that failed: (address, operation), and the reason when memory is mapped."""
 
 
-def fault(address: int, operation: int) -> NoReturn:
-    raise FaultError(address, operation)
+def fault(address: int, operation: int, reason: Reason = Reason.UNMAPPED, /) -> NoReturn:
+    if reason is Reason.UNMAPPED:
+        raise FaultError(address, operation)
+    raise FaultError(address, operation, reason)
 
 
 class Bytes:
