@@ -597,7 +597,9 @@ class Kernel:
         self.check_running()
         self.bugcheck = BugCheck(code, parameters, message, leaks)
         self.gate = _STOPPED
-        self.memory.stop_caching()  # sends every call of a list down its slow path
+        self.memory.stop_caching(
+            Uncached.STOPPED
+        )  # sends every call of a list down its slow path
         raise self.bugcheck
 
     def check(self) -> None:

@@ -273,7 +273,7 @@ class Memory(Mapped):
 
     # --- the link cache ------------------------------------------------------------------
 
-    def stop_caching(self, reason: Uncached = Uncached.STOPPED) -> None:
+    def stop_caching(self, reason: Uncached = Uncached.LISTENED_TO) -> None:
         """Put every cached word back into its page, and cache none while the reason holds."""
         self._link_cache.stop(reason)
         self.caching = False
