@@ -24,7 +24,8 @@ from lookaside_sim.machine.calls import Listener
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.machine.spin_lock import SpinLocks
-from lookaside_sim.memory.address_space import READ, Memory
+from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.touch import READ
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql

@@ -15,7 +15,7 @@ from typing import Protocol
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory.address_space import READ
+from lookaside_sim.memory.touch import READ
 from lookaside_sim.pool.manager import PoolManager
 
 

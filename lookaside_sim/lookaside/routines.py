@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory.address_space import EXECUTE
+from lookaside_sim.memory.touch import EXECUTE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 from lookaside_sim.pool.manager import PoolManager

@@ -14,13 +14,21 @@ from lookaside_sim.machine.calls import ReadMemory, WriteMemory
 from lookaside_sim.machine.gate import Gate
 from lookaside_sim.machine.processors import Processors
 from lookaside_sim.machine.program import Program
-from lookaside_sim.memory import Memory
-from lookaside_sim.memory.address_space import EXECUTE, READ, WRITE
+from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.links import Uncached
+from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import Architecture
+from lookaside_sim.nt.types import Irql
 
 _VERBS: Final = {READ: "read", EXECUTE: "executed", WRITE: "written"}
+_IRQL_OPERATIONS: Final = {READ: 0, WRITE: 1, EXECUTE: 8}
+"""Parameter 3 of DRIVER_IRQL_NOT_LESS_OR_EQUAL."""
+_NOT_PERMITTED: Final = {
+    WRITE: BugCheckCode.ATTEMPTED_WRITE_TO_READONLY_MEMORY,
+    EXECUTE: BugCheckCode.ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY,
+}
 
 Explainer = Callable[[int, int, bool], None]
 """Called with a touched address, the operation, and whether the program itself touched it.
@@ -82,31 +90,62 @@ class Machine(Gate):
 
     def _look_again(self) -> None:
         super()._look_again()
-        if self.is_plain:
-            self.memory.caching = True
+        # Without cached links every call of a list takes its slow path.
+        if self.bugcheck is not None:
+            self.memory.stop_caching(Uncached.STOPPED)
+        elif self.hooks.listening:
+            self.memory.stop_caching()
         else:
-            self.memory.stop_caching()  # sends every call of a list down its slow path
+            self.memory.resume_caching()
 
     # --- faults ----------------------------------------------------------------------------
 
-    def page_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch of unmapped memory.
+    def page_fault(
+        self, address: int, operation: int = READ, reason: Reason = Reason.UNMAPPED
+    ) -> NoReturn:
+        """Stop the machine for a touch that memory does not allow.
 
         Args:
             address: what was touched.
             operation: READ, WRITE or EXECUTE.
+            reason: why it failed.
 
         Raises:
-            BugCheck: what the first explainer has to say, else PAGE_FAULT_IN_NONPAGED_AREA.
+            BugCheck: what the first explainer has to say. Else for unmapped memory
+                DRIVER_IRQL_NOT_LESS_OR_EQUAL at DISPATCH_LEVEL or above
+                (IRQL_NOT_LESS_OR_EQUAL where NT's own code touches it),
+                PAGE_FAULT_IN_NONPAGED_AREA below; for what the page does not permit
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY.
+
+        Source:
+            [doc] bug checks 0x50, 0xA, 0xD1, 0xBE, 0xFC. Choice: parameter 2 of the last two,
+            the page table entry, is 0.
         """
         by_program, self._program_touches = self._program_touches, False
         if self.bugcheck is None:
             for explain in self.explainers:
                 explain(address, operation, by_program)
+        what = f"{address:#x} was {_VERBS[operation]}"
+        if reason is Reason.NOT_PERMITTED:
+            code = _NOT_PERMITTED[operation]
+            self.stop(code, (address, 0, 0, 0), f"{what}, and {reason.value}")
+        if Irql.DISPATCH_LEVEL <= self.gate <= Irql.HIGH_LEVEL:
+            self.stop(
+                BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
+                if by_program
+                else BugCheckCode.IRQL_NOT_LESS_OR_EQUAL,
+                (
+                    address,
+                    self.gate,
+                    _IRQL_OPERATIONS[operation],
+                    self.program.call_site().address,
+                ),
+                f"{what} at IRQL {self.gate}, and {reason.value}",
+            )
         self.stop(
             BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
             (address, operation, 0, 0),
-            f"{address:#x} was {_VERBS[operation]}, and nothing is mapped there",
+            f"{what}, and {reason.value}",
         )
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Final, Self
 
 from lookaside_sim.machine.call_site import CallSite, calling_frame, frames, site_of
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 
 IMAGE_SIZE: Final = 0x40000
 """Bytes of an image: half code, half data. Choice."""

@@ -19,6 +19,7 @@ import random
 from functools import lru_cache
 from typing import Final
 
+from lookaside_sim.memory.notices import Changed, Notices
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
 
 UNMAPPED: Final = 0
@@ -68,10 +69,14 @@ class Arena:
         base: address of the range.
         pages: most pages it can ever have.
         garbage: what fresh pages are filled from; longer than a page.
+        executable: whether code in it may run.
+        notices: told of each change.
 
     Attributes:
         base: address of the first byte.
         data: the bytes.
+        executable: whether code in it may run.
+        pages: most pages it can ever have.
         words: the bytes as pointer-sized words: links.
         ulongs: the bytes as 32-bit words: pool headers.
         states: one byte a page.
@@ -81,8 +86,10 @@ class Arena:
     __slots__ = (
         "_arch",
         "_garbage",
+        "_notices",
         "base",
         "data",
+        "executable",
         "marks",
         "pages",
         "states",
@@ -90,9 +97,20 @@ class Arena:
         "words",
     )
 
-    def __init__(self, arch: Architecture, base: int, pages: int, garbage: bytes) -> None:
+    def __init__(
+        self,
+        arch: Architecture,
+        base: int,
+        pages: int,
+        garbage: bytes,
+        *,
+        executable: bool = False,
+        notices: Notices | None = None,
+    ) -> None:
         self._arch = arch
         self._garbage = garbage
+        self._notices = notices or Notices()
+        self.executable = executable
         self.base = base
         self.pages = pages
         self.data: bytearray | mmap.mmap = bytearray()
@@ -115,7 +133,8 @@ class Arena:
         size = want << PAGE_SHIFT
         # A large buffer comes from the system, which backs only the pages that are touched.
         data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
-        data[: len(self.data)] = self.data[:]
+        old = self.data  # lives until everybody was told, who may have lent its address
+        data[: len(old)] = old[:]
         self.data = data
         view = memoryview(data)
         self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
@@ -123,6 +142,9 @@ class Arena:
         self.states.extend(bytes(want - have))
         units = (want - have) * self._arch.pool_header.units_per_page
         self.marks.extend(bytes([NO_BLOCK]) * units)
+        if self._notices.listeners:
+            self._notices.tell(Changed.BUFFER, self.base, size)
+        del old
         return True
 
     def map(self, page: int, state: int) -> None:
@@ -134,17 +156,37 @@ class Arena:
         """
         before = self.states[page]
         self.states[page] = state
-        if before not in (UNMAPPED, RESERVED):
-            return
+        if before in (UNMAPPED, RESERVED):
+            at = page << PAGE_SHIFT
+            self.data[at : at + PAGE_SIZE] = self.fresh(page)
+        if before <= RETURNED and self._notices.listeners:
+            self._tell(Changed.MAPPED, page, 1)
+
+    def fresh(self, page: int) -> bytes:
+        """The bytes of a page that nobody has touched so far."""
         garbage = self._garbage
         start = ((self.base >> PAGE_SHIFT) + page) * _GARBAGE_STRIDE
         start %= len(garbage) - PAGE_SIZE
-        at = page << PAGE_SHIFT
-        self.data[at : at + PAGE_SIZE] = garbage[start : start + PAGE_SIZE]
+        return garbage[start : start + PAGE_SIZE]
+
+    def look(self, at: int, size: int) -> bytes:
+        """The bytes of a range within a mapped page as they are or would be; changes nothing.
+
+        Args:
+            at: where it begins, counted from the base.
+            size: bytes.
+        """
+        page = at >> PAGE_SHIFT
+        if self.states[page] == RESERVED:
+            at -= page << PAGE_SHIFT
+            return self.fresh(page)[at : at + size]
+        return bytes(self.data[at : at + size])
 
     def map_big(self, first: int, count: int) -> None:
         """Map adjacent pages for a big allocation."""
         self._change(first, count, _TO_BIG, BIG)
+        if self._notices.listeners:
+            self._tell(Changed.MAPPED, first, count)
 
     def unmap(self, first: int, count: int, *, cached: bool) -> None:
         """Take adjacent pages from their owner.
@@ -158,8 +200,63 @@ class Arena:
             self._change(first, count, _TO_CACHED, CACHED)
         else:
             self._change(first, count, _TO_UNMAPPED, RETURNED)
+            if self._notices.listeners:
+                self._tell(Changed.UNMAPPED, first, count)
 
     def _change(self, first: int, count: int, special: dict[int, int], other: int) -> None:
         table = bytes(special.get(state, other) for state in _ALL).ljust(256)
         states = self.states[first : first + count]
         self.states[first : first + count] = states.translate(table)
+
+    def _tell(self, what: Changed, first: int, count: int) -> None:
+        self._notices.tell(what, self.base + (first << PAGE_SHIFT), count << PAGE_SHIFT)
+
+
+class Arenas:
+    """The arenas of one address space, no two in one pool region.
+
+    Args:
+        region_shift: address bits below the number of a pool region.
+    """
+
+    __slots__ = ("_by_region", "_region_shift")
+
+    def __init__(self, region_shift: int) -> None:
+        self._by_region: dict[int, Arena] = {}
+        self._region_shift = region_shift
+
+    def add(self, arena: Arena) -> None:
+        """Take an arena in."""
+        last = arena.base + (arena.pages << PAGE_SHIFT) - 1
+        for number in range(arena.base >> self._region_shift, (last >> self._region_shift) + 1):
+            self._by_region[number] = arena
+
+    def near(self, address: int) -> Arena | None:
+        """The arena that has the pool region of an address; it may begin or end elsewhere."""
+        return self._by_region.get(address >> self._region_shift)
+
+    def page_at(self, address: int) -> tuple[Arena, int] | None:
+        """The mapped page that holds an address, with its number in the arena."""
+        arena = self._by_region.get(address >> self._region_shift)
+        if arena is None:
+            return None
+        page = (address - arena.base) >> PAGE_SHIFT
+        if not 0 <= page < len(arena.states) or arena.states[page] <= RETURNED:
+            return None
+        return arena, page
+
+    def set_aside(self, start: int, end: int) -> Arena | None:
+        """The first arena whose range, mapped or not, shares a byte with another range."""
+        for arena in self._by_region.values():
+            if start < arena.base + (arena.pages << PAGE_SHIFT) and arena.base < end:
+                return arena
+        return None
+
+    def is_unmapped(self, start: int, end: int) -> bool:
+        """Whether no page that shares a byte with a range is mapped."""
+        for arena in self._by_region.values():
+            first = max(start - arena.base, 0) >> PAGE_SHIFT
+            behind = max(end - arena.base + PAGE_SIZE - 1, 0) >> PAGE_SHIFT
+            if max(arena.states[first:behind], default=0) > RETURNED:
+                return False
+        return True

@@ -28,13 +28,15 @@ class BugCheckCode(IntEnum):
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50
+    #: address, page table entry, 0, 0: a write to memory that may only be read.
+    ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE
     #: three values, then the kind in P4: 0x20 not allocated, 0x21 size mismatch, 0x23 bytes in
     #: front of or around the data, 0x24 bytes behind it, 0x30 and 0x31 IRQL.
     SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION = 0xC1
     #: P1 is the kind of misuse: 6 and 7 already freed, 8 and 9 IRQL, 0xA tag,
     #: 0x46 invalid address, 0x9A must succeed, 0x9B tag 0, 0x9C tag 'BIG '.
     BAD_POOL_CALLER = 0xC2
-    #: P1 is the violation; see `lookaside_sim.verifier.checks`.
+    #: P1 is the violation; see `lookaside_sim.nt.violations`.
     DRIVER_VERIFIER_DETECTED_VIOLATION = 0xC4
     #: address, IRQL, 0 read / 1 write, code address: fault while walking the free lists.
     DRIVER_CORRUPTED_EXPOOL = 0xC5
@@ -55,6 +57,8 @@ class BugCheckCode(IntEnum):
     DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5
     #: the same, behind the end of a live special pool block.
     DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6
+    #: address, page table entry, 0, 0: a jump to memory that holds no code.
+    ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
 

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory import Arena, Memory
-from lookaside_sim.memory.arena import BLOCKS
+from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.arena import BLOCKS, Arena
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.pool.accounting import ALLOCS, FREES, TagTable
@@ -201,7 +201,7 @@ class BigBlocks:
             return
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
-        arena.states[last] = tail_state
+        arena.map(last, tail_state)
         units = big.tail_units + 1
         header_at = last << PAGE_ULONGS_SHIFT
         entry = big.address + (last - first << PAGE_SHIFT) + self._header_size

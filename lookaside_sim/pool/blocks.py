@@ -26,7 +26,7 @@ from typing import Final, Protocol
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import NtStatus, PoolTag

@@ -22,7 +22,7 @@ from typing import NoReturn, Protocol
 import attrs
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final, NoReturn, TypeAlias
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import HEADS, RETURNED
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
@@ -120,7 +120,8 @@ class PoolDescriptor:
         self._pointer_shift = 3 if arch.pointer_size == 8 else 2
         self._align_mask = arch.pointer_size - 1
         window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)
-        self.arena = memory.add_arena(base, window)
+        executable = base == arch.nonpaged_pool_start
+        self.arena = memory.add_arena(base, window, executable=executable)
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
         lists = arch.pool_header.units_per_page
         self.listed = bytearray(lists)

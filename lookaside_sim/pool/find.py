@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.pool.big import BigBlock

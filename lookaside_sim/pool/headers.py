@@ -5,7 +5,7 @@ The hot paths in `blocks` read the same words by position; everybody else asks h
 
 from __future__ import annotations
 
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.descriptor import PoolDescriptor

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory import Memory
+from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.plans import BIG_TAG, MUST_SUCCEED_BIT, PAGED_BIT

@@ -11,7 +11,7 @@ import attrs
 from lookaside_sim.errors import SanitizerError, SanitizerKind
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory.address_space import WRITE
+from lookaside_sim.memory.touch import WRITE
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.manager import PoolManager
 

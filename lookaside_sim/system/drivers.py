@@ -23,7 +23,7 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import CODE_OFFSET, Image
-from lookaside_sim.memory.address_space import EXECUTE, WRITE
+from lookaside_sim.memory.touch import EXECUTE, WRITE
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 from lookaside_sim.pool.ledger import BlockLedger, BlockRecord

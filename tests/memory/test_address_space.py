@@ -1,54 +1,19 @@
 from __future__ import annotations
 
-from typing import NoReturn
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
-from lookaside_sim.memory import Memory
+from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.memory import Memory, Reason, Region
 from lookaside_sim.memory.address_space import READ, WRITE
-from lookaside_sim.memory.arena import BIG, BLOCKS, CACHED, EXPOSED, RESERVED
-from lookaside_sim.nt.layouts import PAGE_SIZE, architecture
+from lookaside_sim.memory.arena import BIG, CACHED, RESERVED
+from lookaside_sim.nt.layouts import PAGE_SIZE
 from tests.helpers import ARCHES, both_machines, stopped_by
 from tests.helpers import allocated as allocate
+from tests.memory.helpers import ARENA, SPAN, START, Bytes, FaultError, maps, memory_with
 from tests.pool.helpers import body
-
-START = 0x8000_0000
-
-
-class FaultError(Exception):
-    """A touch of unmapped memory: (address, operation)."""
-
-
-def fault(address: int, operation: int) -> NoReturn:
-    raise FaultError(address, operation)
-
-
-class Bytes:
-    """The simplest structure: so many bytes at an address."""
-
-    def __init__(self, address: int, image: bytes) -> None:
-        self.address = address
-        self.image = image
-
-    @property
-    def image_size(self) -> int:
-        return len(self.image)
-
-    def store_image(self) -> bytes:
-        return self.image
-
-    def load_image(self, image: bytes) -> None:
-        self.image = image
-
-
-def memory_with(*structures: Bytes, arch: str = "x64") -> Memory:
-    memory = Memory(architecture(arch), 0, fault)
-    for structure in structures:
-        memory.attach(structure)
-    return memory
 
 
 class TestStructures:
@@ -265,191 +230,7 @@ class TestPoolBytes:
         assert told == [1]
 
 
-class TestExposing:
-    """A page is exposed by a write to anything but the inside of one live block."""
-
-    @staticmethod
-    def state_after(kernel: Kernel, address: int, data: bytes) -> int:
-        kernel.write(address, data)
-        pool = kernel.pool.nonpaged
-        return pool.arena.states[(address - pool.base) // PAGE_SIZE]
-
-    @both_machines
-    def test_a_write_inside_one_block_does_not(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        size = body(kernel, 8)
-        address = allocate(kernel, size)
-        assert self.state_after(kernel, address, b"x" * size) == BLOCKS
-        assert self.state_after(kernel, address + 5, b"x") == BLOCKS
-
-    @both_machines
-    @pytest.mark.parametrize(("where", "length"), [("end", 1), ("end", 4), ("start", 1)])
-    def test_a_write_over_a_header_does(self, arch: str, where: str, length: int) -> None:
-        kernel = Kernel(arch)
-        size = body(kernel, 8)
-        address = allocate(kernel, size)
-        at = address + size if where == "end" else address - length
-        assert self.state_after(kernel, at, kernel.read(at, length)) == EXPOSED
-
-    def test_an_overrun_by_one_byte_does(self) -> None:
-        kernel = Kernel()
-        size = body(kernel, 8)
-        address = allocate(kernel, size)
-        assert self.state_after(kernel, address, b"x" * (size + 1)) == EXPOSED
-
-    def test_a_write_before_the_first_block_of_a_page_does(self) -> None:
-        kernel = Kernel()
-        address = allocate(kernel, 100)
-        assert self.state_after(kernel, address - 8, b"x") == EXPOSED
-
-    def test_a_write_into_the_big_part_of_a_last_page_does_not(self) -> None:
-        kernel = Kernel()
-        address = allocate(kernel, PAGE_SIZE + 100)
-        assert self.state_after(kernel, address + PAGE_SIZE, b"x" * 100) == BLOCKS
-        assert self.state_after(kernel, address + PAGE_SIZE + 99, b"xx") == EXPOSED
-
-    def test_a_write_into_a_block_in_the_tail_of_a_big_allocation_does_not(self) -> None:
-        kernel = Kernel()
-        big = allocate(kernel, PAGE_SIZE + 100)
-        block = allocate(kernel, 100)
-        assert block // PAGE_SIZE == big // PAGE_SIZE + 1
-        assert self.state_after(kernel, block, b"x" * 100) == BLOCKS
-
-    def test_exposing_puts_the_cached_words_of_the_page_back(self) -> None:
-        kernel = Kernel()
-        one, other = allocate(kernel, 100), allocate(kernel, 100)
-        away = allocate(kernel, 2 * PAGE_SIZE)
-        memory = kernel.memory
-        for entry in (one, other, away):
-            assert memory.cache(entry)
-            memory.links[entry] = 0x1234
-        assert self.state_after(kernel, one - 1, b"x") == EXPOSED
-        assert set(memory.links) == {away}
-        assert [memory.read_pointer(entry) for entry in (one, other, away)] == [0x1234] * 3
-        assert not memory.cache(one)
-
-    def test_exposing_twice_or_another_kind_of_page_changes_nothing(self) -> None:
-        kernel = Kernel()
-        allocate(kernel, 2 * PAGE_SIZE)
-        arena = kernel.pool.nonpaged.arena
-        kernel.memory.expose(arena, 1)
-        assert arena.states[1] == RESERVED
-
-    def test_a_page_is_cacheable_again_for_its_next_owner(self) -> None:
-        kernel = Kernel()
-        address = allocate(kernel, 4064)
-        kernel.write(address - 8, kernel.read(address - 8, 8))
-        assert not kernel.memory.cache(address)
-        kernel.pool.free(address)
-        assert allocate(kernel, 4064) == address
-        assert kernel.memory.cache(address)
-
-
-class TestBlockStart:
-    @both_machines
-    def test_finds_the_header_of_the_live_block_below(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        address = allocate(kernel, 100)
-        header = address - kernel.arch.pool_header.size
-        for where in (address, address + 99, address + 1000):
-            assert kernel.memory.block_start(where) == header
-        assert kernel.memory.block_start(header) is None
-        assert kernel.memory.block_start(address + PAGE_SIZE) is None
-        assert kernel.memory.block_start(0x1000) is None
-
-
-class TestLinkCache:
-    """The cache changes where a word is kept, never what a reader sees."""
-
-    @both_machines
-    def test_what_can_be_cached(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        memory = kernel.memory
-        unit = kernel.arch.pool_header.unit
-        block = allocate(kernel, 100)
-        fresh_big = allocate(kernel, 2 * PAGE_SIZE)
-        known_big = allocate(kernel, 2 * PAGE_SIZE)
-        kernel.write(known_big, b"known")
-        for entry in (block, fresh_big, known_big):
-            word = int.from_bytes(kernel.read(entry, kernel.arch.pointer_size), "little")
-            assert memory.cache(entry)
-            assert memory.links[entry] == word
-            assert memory.cache(entry)  # it is cached already
-        for wrong in (
-            -16,
-            0,
-            block + unit,
-            block + 1,
-            fresh_big + PAGE_SIZE,
-            fresh_big + unit,
-            kernel.pool.nonpaged.base,
-            kernel.pool.nonpaged.base + 100 * PAGE_SIZE,
-        ):
-            assert not memory.cache(wrong), wrong
-
-    def test_a_big_page_is_filled_before_its_word_is_cached(self) -> None:
-        cached, plain = Kernel(), Kernel()
-        entry = allocate(cached, 2 * PAGE_SIZE)
-        assert allocate(plain, 2 * PAGE_SIZE) == entry
-        assert cached.memory.cache(entry)
-        assert cached.memory.links[entry] == plain.memory.read_pointer(entry) != 0
-
-    def test_nothing_is_cached_after_caching_was_stopped(self) -> None:
-        kernel = Kernel()
-        entry = allocate(kernel, 100)
-        memory = kernel.memory
-        assert memory.cache(entry)
-        memory.links[entry] = 77
-        memory.stop_caching()
-        assert not memory.links
-        assert memory.read_pointer(entry) == 77
-        assert not memory.cache(entry)
-
-    @both_machines
-    def test_every_overlap_with_a_cached_word_reads_and_writes_it(self, arch: str) -> None:
-        kernel = Kernel(arch)
-        memory = kernel.memory
-        pointer = kernel.arch.pointer_size
-        word = 0x81828384_85868788 & ((1 << 8 * pointer) - 1)
-        blocks = [allocate(kernel, body(kernel, 3)) for _ in range(4)]
-        entry = blocks[2]
-        reach = range(-pointer - 1, pointer + 2)
-        for offset in reach:
-            for length in range(2 * pointer + 3):
-                assert memory.cache(entry)
-                memory.links[entry] = word
-                around = bytearray(memory.read(entry - 32, 64))
-                assert around[32 : 32 + pointer] == word.to_bytes(pointer, "little")
-                expected = bytes(around[32 + offset : 32 + offset + length])
-                assert kernel.read(entry + offset, length) == expected
-                if offset < 0 or offset + length > body(kernel, 3):
-                    continue  # would write over a header: see TestExposing
-                data = bytes(range(1, length + 1))
-                around[32 + offset : 32 + offset + length] = data
-                kernel.write(entry + offset, data)
-                assert kernel.read(entry - 32, 64) == bytes(around)
-
-    @both_machines
-    @pytest.mark.parametrize("size", ["largest", "two pages"])
-    def test_a_page_given_back_keeps_a_cached_word(self, arch: str, size: str) -> None:
-        images = []
-        for caching in (True, False):
-            kernel = Kernel(arch)
-            if not caching:
-                kernel.memory.stop_caching()
-            count = kernel.arch.pool_header.largest_request if size == "largest" else 8192
-            lookaside = LookasideList(kernel)
-            assert lookaside.initialize(size=count, tag=b"list").is_success
-            entries = [lookaside.allocate() for _ in range(3)]
-            for entry in entries:
-                assert entry is not None
-                lookaside.free(entry)
-            lookaside.delete()  # frees every entry, and with it every page
-            images.append([kernel.read(allocate(kernel, count), 64) for _ in range(3)])
-        assert images[0] == images[1]
-
-
-SPAN = 4 * PAGE_SIZE
+WHOLE = 4 * PAGE_SIZE
 
 
 @st.composite
@@ -458,7 +239,7 @@ def accesses(draw: st.DrawFn) -> list[tuple[str, int, bytes]]:
     for _ in range(draw(st.integers(1, 25))):
         kind = draw(st.sampled_from(["link", "cache", "write", "near", "read", "over"]))
         data = draw(st.binary(min_size=0, max_size=24))
-        steps.append((kind, draw(st.integers(0, SPAN - 25)), data))
+        steps.append((kind, draw(st.integers(0, WHOLE - 25)), data))
     return steps
 
 
@@ -478,7 +259,7 @@ def test_memory_is_a_plain_array_of_bytes_whatever_is_cached(
     entries = [*small, big, allocate(kernel, 100), allocate(kernel, 200)]
     base = small[0] // PAGE_SIZE * PAGE_SIZE
     assert big == base + 2 * PAGE_SIZE
-    model = bytearray(kernel.read(base, SPAN))
+    model = bytearray(kernel.read(base, WHOLE))
 
     def write(at: int, data: bytes) -> None:
         kernel.write(base + at, data)
@@ -505,6 +286,145 @@ def test_memory_is_a_plain_array_of_bytes_whatever_is_cached(
         else:
             assert kernel.read(base + number, len(data)) == model[number : number + len(data)]
             assert kernel.read(entry - 3, 8) == model[at - 3 : at + 5]
-    assert kernel.read(base, SPAN) == model
+    assert kernel.read(base, WHOLE) == model
     memory.stop_caching()
-    assert kernel.read(base, SPAN) == model
+    assert kernel.read(base, WHOLE) == model
+
+
+class TestPeeking:
+    """A debugger's look: holes instead of faults, and nothing changes."""
+
+    def test_holes_are_none_and_the_rest_is_there(self) -> None:
+        memory = memory_with(Bytes(START + 8, b"abcd"))
+        memory.map(Region(START + 14, 3, contents=b"xyz"))
+        seen = memory.peek(START + 6, 12)
+        assert seen == [None, None, *b"abcd", None, None, *b"xyz", None]
+        assert memory.peek_bytes(START + 8, 4) == b"abcd"
+        assert memory.peek_bytes(START + 8, 5) is None
+        assert memory.peek_bytes(START, 0) == b""
+
+    def test_a_long_hole_is_crossed(self) -> None:
+        memory = memory_with(Bytes(START + 5 * PAGE_SIZE, b"abcd"))
+        seen = memory.peek(START, 6 * PAGE_SIZE)
+        assert [i for i, byte in enumerate(seen) if byte is not None] == [
+            5 * PAGE_SIZE + i for i in range(4)
+        ]
+
+    @both_machines
+    def test_a_fresh_page_is_seen_without_being_touched(self, arch: str) -> None:
+        kernel = Kernel(arch)
+        address = allocate(kernel, 2 * PAGE_SIZE)
+        arena = kernel.pool.nonpaged.arena
+        before = bytes(arena.states)
+        seen = kernel.memory.peek_bytes(address + 100, PAGE_SIZE)
+        assert arena.states == before
+        assert seen == kernel.read(address + 100, PAGE_SIZE)
+        assert arena.states != before
+
+    def test_cached_words_are_seen_and_stay_cached(self) -> None:
+        kernel = Kernel()
+        entry = allocate(kernel, 100)
+        memory = kernel.memory
+        assert memory.cache(entry)
+        memory.links[entry] = 0x1122
+        assert memory.peek_pointer(entry) == 0x1122
+        assert memory.peek(entry + 1, 2) == [0x11, 0]
+        assert memory.links == {entry: 0x1122}
+
+    def test_a_pointer_with_a_hole_is_none(self) -> None:
+        memory = memory_with(Bytes(START, bytes(range(1, 12))))
+        assert memory.peek_pointer(START) == 0x0807060504030201
+        assert memory.peek_pointer(START + 4) is None
+
+    def test_a_structure_that_cannot_be_rendered_is_a_hole(self) -> None:
+        class Gone(Bytes):
+            def store_image(self) -> bytes:
+                raise LookasideSimError("its memory is gone")
+
+        memory = memory_with(Gone(START, b"abcd"), Bytes(START + 4, b"efgh"))
+        assert memory.peek(START + 2, 4) == [None, None, *b"ef"]
+        with pytest.raises(LookasideSimError):
+            memory.read(START, 1)
+
+    def test_behind_the_last_address_is_a_hole(self) -> None:
+        memory = memory_with(Bytes((1 << 32) - 2, b"ab"), arch="x86")
+        assert memory.peek((1 << 32) - 2, 4) == [*b"ab", None, None]
+
+    @pytest.mark.parametrize(("address", "size"), [(-1, 1), (8, -1), (1 << 64, 1)])
+    def test_a_range_that_is_none_is_a_plain_error(self, address: int, size: int) -> None:
+        memory = memory_with()
+        for look in (memory.peek, memory.peek_bytes):
+            with pytest.raises(ValueError, match="give 0 to"):
+                look(address, size)
+
+    def test_a_stopped_machine_can_be_looked_at(self) -> None:
+        kernel = Kernel()
+        address = allocate(kernel, 100)
+        with pytest.raises(BugCheck):
+            kernel.read(0x1000, 1)
+        assert kernel.memory.peek_bytes(address, 4) is not None
+        assert kernel.memory.peek(0x1000, 1) == [None]
+
+
+ranges = st.lists(
+    st.tuples(
+        st.builds(
+            lambda start, at: start + at,
+            st.sampled_from([START - 100, START, ARENA - 8, ARENA, ARENA + 2 * PAGE_SIZE]),
+            st.integers(0, SPAN - 1),
+        ),
+        st.sampled_from([0, 1, 8, 300, 3 * PAGE_SIZE]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(memory=maps(), asked=ranges)
+def test_peeking_sees_what_reading_would(memory: Memory, asked: list[tuple[int, int]]) -> None:
+    seen = [memory.peek(address, size) for address, size in asked]
+    for (address, size), looked in zip(asked, seen, strict=True):
+        got = None
+        if None in looked:
+            with pytest.raises(FaultError) as caught:
+                memory.read(address, size)
+            assert caught.value.args == (address + looked.index(None), READ)
+        else:
+            got = memory.read(address, size)
+            assert looked == list(got)
+        assert memory.is_mapped(address, size) is (got is not None)
+        assert len(looked) == size
+        assert memory.is_unmapped(address, size) is (looked == [None] * size)
+        assert memory.peek_bytes(address, size) == got
+        assert memory.peek(address, size) == looked
+
+
+@given(memory=maps(), writes=ranges)
+def test_memory_is_a_dict_of_bytes_wherever_it_is_mapped(
+    memory: Memory, writes: list[tuple[int, int]]
+) -> None:
+    spans = ((START - 100, SPAN + 3 * PAGE_SIZE), (ARENA, 12 * PAGE_SIZE))
+    model = {
+        at + i: byte
+        for at, size in spans
+        for i, byte in enumerate(memory.peek(at, size))
+        if byte is not None
+    }
+    code = {
+        address
+        for address in model
+        if (region := memory.region_at(address)) is not None and not region.writable
+    }
+    for number, (address, size) in enumerate(writes):
+        data = bytes((number + i) % 255 + 1 for i in range(size))
+        bad = [at for at in range(address, address + size) if at not in model or at in code]
+        if bad:
+            with pytest.raises(FaultError) as caught:
+                memory.write(address, data)
+            reasons = () if bad[0] not in model else (Reason.NOT_PERMITTED,)
+            assert caught.value.args == (bad[0], WRITE, *reasons)
+        else:
+            memory.write(address, data)
+            model.update(zip(range(address, address + size), data, strict=True))
+    for at, size in spans:
+        assert memory.peek(at, size) == [model.get(at + i) for i in range(size)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import mmap
+import weakref
 
 import pytest
 
@@ -17,6 +18,7 @@ from lookaside_sim.memory.arena import (
     Arena,
     garbage,
 )
+from lookaside_sim.memory.notices import Notices
 from lookaside_sim.nt.layouts import PAGE_SIZE, architecture
 
 BASE = 0x9000_0000
@@ -168,3 +170,28 @@ def test_a_page_cache_keeps_reserved_pages_reserved() -> None:
     assert list(arena.states[1:4]) == [RESERVED, CACHED, RESERVED]
     arena.map_big(1, 3)
     assert list(arena.states[1:4]) == [RESERVED, BIG, RESERVED]
+
+
+def test_looking_sees_a_reserved_page_as_it_will_be_and_leaves_it_reserved() -> None:
+    arena = make()
+    arena.map_big(1, 1)
+    seen = arena.look(PAGE_SIZE + 100, 50)
+    assert arena.states[1] == RESERVED
+    assert page_of(arena, 1) == bytes(PAGE_SIZE)
+    assert arena.fresh(1)[100:150] == seen
+    arena.map(1, BIG)
+    assert page_of(arena, 1)[100:150] == seen == arena.look(PAGE_SIZE + 100, 50)
+
+
+def test_the_old_buffer_lives_until_everybody_heard_of_the_new_one() -> None:
+    """Somebody may have lent its address to an emulator, and takes it back when told."""
+    notices = Notices()
+    arena = Arena(architecture("x64"), BASE, 1024, garbage(0), notices=notices)
+    arena.reach(256)
+    assert isinstance(arena.data, mmap.mmap)
+    gone: list[bool] = []
+    lent = weakref.ref(arena.data)
+    notices.listen(lambda _: gone.append(lent() is None))
+    arena.reach(600)
+    assert gone == [False]
+    assert lent() is None

@@ -16,7 +16,7 @@ from lookaside_sim.machine.calls import (
     RaiseIrql,
     ReleaseLock,
 )
-from lookaside_sim.memory.address_space import READ, WRITE
+from lookaside_sim.memory.touch import WRITE
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.nt.violations import Violation
@@ -137,17 +137,12 @@ def explain_fault(
     """Stop for a touch of unmapped memory that the verifier can say more about.
 
     Raises:
-        BugCheck: see `SpecialPool.explain_fault`; 0xD1 or 0xA at a raised IRQL.
+        BugCheck: see `SpecialPool.explain_fault`.
     """
-    machine = verification.machine
-    code = machine.program.call_site().address
     special = verification.special_pool
     if special is not None:
+        code = verification.machine.program.call_site().address
         special.explain_fault(address, operation, by_driver=by_program, code=code)
-    if machine.gate >= Irql.DISPATCH_LEVEL and operation in (READ, WRITE):
-        _stop_touch(
-            verification, address, operation, "nothing is mapped there", by_program=by_program
-        )
 
 
 def _stop_touch(

@@ -1,0 +1,94 @@
+"""Structures: what lies outside the pools and is no plain bytes, but an object with an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from lookaside_sim.nt.layouts import PAGE_SHIFT
+
+
+class Structure(Protocol):
+    """An object in memory outside the pools that renders and takes its own image."""
+
+    address: int
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of the image."""
+
+    def store_image(self) -> bytes:
+        """Return the bytes as they lie in memory now."""
+
+    def load_image(self, image: bytes) -> None:
+        """Take over bytes that were written."""
+
+
+def _pages(start: int, end: int) -> range:
+    """Numbers of the pages that a range touches."""
+    return range(start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1)
+
+
+class Structures:
+    """The structures of one address space, found by the pages they touch.
+
+    No two overlap; whoever attaches one sees to that.
+    """
+
+    __slots__ = ("_by_page",)
+
+    def __init__(self) -> None:
+        self._by_page: dict[int, list[Structure]] = {}
+
+    def attach(self, structure: Structure) -> None:
+        """Take a structure in."""
+        start = structure.address
+        for page in _pages(start, start + structure.image_size):
+            self._by_page.setdefault(page, []).append(structure)
+
+    def detach_range(self, start: int, end: int) -> list[Structure]:
+        """Let go of every structure that begins in a range.
+
+        Returns:
+            The structures, by address.
+        """
+        found = [each for each in self.overlapping(start, end) if each.address >= start]
+        for structure in found:
+            for page in _pages(structure.address, structure.address + structure.image_size):
+                here = self._by_page[page]
+                here.remove(structure)
+                if not here:
+                    del self._by_page[page]
+        return found
+
+    def take_over(self, old: Structure, new: Structure) -> None:
+        """Have another object stand for the structure at an address."""
+        for page in _pages(old.address, old.address + old.image_size):
+            here = self._by_page[page]
+            here[here.index(old)] = new
+
+    def at(self, address: int) -> Structure | None:
+        """The structure that holds an address, if any."""
+        for structure in self._by_page.get(address >> PAGE_SHIFT, ()):
+            if structure.address <= address < structure.address + structure.image_size:
+                return structure
+        return None
+
+    def overlapping(self, start: int, end: int) -> list[Structure]:
+        """The structures that share a byte with a range, by address.
+
+        Cost: of the pages of the range, or of those with structures if they are fewer.
+        """
+        if start >= end:
+            return []
+        pages: Iterable[int] = _pages(start, end)
+        if (end - start) >> PAGE_SHIFT > len(self._by_page):
+            within = _pages(start, end)
+            pages = [page for page in self._by_page if page in within]
+        found = {
+            each.address: each
+            for page in pages
+            for each in self._by_page.get(page, ())
+            if each.address < end and start < each.address + each.image_size
+        }
+        return [found[address] for address in sorted(found)]
