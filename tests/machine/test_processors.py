@@ -105,7 +105,7 @@ def test_leaving_a_scope_that_was_lowered_further_stops(kernel: Kernel) -> None:
 def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
     with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
         kernel.read(0x10, 1)
-    assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+    assert stop.value.code is BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
     assert kernel.irql == 2  # as it was when the machine stopped
 
 
