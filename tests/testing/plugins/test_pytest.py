@@ -115,6 +115,7 @@ def test_the_marker_beats_the_option_and_the_option_the_ini(
         ("colour=1", "*no such argument: colour*"),
         ("1", "*no such argument: 1*"),
         ("leaks='maybe'", "*leaks='maybe': give one of error, warn, ignore*"),
+        ("processors='two'", "*processors='two': give a number*"),
         ("arch='arm'", "*arm*"),
     ],
 )
