@@ -5,7 +5,6 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 
 from __future__ import annotations
 
-import inspect
 import re
 import unittest
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-import lookaside_sim
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.trace import Recording
+from lookaside_sim.verifier.settings import Verifier
 
 __all__ = ["LEAKS", "Setting", "Watched", "make_kernel", "setting_of", "watched_machine"]
 
@@ -81,24 +80,17 @@ def make_kernel(setting: Setting) -> Kernel:
         setting: what it is made of.
 
     Raises:
+        TypeError: something that is no verifier.
         ValueError: no such machine, or no such number of processors.
-        pytest.UsageError: this version cannot make such a machine.
     """
-    options: dict[str, Any] = {}
-    if setting.verifier not in (None, False, "none"):
-        options["verifier"] = _verifier(setting.verifier)
-    if setting.sanitizer:
-        options["sanitizer"] = True
-    kind = lookaside_sim.Kernel  # looked up now, as a project may have put its own there
-    known = inspect.signature(kind).parameters
-    for name in options:
-        if name not in known:
-            raise pytest.UsageError(f"this version of lookaside_sim has no {name}")
-    return kind(setting.arch, setting.processors, **options)
-
-
-def _verifier(asked: Any) -> Any:
-    return lookaside_sim.Verifier.standard() if asked in (True, "standard") else asked
+    verifier = setting.verifier
+    if verifier in (False, "none"):
+        verifier = None
+    elif verifier in (True, "standard"):
+        verifier = Verifier.standard()
+    return Kernel(
+        setting.arch, setting.processors, verifier=verifier, sanitizer=setting.sanitizer
+    )
 
 
 class Watched:

@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from lookaside_sim import Kernel, LookasideList
     from lookaside_sim.testing.faults import FaultInjector
+    from lookaside_sim.testing.plugins.machines import Watched
     from lookaside_sim.trace import Recording
 
 _MARKER = (
