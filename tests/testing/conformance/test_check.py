@@ -165,5 +165,5 @@ def test_hypothesis_and_pytest_are_not_needed() -> None:
         "from tests.testing.allocators import ReferenceList\n"
         "check_allocator(ReferenceList, max_examples=20)\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", script], check=True, cwd=root, timeout=60)
