@@ -1,8 +1,11 @@
-"""A trace worth reducing, and how a generated test is run."""
+"""What several tests of the toolkit need: a difference, a trace worth reducing, a way to run one."""
 
 from __future__ import annotations
 
+import pytest
+
 from lookaside_sim import PoolTag, PoolType
+from lookaside_sim.testing import AllocatorDifference, check_allocator
 from lookaside_sim.trace import Event
 
 SECOND = 1_000_000
@@ -34,3 +37,9 @@ def run_source(source: str) -> None:
     (test,) = (value for name, value in names.items() if name.startswith("test_"))
     assert callable(test)
     test()
+
+
+def difference(factory: type, level: str = "lookaside") -> AllocatorDifference:
+    with pytest.raises(AllocatorDifference) as caught:
+        check_allocator(factory, level=level)
+    return caught.value

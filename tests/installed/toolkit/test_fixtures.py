@@ -19,5 +19,5 @@ def test_a_list(lookaside_kernel: Kernel, lookaside_list: Callable[..., Lookasid
     assert lookaside_kernel.lookaside_lists == [lookaside]
 
 
-class TestMachine(LookasideMachine.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(derandomize=True, database=None, deadline=None, max_examples=10)
+TestMachine = LookasideMachine.TestCase
+TestMachine.settings = settings(derandomize=True, database=None, deadline=None, max_examples=10)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from lookaside_sim.testing import (
     run_program,
 )
 from tests.testing.allocators import FixedSlab, LinkedList, Passthrough, ReferenceList, Slab
+from tests.testing.helpers import difference
 from tests.testing.mutants import FIXED, LOOKASIDE, MEMORY, Fifo, LeakOnDelete
 
 MOST_STEPS = 10
@@ -34,12 +34,6 @@ BROKEN = [
     *((each, "memory") for each in MEMORY),
     *((each, "fixed") for each in FIXED),
 ]
-
-
-def difference(factory: type, level: str = "lookaside") -> AllocatorDifference:
-    with pytest.raises(AllocatorDifference) as caught:
-        check_allocator(factory, level=level)
-    return caught.value
 
 
 def test_there_are_enough_mutants() -> None:
@@ -66,43 +60,6 @@ def test_a_correct_allocator_is_never_reported(factory: type, level: str) -> Non
 
 def test_the_same_check_always_says_the_same() -> None:
     assert str(difference(Fifo)) == str(difference(Fifo))
-
-
-def test_the_report_shows_program_states_and_regression() -> None:
-    found = difference(Fifo)
-    text = str(found)
-    assert "did not return the entry that was freed last" in text
-    assert "    Free(2),\n" in text
-    assert "expected" in text
-    assert "actual" in text
-    assert found.regression in text
-
-
-def test_the_report_of_wrong_counters_marks_the_lines_that_differ() -> None:
-    found = difference(next(each for each in LOOKASIDE if each.__name__ == "idle_step_9"))
-    lines = str(found).splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("!")] == ["depth"]
-    assert found.expected["depth"] == 24
-    assert found.actual["depth"] == 25
-
-
-@pytest.mark.parametrize("broken", [Fifo, LeakOnDelete])
-def test_the_regression_is_a_test_that_fails_for_the_same_reason(broken: type) -> None:
-    found = difference(broken)
-    names: dict[str, object] = {}
-    exec(compile(found.regression, "regression", "exec"), names)
-    test = names["test_regression"]
-    assert callable(test)
-    with pytest.raises(AllocatorDifference) as again:
-        test()
-    assert again.value.what == found.what
-
-
-def test_a_factory_that_cannot_be_imported_is_left_to_the_reader() -> None:
-    for factory in (lambda backend, size: Fifo(backend, size), partial(Fifo)):
-        with pytest.raises(AllocatorDifference) as caught:
-            check_allocator(factory)
-        assert "run_program(factory, program" in caught.value.regression
 
 
 def test_the_end_is_spelled_out() -> None:
