@@ -7,6 +7,7 @@ from lookaside_sim.testing import (
     AllocatorDifference,
     Backend,
     Create,
+    Delete,
     Free,
     SetCounters,
     Tick,
@@ -134,3 +135,15 @@ def test_one_oracle_serves_many_programs_whatever_becomes_of_them() -> None:
         # Nothing of the simulator's side stays behind.
         assert oracle._outstanding() == 0
     Comparison(ReferenceList, 32, "lookaside", oracle=oracle).execute([Allocate(6), Free(6)])
+
+
+def test_nothing_is_asked_of_a_deleted_allocator() -> None:
+    class Counts(ReferenceList):
+        calls = 0
+
+        def allocate(self) -> int | None:
+            Counts.calls += 1
+            return super().allocate()
+
+    run_program(Counts, [Allocate(), Free(), Delete(), Allocate(5), Tick(), Delete()])
+    assert Counts.calls == 1
