@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.list import LookasideList
 
 __all__ = ["SETTABLE_COUNTERS", "set_counters"]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.types import Irql, PoolTag
 from lookaside_sim.testing.counters import set_counters
 from lookaside_sim.testing.faults import FaultInjector

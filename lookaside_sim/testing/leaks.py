@@ -9,7 +9,7 @@ import attrs
 
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.calls import Observer
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (  # noqa: E402
 )
 
 from lookaside_sim.kernel import Kernel  # noqa: E402
-from lookaside_sim.lookaside import LookasideList  # noqa: E402
+from lookaside_sim.lookaside.list import LookasideList  # noqa: E402
 from lookaside_sim.lookaside.tuning import SCAN_PERIOD  # noqa: E402
 from lookaside_sim.nt.types import (  # noqa: E402
     ULONG_MASK,

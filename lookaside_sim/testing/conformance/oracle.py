@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.lookaside import LookasideList
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.tuning import SCAN_PERIOD
 from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.testing.conformance.contract import COUNTERS

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unittest
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -107,10 +108,11 @@ class Watched:
         self._recording: Recording | None = None
         self._saved: Path | None = None
 
-    def record(self) -> Recording:
-        """Begin to record what the test does."""
+    @contextmanager
+    def record(self) -> Iterator[Recording]:
+        """Record what the test does inside."""
         self._recording = self.tracker.then = recording = Recording()
-        return recording
+        yield recording
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.

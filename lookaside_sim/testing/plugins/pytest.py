@@ -127,10 +127,12 @@ def lookaside_list(lookaside_kernel: Kernel) -> Iterator[Callable[..., Lookaside
 
 
 @pytest.fixture
-def lookaside_trace(request: pytest.FixtureRequest, lookaside_kernel: Kernel) -> Recording:
+def lookaside_trace(
+    request: pytest.FixtureRequest, lookaside_kernel: Kernel
+) -> Iterator[Recording]:
     """Record what the test does; a failing test leaves the trace as a file and says where."""
-    watched: Watched = request.node.stash[_watched_key]
-    return watched.record()
+    with request.node.stash[_watched_key].record() as recording:
+        yield recording
 
 
 @pytest.fixture
