@@ -8,12 +8,11 @@ Source:
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Self
 
+from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, SListHeader, pack, unpack
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
-
-_SEQUENCE_BITS: Final = {8: 48, 4: 16}  # by pointer size
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 
 
 class ListFields:
@@ -83,14 +82,14 @@ class ListFields:
         return self.arch.lookaside_size
 
     def store_image(self) -> bytes:
-        """Render the fields as the structure's bytes."""
+        """Render the structure's bytes."""
+        return self.store_fields()
+
+    def store_fields(self) -> bytes:
+        """Render the fields as bytes."""
         arch = self.arch
-        if arch.pointer_size == 8:
-            head = (self._held | self._sequence << 16).to_bytes(8, "little")
-            head += (self._first | self._reserved).to_bytes(8, "little")
-        else:
-            head = (self._first | self._held << 32 | self._sequence << 48).to_bytes(8, "little")
-        return head + arch.lookaside_list.pack(
+        head = SListHeader(self._first, self._held, self._sequence, self._reserved)
+        return pack(arch, head) + arch.lookaside_list.pack(
             self._depth,
             self._maximum_depth,
             self._total_allocates & ULONG_MASK,
@@ -131,18 +130,7 @@ class ListFields:
             *future,
         ) = arch.lookaside_list.unpack_from(image, arch.slist_header_size)
         self._future = tuple(future)
-        low = int.from_bytes(image[:8], "little")
-        if arch.pointer_size == 8:
-            high = int.from_bytes(image[8:16], "little")
-            self._held = low & USHORT_MASK
-            self._first = high & ~arch.next_entry_lost_bits
-            self._reserved = high & arch.next_entry_lost_bits
-            sequence = low >> 16
-        else:
-            self._first = low & ULONG_MASK
-            self._held = low >> 32 & USHORT_MASK
-            self._reserved = 0
-            sequence = low >> 48
+        self._first, self._held, sequence, self._reserved = unpack(arch, image)
         self._sequence_base = sequence - self._pushes
 
     @property
@@ -156,10 +144,7 @@ class ListFields:
 
         The pushes are counted already, so the hot path has one store less.
         """
-        return (
-            self._sequence_base + self._pushes
-            & (1 << _SEQUENCE_BITS[self.arch.pointer_size]) - 1
-        )
+        return self._sequence_base + self._pushes & SEQUENCE_MASK[self.arch.pointer_size]
 
     # --- as values -----------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
+from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.requests import Requests
@@ -56,6 +57,8 @@ class LookasideList(ListOnMemory):
             is not active (the memory is the same), or any unmapped address outside the
             pools. None takes the next place in a driver's zeroed data section.
             Whoever follows a link to a structure gives the place itself, and nothing is checked.
+        older: whether the structure is an NPAGED_LOOKASIDE_LIST or PAGED_LOOKASIDE_LIST,
+            which are larger. The routines take either.
 
     Attributes:
         address: where it lies.
@@ -73,11 +76,13 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "owner")
+    __slots__ = ("_active", "_pool", "_requests", "_tail", "owner")
 
     _pool: PoolManager
     _requests: Requests
     _active: bool
+    _tail: bytes
+    """What follows the fields in a structure of its own."""
     owner: Image | None
 
     def __new__(
@@ -85,6 +90,8 @@ class LookasideList(ListOnMemory):
         kernel: ListHost,
         name: str = "",
         address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
@@ -94,6 +101,8 @@ class LookasideList(ListOnMemory):
         kernel: ListHost,
         name: str = "",
         address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
@@ -104,6 +113,7 @@ class LookasideList(ListOnMemory):
         self._pool = shared.pool
         self._requests = shared.pool.requests
         self._active = False
+        self._tail = b""
         self.owner = None
         self.name = name
         ListFields.__init__(self, machine.arch)
@@ -112,29 +122,37 @@ class LookasideList(ListOnMemory):
             self._place, self.address = address, address.address
             return
         machine.check_running()
+        arch = machine.arch
+        size = arch.older_lookaside_size if older else arch.lookaside_size
         if address is None:
             self._place = None
-            address = machine.program.find_data_place(machine.arch.lookaside_size)
+            address = machine.program.find_data_place(size, CACHE_LINE if older else 0)
         else:
-            address = unsigned("address", address, machine.arch.address_bits)
-            self._place = place_at(machine, shared.pool, address)
+            address = unsigned("address", address, arch.address_bits)
+            self._place = place_at(machine, shared.pool, address, size)
         self.address = address
         there = self._memory.structure_at(address)
         if self._place is not None:
             self.rest()
         elif isinstance(there, LookasideList) and there.address == address:
-            self._take_over(there)
+            self._take_over(there, size)
         else:
+            self._tail = bytes(size - arch.lookaside_size)
             self._memory.attach(self)
 
-    def _take_over(self, old: LookasideList) -> None:
+    def _take_over(self, old: LookasideList, size: int) -> None:
         """Become the object for the structure of an inactive list, bytes and all."""
         if old.is_active:
             raise ValueError(f"address {self.address:#x}: the active list {old!r} is there")
+        if old.image_size < size:
+            raise ValueError(
+                f"address {self.address:#x}: the structure there has {old.image_size:#x} bytes,"
+                f" and {size:#x} are needed"
+            )
         image = old.store_image()
         self._memory.take_over(old, self)
         self.load_image(image)
-        old.move_out(InMemory(self._machine, self.address))
+        old.move_out(InMemory(self._machine, self.address, old.image_size))
 
     def move_out(self, place: InMemory) -> None:
         """From now on the fields lie elsewhere."""
@@ -229,7 +247,18 @@ class LookasideList(ListOnMemory):
         settings = ListSettings(unsigned("pool_type", pool_type, 32), size, PoolTag(tag))
         _check_routines(allocate, free)
         call = InitializeList(self, size, settings, is_older=True)
-        machine.hooks.run(call, self._set_up, settings, allocate, free)
+        machine.hooks.run(call, self._set_up_older, settings, allocate, free)
+
+    def _set_up_older(
+        self,
+        settings: ListSettings,
+        allocate: AllocateRoutine | None,
+        free: FreeRoutine | None,
+    ) -> None:
+        self._set_up(settings, allocate, free)
+        lock = self.arch.obsolete_lock_offset
+        if lock is not None and lock < self.image_size:
+            self._memory.write_pointer(self.address + lock, 0)
 
     def _set_up(
         self,
@@ -448,6 +477,23 @@ class LookasideList(ListOnMemory):
         if self._active and self._machine.bugcheck is None:
             self.delete()
 
+    # --- the structure in memory ------------------------------------------------------------
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of the structure."""
+        place = self._place
+        return place.size if place is not None else self.arch.lookaside_size + len(self._tail)
+
+    def store_image(self) -> bytes:
+        """Render the structure's bytes."""
+        return self.store_fields() + self._tail
+
+    def load_image(self, image: bytes) -> None:
+        """Take the structure over from its bytes."""
+        self.load_fields(image)
+        self._tail = image[self.arch.lookaside_size :]
+
     # --- what it is ----------------------------------------------------------------------
 
     def _now(self) -> ListFields:
@@ -513,7 +559,8 @@ class LookasideList(ListOnMemory):
 
     def lose_memory(self) -> None:
         """The structure's memory is unmapped: from now on every use is a touch of it."""
-        self.move_out(InMemory(self._machine, self.address, links_are_known=True))
+        place = InMemory(self._machine, self.address, self.image_size, links_are_known=True)
+        self.move_out(place)
 
 
 def _check_routines(allocate: object, free: object) -> None:

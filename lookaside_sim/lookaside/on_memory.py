@@ -67,7 +67,7 @@ class ListOnMemory(ListFields):
     _plan: PoolPlan | None
     _plain_free: bool
 
-    def load_image(self, image: bytes) -> None:
+    def load_fields(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
         self._shared.registry.forget_walks()
         self.set_fields(image)

@@ -22,11 +22,11 @@ from lookaside_sim.pool.manager import PoolManager
 class Resting(Protocol):
     """A list, as its place sees it."""
 
-    def load_image(self, image: bytes) -> None:
+    def load_fields(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
 
-    def store_image(self) -> bytes:
-        """Render the fields."""
+    def store_fields(self) -> bytes:
+        """Render the fields as bytes."""
 
     def rest(self) -> None:
         """Let no call take a hot path."""
@@ -38,32 +38,35 @@ class InMemory:
     Args:
         machine: whose memory.
         address: where.
+        size: bytes of the structure, the fields and what follows them; 0 for the fields alone.
+        links_are_known: whether the object knows ListEntry, as nobody can write to it.
     """
 
-    __slots__ = ("_machine", "address", "links_are_known")
+    __slots__ = ("_machine", "address", "links_are_known", "size")
 
     def __init__(
-        self, machine: Machine, address: int, *, links_are_known: bool = False
+        self, machine: Machine, address: int, size: int = 0, *, links_are_known: bool = False
     ) -> None:
         self._machine = machine
         self.address = address
+        self.size = size or machine.arch.lookaside_size
         self.links_are_known = links_are_known
 
     @property
     def is_mapped(self) -> bool:
         """Whether there still is memory."""
-        return self._machine.memory.is_mapped(self.address, self._machine.arch.lookaside_size)
+        return self._machine.memory.is_mapped(self.address, self.size)
 
     def fetch(self, of: Resting) -> None:
         """Read the fields, as code that runs on the machine does."""
         machine, size = self._machine, self._machine.arch.lookaside_size
         for check in machine.touch_checks:
             check(self.address, size, READ, False)
-        of.load_image(machine.memory.read(self.address, size))
+        of.load_fields(machine.memory.read(self.address, size))
 
     def put_back(self, of: Resting) -> None:
         """Write the fields, and let the object rest."""
-        self._machine.memory.write(self.address, of.store_image())
+        self._machine.memory.write(self.address, of.store_fields())
         of.rest()
 
     def look(self) -> bytes:
@@ -73,15 +76,21 @@ class InMemory:
                 f"the pool block with the lookaside list at {self.address:#x} was freed, and"
                 " nothing is mapped there any more"
             )
-        return self._machine.memory.read(self.address, self._machine.arch.lookaside_size)
+        return self._machine.memory.read(self.address, self.size)
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
         return ListFields.of_image(self._machine.arch, self.look())
 
 
-def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | None:
+def place_at(machine: Machine, pool: PoolManager, address: int, size: int) -> InMemory | None:
     """Decide whether a structure lies in a pool block or is driver data of its own.
+
+    Args:
+        machine: whose memory.
+        pool: its pools.
+        address: where the structure shall lie.
+        size: bytes of it.
 
     Returns:
         Where in somebody else's memory it lies, None for data of its own.
@@ -96,11 +105,10 @@ def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | No
         )
     if pool.descriptor_at(address) is None:
         return None
-    size = machine.arch.lookaside_size
     block = pool.find(address)
     if block is None or address + size > block.address + block.size:
         raise ValueError(
             f"address {address:#x}: the {size:#x} bytes there are not"
             " inside one live pool block"
         )
-    return InMemory(machine, address)
+    return InMemory(machine, address, size)

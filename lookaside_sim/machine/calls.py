@@ -153,6 +153,20 @@ class SwitchProcessor(Call):
 
 
 @attrs.define(eq=False)
+class InitializeLock(Call):
+    """The word at an address becomes a spin lock that is free.
+
+    Attributes:
+        lock: address of the KSPIN_LOCK.
+        name: of the lock, for messages.
+    """
+
+    word: ClassVar[str] = "lock"
+    lock: int
+    name: str
+
+
+@attrs.define(eq=False)
 class AcquireLock(Call):
     """A spin lock is acquired. The result is the IRQL before.
 
