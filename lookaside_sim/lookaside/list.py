@@ -302,6 +302,8 @@ class LookasideList(ListOnMemory):
         routine had memory. The entry is not initialized: its first pointer is the old link,
         the rest as its last owner left it.
 
+        Cost: constant for a hit; for a miss that of the allocate routine.
+
         Returns:
             The entry's address; None when the routine returned NULL.
 
@@ -336,6 +338,8 @@ class LookasideList(ListOnMemory):
 
         Counts one free and, when the list was full, one miss. Nothing checks that the entry
         came from this list, or that it is not on it already.
+
+        Cost: constant for a hit; for a full list that of the free routine.
 
         Args:
             entry: its address.
@@ -496,6 +500,14 @@ class LookasideList(ListOnMemory):
 
     # --- what it is ----------------------------------------------------------------------
 
+    def peek(self) -> ListFields | None:
+        """The fields as a debugger sees them, None where nothing is mapped any more.
+
+        Never raises or stops the machine, whatever happened to the memory.
+        """
+        place = self._place
+        return self if place is None else place.peek()
+
     def _now(self) -> ListFields:
         place = self._place
         return self if place is None else place.fields()
@@ -533,12 +545,12 @@ class LookasideList(ListOnMemory):
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"
         label = f" {self.name}" if self.name else ""
-        place = self._place
-        if place is not None and not place.is_mapped:
+        seen = self.peek()
+        if seen is None:
             return f"<LookasideList{label} @ {self.address:#x} not mapped>"
         return (
-            f"<LookasideList{label} @ {self.address:#x} {self.tag!s}"
-            f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
+            f"<LookasideList{label} @ {self.address:#x} {seen.tag!s}"
+            f" size={seen.size} depth={seen.current_depth}/{seen.depth} {state}>"
         )
 
     def entries(self) -> Iterator[int]:
@@ -551,6 +563,8 @@ class LookasideList(ListOnMemory):
 
     def check(self) -> None:
         """Verify the list's invariants; see `lookaside_sim.lookaside.check`.
+
+        Cost: of its free entries.
 
         Raises:
             InvariantError: the first one that does not hold.

@@ -78,6 +78,12 @@ class InMemory:
             )
         return self._machine.memory.read(self.address, self.size)
 
+    def peek(self) -> ListFields | None:
+        """The fields as they lie there now, None where nothing is mapped; never raises."""
+        arch = self._machine.arch
+        image = self._machine.memory.peek_bytes(self.address, arch.lookaside_size)
+        return None if image is None else ListFields.of_image(arch, image)
+
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
         return ListFields.of_image(self._machine.arch, self.look())

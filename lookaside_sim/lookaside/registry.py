@@ -170,6 +170,32 @@ class Registry:
         """The active lists whose structure lies in a pool block."""
         return (each for each in self._by_entry.values() if each.is_embedded)
 
+    def look(self, head: ListHead) -> tuple[list[Registered], int | None]:
+        """The lists as a debugger sees them that follows the forward links.
+
+        Never raises or stops the machine.
+
+        Returns:
+            The lists, and the address of the ListEntry where the links break off: nothing is
+            mapped there, or it was there before. None where they come back to the head.
+        """
+        found: list[Registered] = []
+        seen: set[int] = set()
+        memory = self._machine.memory
+        entry = head.flink
+        while entry != head.address:
+            following = memory.peek_pointer(entry)
+            if following is None or entry in seen:
+                return found, entry
+            seen.add(entry)
+            lookaside = self._by_entry.get(entry)
+            if lookaside is None:
+                address = entry - self._offset & (1 << self._machine.arch.address_bits) - 1
+                lookaside = self._over_memory(address)
+            found.append(lookaside)
+            entry = following
+        return found, None
+
     def forget_walks(self) -> None:
         """The links may have changed: follow them again the next time."""
         self._walked.clear()

@@ -132,7 +132,8 @@ class Watched:
         Args:
             error: what the test failed with.
         """
-        lists = self.tracker.lists or self.kernel.lookaside_lists
+        # Whatever the links say: they may be what the test overwrote.
+        lists: list[Any] = self.tracker.lists or list(self.kernel.registry.all())
         lines = [repr(self.kernel), *(windbg.lookaside(each) for each in lists)]
         parameters: Sequence[object] = getattr(error, "parameters", ())
         address = getattr(error, "address", None)

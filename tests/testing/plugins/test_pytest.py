@@ -314,3 +314,63 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing.plugins.hypothesis",
         "lookaside_sim.testing.plugins.pytest",
     ]
+
+
+@pytest.mark.parametrize("how", ["driver", "block", "stop"])
+def test_a_failing_test_whose_list_is_gone_is_reported(
+    pytester: pytest.Pytester, how: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        from lookaside_sim import LookasideList
+
+        def test_gone(lookaside_kernel):
+            kernel = lookaside_kernel
+            if "{how}" == "block":
+                block = kernel.pool.allocate(0, 0x40000, b"Mine")
+                gone = LookasideList(kernel, "my!List", block)
+                gone.initialize(size=32, tag=b"Mine")
+                kernel.pool.free(block)
+            else:
+                driver = kernel.load_driver("my.sys")
+                gone = driver.lookaside_list("my!List")
+                gone.initialize(size=32, tag=b"Mine")
+                driver.unload()
+            if "{how}" == "stop":
+                kernel.tick()
+            assert gone.address == 0
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    result.stdout.fnmatch_lines(["*lookaside lists*", 'Lookaside "my!List" @ 0x*  not mapped'])
+
+
+def test_a_list_that_is_gone_is_a_leak_that_reads_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_unloads(lookaside_kernel):
+            driver = lookaside_kernel.load_driver("my.sys")
+            driver.lookaside_list("my!List").initialize(size=32, tag=b"Mine")
+            driver.unload()
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was not deleted, and its memory is gone, from *:3 in*"])
+
+
+def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import ddi
+
+        def test_io(lookaside_kernel):
+            with lookaside_kernel:
+                irp, mdl = ddi.IoAllocateIrp(1, False), ddi.IoAllocateMdl(0x1000, 0x1000)
+                ddi.IoFreeIrp(irp)
+                ddi.IoFreeMdl(mdl)
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
