@@ -259,8 +259,11 @@ class Kernel:
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
-        """The active general lists: nonpaged, then paged, each in order of initialization."""
-        return cast("list[LookasideList]", self.registry.active())
+        """The active general lists: nonpaged, then paged, each in order of initialization.
+
+        As a debugger sees them: nothing stops where links are overwritten.
+        """
+        return cast("list[LookasideList]", self.registry.look())
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -415,6 +418,21 @@ class Kernel:
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
+
+    def peek(self, address: int, size: int) -> list[int | None]:
+        """Look at simulated memory as a debugger does: nothing stops, nothing changes.
+
+        Args:
+            address: where.
+            size: bytes.
+
+        Returns:
+            Each byte, None where nothing is mapped. Also on a machine that has stopped.
+
+        Raises:
+            TypeError, ValueError: an address or size that does not fit a pointer.
+        """
+        return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch, by the program, of memory that is not there.

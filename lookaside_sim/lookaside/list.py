@@ -52,10 +52,11 @@ class LookasideList(ListOnMemory):
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
         address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
-            pool block (the structure is then part of that block), the address of a list that
-            is not active (the memory is the same), or any unmapped address outside the
-            pools. None takes the next place in a driver's zeroed data section.
-            Whoever follows a link to a structure gives the place itself, and nothing is checked.
+            pool block or in a region that can be written (the structure is then part of that
+            memory), the address of a list that is not active (the memory is the same), or any
+            unmapped address outside the pools. None takes the next place in a driver's zeroed
+            data section. Whoever follows a link to a structure gives the place itself, and
+            nothing is checked.
 
     Attributes:
         address: where it lies.
@@ -64,8 +65,8 @@ class LookasideList(ListOnMemory):
             any.
 
     Raises:
-        ValueError: the address is misaligned, already taken, or in a pool but not in it
-            entirely within one live block.
+        ValueError: the address is misaligned, already taken, or in a pool or region but not
+            entirely within one live block or region.
         BugCheck: the machine has stopped.
 
     Source:

@@ -100,7 +100,7 @@ class ListOnMemory(ListFields):
         machine, place = self._machine, self._place
         call, reached = machine.hooks.call, machine.reached
         if place is not None:
-            place.fetch(self)
+            place.fetch_head(self)
         count = self._total_allocates
         if reached is not None:
             reached(self, Point.COUNT_READ)
@@ -112,17 +112,20 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             entry: int | None = self._pop()
             if place is not None:
-                place.put_back(self)
+                place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
         self._allocate_misses += 1
         if call is not None:
             call.branch = Branch.MISS
+        if place is not None:
+            place.put_back_head(self)
+            place.fetch(self)
         routine_address = self._allocate_ex
         pool_type, size, tag = self._type, self._size, self._tag
         if place is not None:
-            place.put_back(self)
+            self.rest()
         if reached is not None:
             reached(self, Point.MISS_COUNTED)
         return self._call_allocate(routine_address, pool_type, size, tag)
@@ -132,7 +135,7 @@ class ListOnMemory(ListFields):
         machine, place = self._machine, self._place
         call, reached = machine.hooks.call, machine.reached
         if place is not None:
-            place.fetch(self)
+            place.fetch_head(self)
         count = self._total_frees
         if reached is not None:
             reached(self, Point.COUNT_READ)
@@ -143,9 +146,12 @@ class ListOnMemory(ListFields):
             self._free_misses += 1
             if call is not None:
                 call.branch = Branch.FULL
+            if place is not None:
+                place.put_back_head(self)
+                place.fetch(self)
             routine_address = self._free_ex
             if place is not None:
-                place.put_back(self)
+                self.rest()
             if reached is not None:
                 reached(self, Point.MISS_COUNTED)
             self._call_free(routine_address, entry)
@@ -154,7 +160,7 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             self._push(entry)
             if place is not None:
-                place.put_back(self)
+                place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 
@@ -250,7 +256,7 @@ class ListOnMemory(ListFields):
     def _reset_counters(self) -> None:
         if self._place is not None:
             self._place.fetch(self)
-        self._sequence_base = self._sequence
+        self._sequence_base += self._pushes
         self._total_allocates = self._allocate_misses = 0
         self._total_frees = self._free_misses = 0
         self._last_total_allocates = self._last_allocate_misses = 0
