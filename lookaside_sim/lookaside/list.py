@@ -39,7 +39,7 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.requests import Requests
 
 
@@ -76,7 +76,7 @@ class LookasideList(ListOnMemory):
 
     __slots__ = ("_active", "_pool", "_requests", "owner")
 
-    _pool: PoolManager
+    _pool: Pool
     _requests: Requests
     _active: bool
     owner: Image | None
