@@ -39,8 +39,6 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.kind import Pool
-from lookaside_sim.pool.requests import Requests
 
 
 class LookasideList(ListOnMemory):
@@ -74,10 +72,8 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "owner")
+    __slots__ = ("_active", "owner")
 
-    _pool: Pool
-    _requests: Requests
     _active: bool
     owner: Image | None
 
@@ -370,23 +366,6 @@ class LookasideList(ListOnMemory):
             machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
         else:
             self._free_in_steps(where)
-
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        routines = self._shared.routines
-        if routine == routines.default_allocate:
-            plan = self._pool.plan(pool_type, size, tag)
-            if self._place is None and self._machine.program.owner_of(self.address) is None:
-                self._plan = plan
-            return self._requests.top.allocate(plan) or None
-        allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
-
-    def _call_free(self, routine: int, entry: int) -> None:
-        routines = self._shared.routines
-        if routine == routines.default_free:
-            self._requests.top.free(entry)
-            return
-        routines.free_routine(routine)(entry, self)
 
     # --- flush and delete ----------------------------------------------------------------
 
