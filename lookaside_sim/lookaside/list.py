@@ -78,19 +78,13 @@ class LookasideList(ListOnMemory):
     owner: Image | None
 
     def __new__(
-        cls,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        cls, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
 
     def __init__(
-        self,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        self, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
