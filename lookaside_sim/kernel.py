@@ -32,6 +32,7 @@ from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
+from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
@@ -151,7 +152,9 @@ class Kernel:
         layouts = architecture(arch)
         limits = _pool_limits(layouts, self.settings)
         self.machine = Machine(layouts, processors=processors, seed=unsigned("seed", seed, 64))
-        self.pool = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        made = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        # Users know the default kind; the parts below know the protocol `Pool` only.
+        self.pool = cast("PoolManager", made)
         self.lists: Shared = (
             SanitizedShared(self.machine, self.pool, SanitizedList)
             if sanitizer
@@ -171,6 +174,8 @@ class Kernel:
         if self.small_pool_lists is not None:
             self.balance_set.built_in.append(self.small_pool_lists)
         if small_pool_lists or delayed_free:
+            if not isinstance(made, PoolManager):
+                raise ValueError(f"pool={pool!r} has no small-pool lists and no delayed frees")
             self._parking = ParkingLayer(
                 self.machine, self.pool, self.small_pool_lists, delayed=delayed_free
             )
@@ -262,8 +267,11 @@ class Kernel:
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
-        """The active general lists: nonpaged, then paged, each in order of initialization."""
-        return cast("list[LookasideList]", self.registry.active())
+        """The active general lists: nonpaged, then paged, each in order of initialization.
+
+        As a debugger sees them: nothing stops where links are overwritten.
+        """
+        return cast("list[LookasideList]", self.registry.look())
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -420,6 +428,21 @@ class Kernel:
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
+
+    def peek(self, address: int, size: int) -> list[int | None]:
+        """Look at simulated memory as a debugger does: nothing stops, nothing changes.
+
+        Args:
+            address: where.
+            size: bytes.
+
+        Returns:
+            Each byte, None where nothing is mapped. Also on a machine that has stopped.
+
+        Raises:
+            TypeError, ValueError: an address or size that does not fit a pointer.
+        """
+        return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch, by the program, of memory that is not there.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, SListHeader, pack, unpack
+from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, of_words, to_words
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 
@@ -88,8 +88,7 @@ class ListFields:
     def store_fields(self) -> bytes:
         """Render the fields as bytes."""
         arch = self.arch
-        head = SListHeader(self._first, self._held, self._sequence, self._reserved)
-        return pack(arch, head) + arch.lookaside_list.pack(
+        rest = arch.lookaside_list.pack(
             self._depth,
             self._maximum_depth,
             self._total_allocates & ULONG_MASK,
@@ -107,17 +106,13 @@ class ListFields:
             self._last_allocate_misses & ULONG_MASK,
             *self._future,
         )
+        head = self.store_head()
+        return head + rest[len(head) - arch.slist_header_size :]
 
     def set_fields(self, image: bytes) -> None:
         """Take every field from the structure's bytes."""
-        arch = self.arch
         (
-            self._depth,
-            self._maximum_depth,
-            self._total_allocates,
-            self._allocate_misses,
-            self._total_frees,
-            self._free_misses,
+            *_,
             self._type,
             self._tag,
             self._size,
@@ -127,24 +122,49 @@ class ListFields:
             self._blink,
             self._last_total_allocates,
             self._last_allocate_misses,
-            *future,
-        ) = arch.lookaside_list.unpack_from(image, arch.slist_header_size)
-        self._future = tuple(future)
-        self._first, self._held, sequence, self._reserved = unpack(arch, image)
+            future,
+            future_2,
+        ) = self.arch.lookaside_list.unpack_from(image, self.arch.slist_header_size)
+        self._future = future, future_2
+        self.set_head(image)
+
+    def store_head(self) -> bytes:
+        """Render the fields that a hit touches: the structure's first bytes."""
+        arch = self.arch
+        sequence = self._sequence_base + self._pushes & SEQUENCE_MASK[arch.pointer_size]
+        return arch.lookaside_head.pack(
+            *to_words(arch, self._first, self._held, sequence, self._reserved),
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates & ULONG_MASK,
+            self._allocate_misses & ULONG_MASK,
+            self._total_frees & ULONG_MASK,
+            self._free_misses & ULONG_MASK,
+        )
+
+    def set_head(self, image: bytes) -> None:
+        """Take the fields that a hit touches from the structure's first bytes."""
+        arch = self.arch
+        (
+            *words,
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates,
+            self._allocate_misses,
+            self._total_frees,
+            self._free_misses,
+        ) = arch.lookaside_head.unpack_from(image)
+        self._first, self._held, sequence, self._reserved = of_words(arch, words)
         self._sequence_base = sequence - self._pushes
 
     @property
     def _pushes(self) -> int:
-        """Entries put on the list: every counted free that did not miss."""
-        return self._total_frees - self._free_misses
+        """Entries put on the list: every counted free that did not miss.
 
-    @property
-    def _sequence(self) -> int:
-        """Sequence of the SLIST header: one more with every push, wrapping.
-
-        The pushes are counted already, so the hot path has one store less.
+        Sequence of the SLIST header is one more with every push, so what remains to be kept is
+        a base, and the hot path has one store less.
         """
-        return self._sequence_base + self._pushes & SEQUENCE_MASK[self.arch.pointer_size]
+        return self._total_frees - self._free_misses
 
     # --- as values -----------------------------------------------------------------------
 

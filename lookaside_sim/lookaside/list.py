@@ -40,8 +40,6 @@ from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.manager import PoolManager
-from lookaside_sim.pool.requests import Requests
 
 
 class LookasideList(ListOnMemory):
@@ -53,10 +51,11 @@ class LookasideList(ListOnMemory):
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
         address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
-            pool block (the structure is then part of that block), the address of a list that
-            is not active (the memory is the same), or any unmapped address outside the
-            pools. None takes the next place in a driver's zeroed data section.
-            Whoever follows a link to a structure gives the place itself, and nothing is checked.
+            pool block or in a region that can be written (the structure is then part of that
+            memory), the address of a list that is not active (the memory is the same), or any
+            unmapped address outside the pools. None takes the next place in a driver's zeroed
+            data section. Whoever follows a link to a structure gives the place itself, and
+            nothing is checked.
         older: whether the structure is an NPAGED_LOOKASIDE_LIST or PAGED_LOOKASIDE_LIST,
             which are larger. The routines take either.
 
@@ -67,8 +66,8 @@ class LookasideList(ListOnMemory):
             any.
 
     Raises:
-        ValueError: the address is misaligned, already taken, or in a pool but not in it
-            entirely within one live block.
+        ValueError: the address is misaligned, already taken, or in a pool or region but not
+            entirely within one live block or region.
         BugCheck: the machine has stopped.
 
     Source:
@@ -76,13 +75,9 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "_tail", "owner")
+    __slots__ = ("_active", "owner")
 
-    _pool: PoolManager
-    _requests: Requests
     _active: bool
-    _tail: bytes
-    """What follows the fields in a structure of its own."""
     owner: Image | None
 
     def __new__(
@@ -403,23 +398,6 @@ class LookasideList(ListOnMemory):
         else:
             self._free_in_steps(where)
 
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        routines = self._shared.routines
-        if routine == routines.default_allocate:
-            plan = self._pool.plan(pool_type, size, tag)
-            if self._place is None and self._machine.program.owner_of(self.address) is None:
-                self._plan = plan
-            return self._requests.top.allocate(plan) or None
-        allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
-
-    def _call_free(self, routine: int, entry: int) -> None:
-        routines = self._shared.routines
-        if routine == routines.default_free:
-            self._requests.top.free(entry)
-            return
-        routines.free_routine(routine)(entry, self)
-
     # --- flush and delete ----------------------------------------------------------------
 
     def flush(self) -> None:
@@ -481,32 +459,7 @@ class LookasideList(ListOnMemory):
         if self._active and self._machine.bugcheck is None:
             self.delete()
 
-    # --- the structure in memory ------------------------------------------------------------
-
-    @property
-    def image_size(self) -> int:
-        """Bytes of the structure."""
-        place = self._place
-        return place.size if place is not None else self.arch.lookaside_size + len(self._tail)
-
-    def store_image(self) -> bytes:
-        """Render the structure's bytes."""
-        return self.store_fields() + self._tail
-
-    def load_image(self, image: bytes) -> None:
-        """Take the structure over from its bytes."""
-        self.load_fields(image)
-        self._tail = image[self.arch.lookaside_size :]
-
     # --- what it is ----------------------------------------------------------------------
-
-    def peek(self) -> ListFields | None:
-        """The fields as a debugger sees them, None where nothing is mapped any more.
-
-        Never raises or stops the machine, whatever happened to the memory.
-        """
-        place = self._place
-        return self if place is None else place.peek()
 
     def _now(self) -> ListFields:
         place = self._place

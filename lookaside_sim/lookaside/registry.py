@@ -163,38 +163,38 @@ class Registry:
         return self._by_entry.get(address + self._offset)
 
     def active(self) -> list[Registered]:
-        """The lists as the links give them: nonpaged, then paged."""
+        """The lists as NT finds them, touching their links: nonpaged, then paged."""
         return [*self.walk(self.nonpaged), *self.walk(self.paged)]
+
+    def look(self) -> list[Registered]:
+        """The lists as a debugger finds them: nonpaged, then paged, each once.
+
+        Where the links lead to no memory, or into a ring, is the end; nothing stops.
+        """
+        return [*self._look_along(self.nonpaged), *self._look_along(self.paged)]
+
+    def _look_along(self, head: ListHead) -> Iterator[Registered]:
+        peek = self._machine.memory.peek_pointer
+        last = (1 << self._machine.arch.address_bits) - 1
+        entry, seen = head.flink, {head.address}
+        while entry not in seen:
+            seen.add(entry)
+            address = entry - self._offset & last
+            lookaside = self._by_entry.get(entry)
+            next_entry = peek(entry) if lookaside is None else lookaside.next_entry
+            if lookaside is None and next_entry is not None:
+                lookaside = self._over_memory(address)
+            if lookaside is not None:
+                yield lookaside
+            if next_entry is None:
+                next_entry = peek(entry)
+            if next_entry is None:
+                return
+            entry = next_entry
 
     def embedded(self) -> Iterator[Registered]:
         """The active lists whose structure lies in a pool block."""
         return (each for each in self._by_entry.values() if each.is_embedded)
-
-    def look(self, head: ListHead) -> tuple[list[Registered], int | None]:
-        """The lists as a debugger sees them that follows the forward links.
-
-        Never raises or stops the machine.
-
-        Returns:
-            The lists, and the address of the ListEntry where the links break off: nothing is
-            mapped there, or it was there before. None where they come back to the head.
-        """
-        found: list[Registered] = []
-        seen: set[int] = set()
-        memory = self._machine.memory
-        entry = head.flink
-        while entry != head.address:
-            following = memory.peek_pointer(entry)
-            if following is None or entry in seen:
-                return found, entry
-            seen.add(entry)
-            lookaside = self._by_entry.get(entry)
-            if lookaside is None:
-                address = entry - self._offset & (1 << self._machine.arch.address_bits) - 1
-                lookaside = self._over_memory(address)
-            found.append(lookaside)
-            entry = following
-        return found, None
 
     def forget_walks(self) -> None:
         """The links may have changed: follow them again the next time."""

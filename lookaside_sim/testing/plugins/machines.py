@@ -111,10 +111,12 @@ class Watched:
     @contextmanager
     def record(self) -> Iterator[Recording]:
         """Record what the test does inside."""
-        self._recording = recording = Recording(self.kernel)
+        recording = self._recording = Recording(self.kernel)
         stop = self.kernel.listen(recording.hear)
-        yield recording
-        stop()
+        try:
+            yield recording
+        finally:
+            stop()
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.

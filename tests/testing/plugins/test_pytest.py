@@ -196,6 +196,32 @@ def test_a_failed_test_is_not_blamed_for_leaks_as_well(pytester: pytest.Pytester
     run(pytester).assert_outcomes(failed=1)
 
 
+def test_a_test_that_stops_its_machine_on_purpose_is_not_blamed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from lookaside_sim import BugCheck
+
+        def test_stops(lookaside_kernel, lookaside_list):
+            lookaside_list().allocate()
+            block = lookaside_kernel.pool.allocate(0, 32, b"Mine")
+            lookaside_kernel.pool.free(block)
+            with pytest.raises(BugCheck):
+                lookaside_kernel.pool.free(block)
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_list_that_cannot_be_initialized_says_why(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(lookaside_list):\n    lookaside_list(8, depth=1)\n")
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*lookaside_list(size=8*STATUS_INVALID_PARAMETER_8*"])
+
+
 def test_faults_can_be_injected(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
