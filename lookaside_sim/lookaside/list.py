@@ -149,11 +149,6 @@ class LookasideList(ListOnMemory):
         self.load_image(image)
         old.move_out(InMemory(self._machine, self.address, old.image_size))
 
-    def move_out(self, place: InMemory) -> None:
-        """From now on the fields lie elsewhere."""
-        self._place = place
-        self.rest()
-
     # --- initialize ----------------------------------------------------------------------
 
     def initialize(
@@ -523,11 +518,6 @@ class LookasideList(ListOnMemory):
             InvariantError: the first one that does not hold.
         """
         check_list(self, self._pool)
-
-    def lose_memory(self) -> None:
-        """The structure's memory is unmapped: from now on every use is a touch of it."""
-        place = InMemory(self._machine, self.address, self.image_size, links_are_known=True)
-        self.move_out(place)
 
 
 def _check_routines(allocate: object, free: object) -> None:

@@ -118,6 +118,16 @@ class ListOnMemory(ListFields):
         place = self._place
         return self if place is None else place.peek()
 
+    def move_out(self, place: InMemory) -> None:
+        """From now on the fields lie elsewhere."""
+        self._place = place
+        self.rest()
+
+    def lose_memory(self) -> None:
+        """The structure's memory is unmapped: from now on every use is a touch of it."""
+        place = InMemory(self._machine, self.address, self.image_size, links_are_known=True)
+        self.move_out(place)
+
     # --- whom it calls -----------------------------------------------------------------------
 
     def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
