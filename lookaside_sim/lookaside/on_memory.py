@@ -118,6 +118,35 @@ class ListOnMemory(ListFields):
         place = self._place
         return self if place is None else place.peek()
 
+    def _now(self) -> ListFields:
+        place = self._place
+        return self if place is None else place.fields()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in memory that somebody else owns."""
+        return self._place is not None
+
+    @property
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+        place = self._place
+        return self._flink if place is None or place.links_are_known else None
+
+    def __bytes__(self) -> bytes:
+        """The structure as it lies in memory."""
+        place = self._place
+        return self.store_image() if place is None else place.look()
+
+    @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        routines = self._shared.routines
+        return (
+            self.allocate_ex == routines.default_allocate
+            and self.free_ex == routines.default_free
+        )
+
     def move_out(self, place: InMemory) -> None:
         """From now on the fields lie elsewhere."""
         self._place = place
