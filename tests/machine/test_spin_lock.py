@@ -71,3 +71,14 @@ def test_listeners_hear_of_a_lock_that_is_initialized() -> None:
     assert isinstance(call, InitializeLock)
     assert (call.lock, call.name) == (address, "mine")
     assert not kernel.spin_locks.held()
+
+
+def test_looking_at_a_lock_that_is_gone_does_not_stop_the_machine() -> None:
+    kernel = Kernel()
+    driver = kernel.load_driver("my.sys")
+    with driver:
+        lock = SpinLock(kernel)
+    driver.unload()
+    assert lock.owner is None
+    assert kernel.spin_locks.owner_of(0x1000) is None
+    assert kernel.bugcheck is None
