@@ -16,12 +16,13 @@ import attrs
 
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
+from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Listener
-from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.machine.spin_lock import SpinLocks
 from lookaside_sim.memory.address_space import Memory
@@ -217,7 +218,11 @@ class Kernel:
 
     @minimum_lookaside_depth.setter
     def minimum_lookaside_depth(self, depth: int) -> None:
-        self.lists.minimum_depth = unsigned("depth", depth, 16)
+        depth = unsigned("depth", depth, 16)
+        self.machine.hooks.run(SetMinimumDepth(depth), self._set_minimum_depth, depth)
+
+    def _set_minimum_depth(self, depth: int) -> None:
+        self.lists.minimum_depth = depth
 
     @property
     def seconds(self) -> int:
@@ -435,7 +440,8 @@ class Kernel:
         """Tell a listener of every public call, when it begins and when it is over.
 
         Any number may listen. While anybody does, no list takes its hot path; what the machine
-        does is the same. Inside a listener look only: `peek`, fields, views.
+        does is the same. Inside a listener look only: `peek`, fields, views. What a listener
+        raises goes up to whoever made the call; see `lookaside_sim.machine.calls`.
 
         Args:
             listener: called with a `Call`, twice; `Call.is_over` tells which time it is.
@@ -448,6 +454,22 @@ class Kernel:
             TypeError: nothing that can be called.
         """
         return self.machine.hooks.listen(listener, reads=reads)
+
+    def step_through(self, reached: Reached) -> AbstractContextManager[None]:
+        """Tell somebody of each point inside the lists' routines where another could come.
+
+        Inside the block every call of a list, hits too, goes step by step through memory. A
+        scheduler that runs each simulated processor in a thread of its own takes its time in
+        ``reached``, and lets the other processor run meanwhile.
+
+        Args:
+            reached: called with a list and a `lookaside_sim.lookaside.on_memory.Point`. What
+                it raises ends the call there. Inside a second block only that one's is called.
+
+        Raises:
+            TypeError: nothing that can be called.
+        """
+        return self.machine.step_through(reached)
 
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.

@@ -56,10 +56,12 @@ class EnterProcess(Call):
 
     Attributes:
         name: of its image.
+        process: address of its EPROCESS.
     """
 
     word: ClassVar[str] = "attach"
     name: str
+    process: int
 
 
 @attrs.define(eq=False)
