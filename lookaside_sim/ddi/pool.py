@@ -218,7 +218,7 @@ def ExFreePool2(
     kernel = current_kernel()
     kernel.check_running()
     if ExtendedParameters or ExtendedParametersCount:
-        call = FreeBlock(P, Tag)
+        call = FreeBlock(P, PoolTag(Tag) or None)
         kernel.machine.hooks.run(call, kernel.pool.stops.extended_parameters, P)
     kernel.pool.free(P, Tag)
 
