@@ -32,6 +32,7 @@ from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
+from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
@@ -150,7 +151,9 @@ class Kernel:
         layouts = architecture(arch)
         limits = _pool_limits(layouts, self.settings)
         self.machine = Machine(layouts, processors=processors, seed=unsigned("seed", seed, 64))
-        self.pool = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        made = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        # Users know the default kind; the parts below know the protocol `Pool` only.
+        self.pool = cast("PoolManager", made)
         self.lists: Shared = (
             SanitizedShared(self.machine, self.pool, SanitizedList)
             if sanitizer
@@ -169,6 +172,8 @@ class Kernel:
         if self.small_pool_lists is not None:
             self.balance_set.built_in.append(self.small_pool_lists)
         if small_pool_lists or delayed_free:
+            if not isinstance(made, PoolManager):
+                raise ValueError(f"pool={pool!r} has no small-pool lists and no delayed frees")
             self._parking = ParkingLayer(
                 self.machine, self.pool, self.small_pool_lists, delayed=delayed_free
             )
@@ -219,10 +224,8 @@ class Kernel:
     @minimum_lookaside_depth.setter
     def minimum_lookaside_depth(self, depth: int) -> None:
         depth = unsigned("depth", depth, 16)
-        self.machine.hooks.run(SetMinimumDepth(depth), self._set_minimum_depth, depth)
-
-    def _set_minimum_depth(self, depth: int) -> None:
-        self.lists.minimum_depth = depth
+        call = SetMinimumDepth(depth)
+        self.machine.hooks.run(call, setattr, self.lists, "minimum_depth", depth)
 
     @property
     def seconds(self) -> int:
@@ -264,8 +267,11 @@ class Kernel:
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
-        """The active general lists: nonpaged, then paged, each in order of initialization."""
-        return cast("list[LookasideList]", self.registry.active())
+        """The active general lists: nonpaged, then paged, each in order of initialization.
+
+        As a debugger sees them: nothing stops where links are overwritten.
+        """
+        return cast("list[LookasideList]", self.registry.look())
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -421,6 +427,21 @@ class Kernel:
         """
         self.machine.write(address, data)
 
+    def peek(self, address: int, size: int) -> list[int | None]:
+        """Look at simulated memory as a debugger does: nothing stops, nothing changes.
+
+        Args:
+            address: where.
+            size: bytes.
+
+        Returns:
+            Each byte, None where nothing is mapped. Also on a machine that has stopped.
+
+        Raises:
+            TypeError, ValueError: an address or size that does not fit a pointer.
+        """
+        return self.machine.memory.peek(address, size)
+
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch, by the program, of memory that is not there.
 
@@ -439,9 +460,8 @@ class Kernel:
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every public call, when it begins and when it is over.
 
-        Any number may listen. While anybody does, no list takes its hot path; what the machine
-        does is the same. Inside a listener look only: `peek`, fields, views. What a listener
-        raises goes up to whoever made the call; see `lookaside_sim.machine.calls`.
+        Any number may listen. No list takes its hot path meanwhile; what the machine does is the
+        same. Inside a listener look only: `peek`, fields, views. What it raises, see `Hooks`.
 
         Args:
             listener: called with a `Call`, twice; `Call.is_over` tells which time it is.
@@ -458,9 +478,8 @@ class Kernel:
     def step_through(self, reached: Reached) -> AbstractContextManager[None]:
         """Tell somebody of each point inside the lists' routines where another could come.
 
-        Inside the block every call of a list, hits too, goes step by step through memory. A
-        scheduler that runs each simulated processor in a thread of its own takes its time in
-        ``reached``, and lets the other processor run meanwhile.
+        Inside the block every call of a list, hits too, goes step by step. A scheduler with a
+        thread for each processor takes its time in ``reached`` and lets another thread run.
 
         Args:
             reached: called with a list and a `lookaside_sim.lookaside.on_memory.Point`. What

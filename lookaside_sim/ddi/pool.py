@@ -219,7 +219,7 @@ def ExFreePool2(
     kernel.check_running()
     if ExtendedParameters or ExtendedParametersCount:
         call = FreeBlock(P, PoolTag(Tag) or None)
-        kernel.machine.hooks.run(call, kernel.pool.stops.extended_parameters, P)
+        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, P)
     kernel.pool.free(P, Tag)
 
 

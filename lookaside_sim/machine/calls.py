@@ -13,10 +13,6 @@ inside is no call of its own; what the program does inside a custom routine is, 
 call around it as `Call.outer`. What an argument no caller could pass raises, and the stop that a
 machine which has stopped raises again, come before there is a call: nobody hears of them.
 
-What a listener raises goes up to whoever made the call. Raised while the call begins, it keeps
-the call from happening; raised when it is over, the call's effect stays. Either way every other
-listener is told, and what was raised is the call's error only in the first case.
-
 While nobody listens no list or pool call makes a value: hot paths ask one flag at most.
 """
 
@@ -245,6 +241,10 @@ class _Innermost(threading.local):
 
 class Hooks:
     """Who looks on at the calls of one machine.
+
+    What a listener raises goes up to whoever made the call. Raised while the call begins, it
+    keeps the call from happening; raised when it is over, the call's effect stays. Either way
+    every other listener is told, and what was raised is the call's error only in the first case.
 
     Args:
         changed: called when the first listener comes and when the last one goes.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim import BugCheck, Kernel, LookasideList, SpinLock, Verifier, ddi, windbg
+from lookaside_sim import BugCheck, Kernel, LookasideList, SpinLock, Verifier
 from lookaside_sim.lookaside.calls import (
     AllocateEntry,
     DeleteList,
@@ -46,6 +46,7 @@ from lookaside_sim.system.calls import (
     FreeMdl,
     InitializeResource,
     LoadDriver,
+    PlaceData,
     SetTimer,
     UnloadDriver,
 )
@@ -177,6 +178,7 @@ METHODS: dict[type, dict[str, Row]] = {
         "allocate": (lambda s: s.driver.allocate(0, 8, b"Tabl"), [AllocateBlock]),
         "free": (lambda s: s.driver.free(s.block), [FreeBlock]),
         "unload": (lambda s: s.driver.unload(), [UnloadDriver]),
+        "place_data": (lambda s: s.driver.place_data(8, 8, b"data"), [PlaceData]),
     },
     Drivers: {"load": (lambda s: s.kernel.drivers.load("other.sys"), [LoadDriver])},
     Processes: {
@@ -226,6 +228,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Kernel: {
         "check": LOOKS,
         "check_running": LOOKS,
+        "peek": LOOKS,
         "listen": "says who is told",
         "step_through": "says who is told",
         "lookaside_list": MAKES,
@@ -236,20 +239,28 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
                 *("usage", "tags", "query", "statistics", "plan", "pool_of", "serves", "find"),
                 *("rows", "check", "charged_elsewhere", "row_of", "descriptor_at"),
                 "ordinary_at",
+                "range_of",
+                "pages_of_blocks",
+                "blocks_in_page",
+                "billed",
             ),
             LOOKS,
         ),
-        "allocate_block": PART,
-        "free_block": PART,
-        "add_outside": PART,
+        **dict.fromkeys(
+            (
+                *("allocate_block", "free_block", "add_outside", "refuse_parameters"),
+                *("check_tag", "bill", "charge"),
+            ),
+            PART,
+        ),
     },
     Quota: {"serve": PART},
     LookasideList: {
-        **dict.fromkeys(("entries", "check", "store_image"), LOOKS),
+        **dict.fromkeys(("entries", "check", "store_image", "store_head"), LOOKS),
         **dict.fromkeys(
             (
                 *("adjust_depth", "disable", "load_image", "lose_memory"),
-                *("move_out", "rest", "set_fields"),
+                *("move_out", "rest", "set_fields", "set_head"),
             ),
             PART,
         ),
@@ -275,126 +286,4 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         **dict.fromkeys(("allocate", "free", "scan"), PART),
     },
     Processors: dict.fromkeys(("change_irql", "lower_to"), PART),
-}
-
-
-def fronts(
-    kind: type[Call], arguments: Callable[[Scene], tuple[Any, ...]], *names: str
-) -> dict[str, Row]:
-    """Routines of the `ddi` that take the same arguments and are told as the same call."""
-
-    def row(name: str) -> Row:
-        return lambda scene: getattr(ddi, name)(*arguments(scene)), [kind]
-
-    return {name: row(name) for name in names}
-
-
-DDI: dict[str, Row] = {
-    **fronts(
-        InitializeList,
-        lambda s: (s.blank, 0, 0, 0, 0, 8, b"Tabl", 0),
-        "ExInitializeLookasideListEx",
-    ),
-    **fronts(
-        InitializeList,
-        lambda s: (s.blank, 0, 0, 0, 8, b"Tabl", 0),
-        "ExInitializeNPagedLookasideList",
-        "ExInitializePagedLookasideList",
-    ),
-    **fronts(
-        AllocateEntry,
-        lambda s: (s.list,),
-        "ExAllocateFromLookasideListEx",
-        "ExAllocateFromNPagedLookasideList",
-        "ExAllocateFromPagedLookasideList",
-    ),
-    **fronts(
-        FreeEntry,
-        lambda s: (s.list, s.entry),
-        "ExFreeToLookasideListEx",
-        "ExFreeToNPagedLookasideList",
-        "ExFreeToPagedLookasideList",
-    ),
-    **fronts(FlushList, lambda s: (s.list,), "ExFlushLookasideListEx"),
-    **fronts(
-        DeleteList,
-        lambda s: (s.list,),
-        "ExDeleteLookasideListEx",
-        "ExDeleteNPagedLookasideList",
-        "ExDeletePagedLookasideList",
-    ),
-    **fronts(AllocateBlock, lambda s: (0, 8), "ExAllocatePool", "ExAllocatePoolWithQuota"),
-    **fronts(
-        AllocateBlock,
-        lambda s: (0, 8, b"Tabl"),
-        "ExAllocatePoolWithTag",
-        "ExAllocatePoolZero",
-        "ExAllocatePoolUninitialized",
-        "ExAllocatePoolWithQuotaTag",
-        "ExAllocatePoolQuotaZero",
-        "ExAllocatePoolQuotaUninitialized",
-    ),
-    **fronts(
-        AllocateBlock,
-        lambda s: (0, 8, b"Tabl", 16),
-        "ExAllocatePoolWithTagPriority",
-        "ExAllocatePoolPriorityZero",
-        "ExAllocatePoolPriorityUninitialized",
-    ),
-    **fronts(AllocateBlock, lambda s: (0x40, 8, b"Tabl"), "ExAllocatePool2"),
-    **fronts(FreeBlock, lambda s: (s.block,), "ExFreePool"),
-    **fronts(FreeBlock, lambda s: (s.block, 0), "ExFreePoolWithTag"),
-    **fronts(FreeBlock, lambda s: (s.block, 0, 0, 0), "ExFreePool2"),
-    **fronts(RaiseIrql, lambda s: (1,), "KeRaiseIrql"),
-    **fronts(LowerIrql, lambda s: (0,), "KeLowerIrql"),
-    **fronts(InitializeLock, lambda s: (), "KeInitializeSpinLock"),
-    **fronts(AcquireLock, lambda s: (s.lock,), "KeAcquireSpinLock"),
-    **fronts(AcquireLock, lambda s: (s.lock,), "KeAcquireSpinLockAtDpcLevel"),
-    **fronts(ReleaseLock, lambda s: (s.held, 0), "KeReleaseSpinLock"),
-    **fronts(ReleaseLock, lambda s: (s.held,), "KeReleaseSpinLockFromDpcLevel"),
-    **fronts(AllocateIrp, lambda s: (1, False), "IoAllocateIrp"),
-    **fronts(FreeIrp, lambda s: (s.irp,), "IoFreeIrp"),
-    **fronts(AllocateMdl, lambda s: (0, 8), "IoAllocateMdl"),
-    **fronts(FreeMdl, lambda s: (s.mdl,), "IoFreeMdl"),
-    **fronts(SetTimer, lambda s: (s.block, 1), "KeSetTimer"),
-    **fronts(CancelTimer, lambda s: (s.block,), "KeCancelTimer"),
-    **fronts(InitializeResource, lambda s: (s.block,), "ExInitializeResourceLite"),
-    **fronts(DeleteResource, lambda s: (s.block,), "ExDeleteResourceLite"),
-}
-DDI_LOOKS = {
-    "IoCreateNotificationEvent",
-    "KeGetCurrentIrql",
-    "KeGetCurrentProcessorNumber",
-    "KeReadStateEvent",
-}
-WINDBG: dict[str, Row] = {
-    "reset_counters": (lambda s: windbg.reset_counters(s.list), [ResetCounters]),
-    "set_depth": (lambda s: windbg.set_depth(s.list, 9), [SetDepth]),
-}
-OTHERS: dict[str, Row] = {
-    "SpinLock()": (lambda s: SpinLock(s.kernel), [InitializeLock]),
-    "with a lock": (inside(lambda s: s.lock), [AcquireLock, ReleaseLock]),
-    "with a list": (inside(lambda s: s.list), [DeleteList]),
-    "LookasideList()": (lambda s: LookasideList(s.kernel), []),
-    "in a driver": (inside(lambda s: s.driver), []),
-    "ExFreePool2 with parameters": (
-        stops(lambda s: ddi.ExFreePool2(s.block, 0, 1, 1)),
-        [FreeBlock],
-    ),
-    "ExAllocatePool2 with quota": (
-        lambda s: ddi.ExAllocatePool2(0x41, 8, b"Tabl"),
-        [AllocateBlock],
-    ),
-    "ExAllocatePool2, special": (
-        lambda s: ddi.ExAllocatePool2(0x1_0000_0040, 8, b"Tabl"),
-        [AllocateBlock],
-    ),
-    "ExAllocatePool2 with flags that reach no pool": (
-        lambda s: ddi.ExAllocatePool2(0, 8, b"Tabl"),
-        [],
-    ),
-    "a resource where no memory is": (
-        stops(lambda s: s.kernel.objects.initialize_resource(0x10)),
-        [InitializeResource],
-    ),
 }

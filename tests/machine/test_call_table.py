@@ -9,16 +9,8 @@ import pytest
 from lookaside_sim import Kernel, LookasideList, ddi, windbg
 from lookaside_sim.machine.calls import Call
 from lookaside_sim.trace.format import OPS
-from tests.machine.call_table import (
-    DDI,
-    DDI_LOOKS,
-    EXCEPTIONS,
-    METHODS,
-    OTHERS,
-    WINDBG,
-    Do,
-    Scene,
-)
+from tests.machine.call_table import EXCEPTIONS, METHODS, Do, Scene
+from tests.machine.front_table import DDI, DDI_LOOKS, OTHERS, WINDBG
 from tests.machine.helpers import Heard
 
 ROWS = {
