@@ -150,6 +150,17 @@ class Memory(Mapped):
 
     def read_pointer(self, address: int) -> int:
         """Read one pointer."""
+        # Most are a word of a page in a pool, and no word is cached when this is asked often.
+        arena = self._arenas.near(address)
+        if arena is not None and not self.links:
+            at = address - arena.base
+            page = at >> PAGE_SHIFT
+            if (
+                not at % self._pointer_size
+                and 0 <= page < len(arena.states)
+                and arena.states[page] > RESERVED
+            ):
+                return arena.words[at // self._pointer_size]
         return int.from_bytes(self.read(address, self._pointer_size), "little")
 
     def write_pointer(self, address: int, value: int) -> None:
