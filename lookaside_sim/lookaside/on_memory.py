@@ -29,6 +29,7 @@ from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
+from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.plans import PoolPlan
 
 
@@ -66,6 +67,16 @@ class ListOnMemory(ListFields):
     _place: InMemory | None
     _plan: PoolPlan | None
     _plain_free: bool
+
+    @property
+    def machine(self) -> Machine:
+        """The machine it lies on."""
+        return self._machine
+
+    @property
+    def pool(self) -> PoolManager:
+        """The pool of its machine, for routines that serve lists of several machines."""
+        return self._shared.pool
 
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
