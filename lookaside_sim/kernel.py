@@ -14,7 +14,7 @@ from typing import Final, NoReturn, Self, cast
 
 import attrs
 
-from lookaside_sim.clone import copy_of
+from lookaside_sim.clone import Clonable
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.list import LookasideList
@@ -32,6 +32,7 @@ from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
+from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
@@ -71,7 +72,7 @@ class KernelSettings:
     pool: str
 
 
-class Kernel:
+class Kernel(Clonable):
     """One simulated machine.
 
     As a context manager it makes itself the kernel that the pool routines of
@@ -150,7 +151,9 @@ class Kernel:
         layouts = architecture(arch)
         limits = _pool_limits(layouts, self.settings)
         self.machine = Machine(layouts, processors=processors, seed=unsigned("seed", seed, 64))
-        self.pool = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        made = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        # Users know the default kind; the parts below know the protocol `Pool` only.
+        self.pool = cast("PoolManager", made)
         self.lists: Shared = (
             SanitizedShared(self.machine, self.pool, SanitizedList)
             if sanitizer
@@ -169,6 +172,8 @@ class Kernel:
         if self.small_pool_lists is not None:
             self.balance_set.built_in.append(self.small_pool_lists)
         if small_pool_lists or delayed_free:
+            if not isinstance(made, PoolManager):
+                raise ValueError(f"pool={pool!r} has no small-pool lists and no delayed frees")
             self._parking = ParkingLayer(
                 self.machine, self.pool, self.small_pool_lists, delayed=delayed_free
             )
@@ -260,8 +265,11 @@ class Kernel:
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
-        """The active general lists: nonpaged, then paged, each in order of initialization."""
-        return cast("list[LookasideList]", self.registry.active())
+        """The active general lists: nonpaged, then paged, each in order of initialization.
+
+        As a debugger sees them: nothing stops where links are overwritten.
+        """
+        return cast("list[LookasideList]", self.registry.look())
 
     def list_at(self, address: int) -> LookasideList:
         """Take what lies at an address for a list, as a routine that is given a pointer does.
@@ -278,47 +286,6 @@ class Kernel:
             TypeError, ValueError: no address.
         """
         return cast("LookasideList", self.lists.at(address))
-
-    # --- copies ------------------------------------------------------------------------------
-
-    def clone(self) -> Self:
-        """Copy the machine: what is done to one of the two never shows in the other.
-
-        Every byte, counter and seed is the same, so the same calls have the same results from
-        here on. Nothing is told to anybody, and a machine that has stopped can be copied.
-
-        Objects that the program holds (lists, drivers, locks, processes) are the original's.
-        In the copy they are found by address or name: `list_at`, `drivers`, `spin_locks`,
-        `processes`.
-
-        The program's own code is the same for both: allocate and free routines, which get the
-        copy's list when the copy calls them, and unload routines, which get nothing; see
-        `Driver.routines`.
-
-        Not carried over: who listens, to calls or to memory; being the current kernel
-        (``with kernel:``); a call under way. Taken inside a routine or listener, the copy
-        stands as the machine stands there: the driver whose code runs, the processor, its
-        IRQL. What the call would still have done is never done in the copy, and what a
-        ``with`` block of the original will undo, it undoes in the original.
-
-        Returns:
-            The copy. Cost: a few milliseconds for a machine with some megabytes of pool.
-        """
-        twin = copy_of(self, {**vars(self), "_tokens": []})
-        twin.machine.hooks.forget_listeners()
-        return twin
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self.clone()
-
-    def __copy__(self) -> NoReturn:
-        raise TypeError("a shallow copy of a Kernel would share its memory: use Kernel.clone()")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            "a Kernel cannot be pickled: it holds code of the running program, such as list"
-            " routines and call sites. Kernel.clone() copies one within the program"
-        )
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -473,6 +440,21 @@ class Kernel:
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
+
+    def peek(self, address: int, size: int) -> list[int | None]:
+        """Look at simulated memory as a debugger does: nothing stops, nothing changes.
+
+        Args:
+            address: where.
+            size: bytes.
+
+        Returns:
+            Each byte, None where nothing is mapped. Also on a machine that has stopped.
+
+        Raises:
+            TypeError, ValueError: an address or size that does not fit a pointer.
+        """
+        return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch, by the program, of memory that is not there.

@@ -12,7 +12,7 @@ from typing import Protocol
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class CheckedList(Protocol):
@@ -39,7 +39,7 @@ class CheckedList(Protocol):
 
 
 def chain(memory: Memory, first: int, whose: str, lost_bits: int = 0) -> Iterator[int]:
-    """Follow a chain of entries, each of which begins with the link to the next.
+    """Look along a chain of entries, each of which begins with the link to the next.
 
     Args:
         memory: the address space.
@@ -48,7 +48,7 @@ def chain(memory: Memory, first: int, whose: str, lost_bits: int = 0) -> Iterato
         lost_bits: low bits of a link that the list's header has no room for.
 
     Raises:
-        InvariantError: the chain does not end.
+        InvariantError: the chain does not end, or leads to where nothing is mapped.
     """
     entry, seen = first, set[int]()
     while entry:
@@ -56,10 +56,15 @@ def chain(memory: Memory, first: int, whose: str, lost_bits: int = 0) -> Iterato
             raise InvariantError(f"the free entries of {whose} run in a ring at {entry:#x}")
         seen.add(entry)
         yield entry
-        entry = memory.read_pointer(entry) & ~lost_bits
+        link = memory.peek_pointer(entry)
+        if link is None:
+            raise InvariantError(
+                f"the free entries of {whose} lead to {entry:#x}, where nothing is mapped"
+            )
+        entry = link & ~lost_bits
 
 
-def check_list(checked: CheckedList, pool: PoolManager) -> None:
+def check_list(checked: CheckedList, pool: Pool) -> None:
     """Verify the invariants of a list.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Final, Self
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 
-_SEQUENCE_BITS: Final = {8: 48, 4: 16}  # by pointer size
+_SEQUENCE_MASK_X64: Final = (1 << 48) - 1
 
 
 class ListFields:
@@ -85,12 +85,7 @@ class ListFields:
     def store_image(self) -> bytes:
         """Render the fields as the structure's bytes."""
         arch = self.arch
-        if arch.pointer_size == 8:
-            head = (self._held | self._sequence << 16).to_bytes(8, "little")
-            head += (self._first | self._reserved).to_bytes(8, "little")
-        else:
-            head = (self._first | self._held << 32 | self._sequence << 48).to_bytes(8, "little")
-        return head + arch.lookaside_list.pack(
+        rest = arch.lookaside_list.pack(
             self._depth,
             self._maximum_depth,
             self._total_allocates & ULONG_MASK,
@@ -108,17 +103,13 @@ class ListFields:
             self._last_allocate_misses & ULONG_MASK,
             *self._future,
         )
+        head = self.store_head()
+        return head + rest[len(head) - arch.slist_header_size :]
 
     def set_fields(self, image: bytes) -> None:
         """Take every field from the structure's bytes."""
-        arch = self.arch
         (
-            self._depth,
-            self._maximum_depth,
-            self._total_allocates,
-            self._allocate_misses,
-            self._total_frees,
-            self._free_misses,
+            *_,
             self._type,
             self._tag,
             self._size,
@@ -128,15 +119,53 @@ class ListFields:
             self._blink,
             self._last_total_allocates,
             self._last_allocate_misses,
-            *future,
-        ) = arch.lookaside_list.unpack_from(image, arch.slist_header_size)
-        self._future = tuple(future)
-        low = int.from_bytes(image[:8], "little")
+            future,
+            future_2,
+        ) = self.arch.lookaside_list.unpack_from(image, self.arch.slist_header_size)
+        self._future = future, future_2
+        self.set_head(image)
+
+    def store_head(self) -> bytes:
+        """Render the fields that a hit touches: the structure's first bytes."""
+        arch = self.arch
+        pushes = self._pushes
         if arch.pointer_size == 8:
-            high = int.from_bytes(image[8:16], "little")
+            sequence = self._sequence_base + pushes & _SEQUENCE_MASK_X64
+            words: tuple[int, ...] = (
+                self._held | sequence << 16,
+                self._first | self._reserved,
+            )
+        else:
+            sequence = self._sequence_base + pushes & USHORT_MASK
+            words = (self._first | self._held << 32 | sequence << 48,)
+        return arch.lookaside_head.pack(
+            *words,
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates & ULONG_MASK,
+            self._allocate_misses & ULONG_MASK,
+            self._total_frees & ULONG_MASK,
+            self._free_misses & ULONG_MASK,
+        )
+
+    def set_head(self, image: bytes) -> None:
+        """Take the fields that a hit touches from the structure's first bytes."""
+        arch = self.arch
+        (
+            *words,
+            self._depth,
+            self._maximum_depth,
+            self._total_allocates,
+            self._allocate_misses,
+            self._total_frees,
+            self._free_misses,
+        ) = arch.lookaside_head.unpack_from(image)
+        low = words[0]
+        if arch.pointer_size == 8:
+            high, lost = words[1], arch.next_entry_lost_bits
             self._held = low & USHORT_MASK
-            self._first = high & ~arch.next_entry_lost_bits
-            self._reserved = high & arch.next_entry_lost_bits
+            self._first = high & ~lost
+            self._reserved = high & lost
             sequence = low >> 16
         else:
             self._first = low & ULONG_MASK
@@ -147,19 +176,12 @@ class ListFields:
 
     @property
     def _pushes(self) -> int:
-        """Entries put on the list: every counted free that did not miss."""
-        return self._total_frees - self._free_misses
+        """Entries put on the list: every counted free that did not miss.
 
-    @property
-    def _sequence(self) -> int:
-        """Sequence of the SLIST header: one more with every push, wrapping.
-
-        The pushes are counted already, so the hot path has one store less.
+        Sequence of the SLIST header is one more with every push, so what remains to be kept is
+        a base, and the hot path has one store less.
         """
-        return (
-            self._sequence_base + self._pushes
-            & (1 << _SEQUENCE_BITS[self.arch.pointer_size]) - 1
-        )
+        return self._total_frees - self._free_misses
 
     # --- as values -----------------------------------------------------------------------
 

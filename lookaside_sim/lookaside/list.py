@@ -39,8 +39,6 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.manager import PoolManager
-from lookaside_sim.pool.requests import Requests
 
 
 class LookasideList(ListOnMemory):
@@ -52,10 +50,11 @@ class LookasideList(ListOnMemory):
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
         address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
-            pool block (the structure is then part of that block), the address of a list that
-            is not active (the memory is the same), or any unmapped address outside the
-            pools. None takes the next place in a driver's zeroed data section.
-            Whoever follows a link to a structure gives the place itself, and nothing is checked.
+            pool block or in a region that can be written (the structure is then part of that
+            memory), the address of a list that is not active (the memory is the same), or any
+            unmapped address outside the pools. None takes the next place in a driver's zeroed
+            data section. Whoever follows a link to a structure gives the place itself, and
+            nothing is checked.
 
     Attributes:
         address: where it lies.
@@ -64,8 +63,8 @@ class LookasideList(ListOnMemory):
             any.
 
     Raises:
-        ValueError: the address is misaligned, already taken, or in a pool but not in it
-            entirely within one live block.
+        ValueError: the address is misaligned, already taken, or in a pool or region but not
+            entirely within one live block or region.
         BugCheck: the machine has stopped.
 
     Source:
@@ -73,27 +72,19 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "owner")
+    __slots__ = ("_active", "owner")
 
-    _pool: PoolManager
-    _requests: Requests
     _active: bool
     owner: Image | None
 
     def __new__(
-        cls,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        cls, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
 
     def __init__(
-        self,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        self, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
@@ -369,23 +360,6 @@ class LookasideList(ListOnMemory):
             machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
         else:
             self._free_in_steps(where)
-
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        routines = self._shared.routines
-        if routine == routines.default_allocate:
-            plan = self._pool.plan(pool_type, size, tag)
-            if self._place is None and self._machine.program.owner_of(self.address) is None:
-                self._plan = plan
-            return self._requests.top.allocate(plan) or None
-        allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
-
-    def _call_free(self, routine: int, entry: int) -> None:
-        routines = self._shared.routines
-        if routine == routines.default_free:
-            self._requests.top.free(entry)
-            return
-        routines.free_routine(routine)(entry, self)
 
     # --- flush and delete ----------------------------------------------------------------
 

@@ -18,7 +18,6 @@ Source:
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from enum import Enum
 
 from lookaside_sim.lookaside.fields import ListFields
@@ -28,9 +27,10 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, 
 from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.pool.requests import Requests
 
 
 class Point(Enum):
@@ -53,6 +53,8 @@ class ListOnMemory(ListFields):
         "_place",
         "_plain_free",
         "_plan",
+        "_pool",
+        "_requests",
         "_shared",
         "address",
         "name",
@@ -66,6 +68,8 @@ class ListOnMemory(ListFields):
     _links: dict[int, int]
     _place: InMemory | None
     _plan: PoolPlan | None
+    _pool: Pool
+    _requests: Requests
     _plain_free: bool
 
     @property
@@ -74,9 +78,9 @@ class ListOnMemory(ListFields):
         return self._machine
 
     @property
-    def pool(self) -> PoolManager:
+    def pool(self) -> Pool:
         """The pool of its machine, for routines that serve lists of several machines."""
-        return self._shared.pool
+        return self._pool
 
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
@@ -96,13 +100,24 @@ class ListOnMemory(ListFields):
         self._plain_free = False
         self._plan = None
 
-    @abstractmethod
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        """Call the allocate routine at an address."""
+    # --- whom it calls -----------------------------------------------------------------------
 
-    @abstractmethod
+    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
+        routines = self._shared.routines
+        if routine == routines.default_allocate:
+            plan = self._pool.plan(pool_type, size, tag)
+            if self._place is None and self._machine.program.owner_of(self.address) is None:
+                self._plan = plan
+            return self._requests.top.allocate(plan) or None
+        allocate = routines.allocate_routine(routine)
+        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+
     def _call_free(self, routine: int, entry: int) -> None:
-        """Call the free routine at an address."""
+        routines = self._shared.routines
+        if routine == routines.default_free:
+            self._requests.top.free(entry)
+            return
+        routines.free_routine(routine)(entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 
@@ -111,7 +126,7 @@ class ListOnMemory(ListFields):
         machine, place = self._machine, self._place
         call, reached = machine.hooks.call, machine.reached
         if place is not None:
-            place.fetch(self)
+            place.fetch_head(self)
         count = self._total_allocates
         if reached is not None:
             reached(self, Point.COUNT_READ)
@@ -123,17 +138,20 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             entry: int | None = self._pop()
             if place is not None:
-                place.put_back(self)
+                place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
         self._allocate_misses += 1
         if call is not None:
             call.branch = Branch.MISS
+        if place is not None:
+            place.put_back_head(self)
+            place.fetch(self)
         routine_address = self._allocate_ex
         pool_type, size, tag = self._type, self._size, self._tag
         if place is not None:
-            place.put_back(self)
+            self.rest()
         if reached is not None:
             reached(self, Point.MISS_COUNTED)
         return self._call_allocate(routine_address, pool_type, size, tag)
@@ -143,7 +161,7 @@ class ListOnMemory(ListFields):
         machine, place = self._machine, self._place
         call, reached = machine.hooks.call, machine.reached
         if place is not None:
-            place.fetch(self)
+            place.fetch_head(self)
         count = self._total_frees
         if reached is not None:
             reached(self, Point.COUNT_READ)
@@ -154,9 +172,12 @@ class ListOnMemory(ListFields):
             self._free_misses += 1
             if call is not None:
                 call.branch = Branch.FULL
+            if place is not None:
+                place.put_back_head(self)
+                place.fetch(self)
             routine_address = self._free_ex
             if place is not None:
-                place.put_back(self)
+                self.rest()
             if reached is not None:
                 reached(self, Point.MISS_COUNTED)
             self._call_free(routine_address, entry)
@@ -165,7 +186,7 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             self._push(entry)
             if place is not None:
-                place.put_back(self)
+                place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 
@@ -261,7 +282,7 @@ class ListOnMemory(ListFields):
     def _reset_counters(self) -> None:
         if self._place is not None:
             self._place.fetch(self)
-        self._sequence_base = self._sequence
+        self._sequence_base += self._pushes
         self._total_allocates = self._allocate_misses = 0
         self._total_frees = self._free_misses = 0
         self._last_total_allocates = self._last_allocate_misses = 0

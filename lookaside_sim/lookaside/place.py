@@ -16,7 +16,7 @@ from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class Resting(Protocol):
@@ -27,6 +27,12 @@ class Resting(Protocol):
 
     def store_image(self) -> bytes:
         """Render the fields."""
+
+    def set_head(self, image: bytes) -> None:
+        """Take over the fields that a hit touches."""
+
+    def store_head(self) -> bytes:
+        """Render the fields that a hit touches."""
 
     def rest(self) -> None:
         """Let no call take a hot path."""
@@ -40,13 +46,14 @@ class InMemory:
         address: where.
     """
 
-    __slots__ = ("_machine", "address", "links_are_known")
+    __slots__ = ("_head_size", "_machine", "address", "links_are_known")
 
     def __init__(
         self, machine: Machine, address: int, *, links_are_known: bool = False
     ) -> None:
         self._machine = machine
         self.address = address
+        self._head_size = machine.arch.lookaside_head.size
         self.links_are_known = links_are_known
 
     @property
@@ -66,21 +73,38 @@ class InMemory:
         self._machine.memory.write(self.address, of.store_image())
         of.rest()
 
+    def fetch_head(self, of: Resting) -> None:
+        """Read the fields that a hit touches; others are not looked at, and stay."""
+        machine, size = self._machine, self._head_size
+        for check in machine.touch_checks:
+            check(self.address, size, READ, False)
+        of.set_head(machine.memory.read(self.address, size))
+
+    def put_back_head(self, of: Resting) -> None:
+        """Write the fields that a hit touches, and let the object rest."""
+        self._machine.memory.write(self.address, of.store_head())
+        of.rest()
+
     def look(self) -> bytes:
-        """Read the structure as a debugger does: that it is gone does not stop the machine."""
-        if not self.is_mapped:
+        """See the structure as a debugger does, which never stops the machine.
+
+        Raises:
+            LookasideSimError: its memory is gone.
+        """
+        seen = self._machine.memory.peek_bytes(self.address, self._machine.arch.lookaside_size)
+        if seen is None:
             raise LookasideSimError(
-                f"the pool block with the lookaside list at {self.address:#x} was freed, and"
-                " nothing is mapped there any more"
+                f"the memory of the lookaside list at {self.address:#x} is gone: nothing is"
+                " mapped there any more"
             )
-        return self._machine.memory.read(self.address, self._machine.arch.lookaside_size)
+        return seen
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
         return ListFields.of_image(self._machine.arch, self.look())
 
 
-def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | None:
+def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
     """Decide whether a structure lies in a pool block or is driver data of its own.
 
     Returns:
@@ -94,9 +118,17 @@ def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | No
         raise ValueError(
             f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
         )
+    size = machine.arch.lookaside_size
+    region = machine.memory.region_at(address)
+    if region is not None:
+        if address + size > region.end or not region.writable:
+            raise ValueError(
+                f"address {address:#x}: the {size:#x} bytes there are not inside one region"
+                " that can be written"
+            )
+        return InMemory(machine, address)
     if pool.descriptor_at(address) is None:
         return None
-    size = machine.arch.lookaside_size
     block = pool.find(address)
     if block is None or address + size > block.address + block.size:
         raise ValueError(

@@ -163,8 +163,34 @@ class Registry:
         return self._by_entry.get(address + self._offset)
 
     def active(self) -> list[Registered]:
-        """The lists as the links give them: nonpaged, then paged."""
+        """The lists as NT finds them, touching their links: nonpaged, then paged."""
         return [*self.walk(self.nonpaged), *self.walk(self.paged)]
+
+    def look(self) -> list[Registered]:
+        """The lists as a debugger finds them: nonpaged, then paged, each once.
+
+        Where the links lead to no memory, or into a ring, is the end; nothing stops.
+        """
+        return [*self._look_along(self.nonpaged), *self._look_along(self.paged)]
+
+    def _look_along(self, head: ListHead) -> Iterator[Registered]:
+        peek = self._machine.memory.peek_pointer
+        last = (1 << self._machine.arch.address_bits) - 1
+        entry, seen = head.flink, {head.address}
+        while entry not in seen:
+            seen.add(entry)
+            address = entry - self._offset & last
+            lookaside = self._by_entry.get(entry)
+            next_entry = peek(entry) if lookaside is None else lookaside.next_entry
+            if lookaside is None and next_entry is not None:
+                lookaside = self._over_memory(address)
+            if lookaside is not None:
+                yield lookaside
+            if next_entry is None:
+                next_entry = peek(entry)
+            if next_entry is None:
+                return
+            entry = next_entry
 
     def embedded(self) -> Iterator[Registered]:
         """The active lists whose structure lies in a pool block."""

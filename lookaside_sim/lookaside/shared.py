@@ -10,7 +10,7 @@ from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class Shared:
@@ -32,7 +32,7 @@ class Shared:
 
     __slots__ = ("kind", "machine", "minimum_depth", "pool", "registry", "routines")
 
-    def __init__(self, machine: Machine, pool: PoolManager, kind: type[Any]) -> None:
+    def __init__(self, machine: Machine, pool: Pool, kind: type[Any]) -> None:
         self.machine = machine
         self.pool = pool
         self.kind = kind

@@ -130,7 +130,7 @@ class SpinLocks:
 
     def owner_of(self, lock: int) -> int | None:
         """Number of the processor that holds a lock, None when it is free; looks only."""
-        word = self._machine.memory.read_pointer(lock)
+        word = self._machine.memory.peek_pointer(lock)
         return self._owners.get(lock, self._machine.processors.current) if word else None
 
     def held(self) -> list[int]:

@@ -141,6 +141,17 @@ class Mapped:
         self._regions.remove(region)
         self.notice(Changed.UNMAPPED, region.address, region.size)
 
+    def unmap_range(self, start: int, end: int) -> list[Structure]:
+        """Unmap every structure and region that begins in a range.
+
+        Returns:
+            The structures, by address.
+        """
+        for region in self._regions.overlapping(start, end):
+            if region.address >= start:
+                self.unmap(region)
+        return self.detach_range(start, end)
+
     def protect(
         self, region: Region, *, writable: bool | None = None, executable: bool | None = None
     ) -> None:

@@ -8,7 +8,10 @@ Source:
 
 from __future__ import annotations
 
-from struct import Struct
+from collections.abc import Mapping
+from itertools import accumulate
+from struct import Struct, calcsize
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -16,6 +19,27 @@ import attrs
 PAGE_SIZE: Final = 4096
 PAGE_SHIFT: Final = 12
 PAGE_MASK: Final = PAGE_SIZE - 1
+
+LOOKASIDE_FIELDS: Final = (
+    "Depth",
+    "MaximumDepth",
+    "TotalAllocates",
+    "AllocateMisses",
+    "TotalFrees",
+    "FreeMisses",
+    "Type",
+    "Tag",
+    "Size",
+    "AllocateEx",
+    "FreeEx",
+    "ListEntry.Flink",
+    "ListEntry.Blink",
+    "LastTotalAllocates",
+    "LastAllocateMisses",
+    "Future[0]",
+    "Future[1]",
+)
+"""What follows the SLIST_HEADER in a LOOKASIDE_LIST_EX, in order."""
 
 
 @attrs.frozen
@@ -55,11 +79,9 @@ class Architecture:
     pointer_size: int
     pool_header: PoolHeaderLayout
     lookaside_list: Struct
-    """LOOKASIDE_LIST_EX without the SLIST_HEADER, which comes first."""
+    """`LOOKASIDE_FIELDS` as bytes: LOOKASIDE_LIST_EX without the SLIST_HEADER before them."""
     slist_header_size: int
     lookaside_alignment: int
-    list_entry_offset: int
-    """Offset of LOOKASIDE_LIST_EX.ListEntry."""
     maximum_alignment: int
     """MEMORY_ALLOCATION_ALIGNMENT: every pool block is at least this aligned."""
     address_bits: int
@@ -81,11 +103,33 @@ class Architecture:
     """Where the processors' control blocks lie, with their lookaside lists."""
     process_start: int
     """Where the EPROCESS of each process lies."""
+    lookaside_offsets: Mapping[str, int] = attrs.field(init=False, repr=False, eq=False)
+    """Offset of each of `LOOKASIDE_FIELDS` in a LOOKASIDE_LIST_EX."""
+
+    @lookaside_offsets.default
+    def _offsets(self) -> Mapping[str, int]:
+        order, fields = self.lookaside_list.format[0], self.lookaside_list.format[1:]
+        sizes = [calcsize(order + field) for field in fields]
+        starts = accumulate(sizes, initial=self.slist_header_size)
+        return MappingProxyType(dict(zip(LOOKASIDE_FIELDS, starts, strict=False)))
+
+    @property
+    def list_entry_offset(self) -> int:
+        """Offset of LOOKASIDE_LIST_EX.ListEntry."""
+        return self.lookaside_offsets["ListEntry.Flink"]
 
     @property
     def next_entry_lost_bits(self) -> int:
         """Low bits of an address that SLIST_HEADER.NextEntry has no room for."""
         return 0xF if self.pointer_size == 8 else 0
+
+    @property
+    def lookaside_head(self) -> Struct:
+        """The fields of LOOKASIDE_LIST_EX that a hit touches, which come first.
+
+        ListHead as one word on x86 and two on x64, Depth, MaximumDepth, the four counters.
+        """
+        return _HEADS[self.pointer_size]
 
     @property
     def lookaside_size(self) -> int:
@@ -103,9 +147,8 @@ class Architecture:
         return 1 << self.pool_region_shift
 
 
-# After the list head: Depth, MaximumDepth, TotalAllocates, AllocateMisses, TotalFrees,
-# FreeMisses, Type, Tag, Size, AllocateEx, FreeEx, ListEntry (two links),
-# LastTotalAllocates, LastAllocateMisses, Future[2].
+_HEADS = {8: Struct("<QQHHIIII"), 4: Struct("<QHHIIII")}
+
 _X64 = Architecture(
     name="x64",
     pointer_size=8,
@@ -113,7 +156,6 @@ _X64 = Architecture(
     lookaside_list=Struct("<HHIIIIIIIQQQQIIII"),
     slist_header_size=16,
     lookaside_alignment=16,
-    list_entry_offset=0x40,
     maximum_alignment=16,
     address_bits=64,
     pool_region_shift=40,
@@ -136,7 +178,6 @@ _X86 = Architecture(
     lookaside_list=Struct("<HHIIIIIIIIIIIIIII"),
     slist_header_size=8,
     lookaside_alignment=8,
-    list_entry_offset=0x30,
     maximum_alignment=8,
     address_bits=32,
     pool_region_shift=28,

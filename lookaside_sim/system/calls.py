@@ -23,6 +23,22 @@ class LoadDriver(Call):
 
 
 @attrs.define(eq=False)
+class PlaceData(Call):
+    """A piece of a driver's data is made. The result is its address.
+
+    Attributes:
+        driver: whose.
+        size: bytes.
+        alignment: in bytes.
+    """
+
+    word: ClassVar[str] = "data"
+    driver: Image
+    size: int
+    alignment: int
+
+
+@attrs.define(eq=False)
 class UnloadDriver(Call):
     """A driver is unloaded.
 

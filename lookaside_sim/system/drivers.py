@@ -24,11 +24,13 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import CODE_OFFSET, Image
+from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import EXECUTE, WRITE
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PoolType, TagLike
 from lookaside_sim.pool.ledger import BlockLedger, BlockRecord
-from lookaside_sim.system.calls import Leaving, LoadDriver, UnloadDriver
+from lookaside_sim.system.calls import Leaving, LoadDriver, PlaceData, UnloadDriver
 
 
 class OwnedRoutine:
@@ -131,6 +133,42 @@ class Driver(Image):
     def lists(self) -> list[LookasideList]:
         """The active lists that belong to it, oldest first."""
         return self._drivers.lists_of(self)
+
+    def place_data(self, size: int, alignment: int = 16, contents: bytes = b"") -> int:
+        """Make a piece of the driver's data section: globals, or a stack, that can be written.
+
+        Args:
+            size: bytes, 1 or more.
+            alignment: a power of two, in bytes.
+            contents: what it begins with; zeroes follow.
+
+        Returns:
+            Its address. The memory goes with the driver.
+
+        Raises:
+            LookasideSimError: the driver is unloaded, or its data section is full.
+            TypeError, ValueError: no size or alignment, or more contents than that.
+        """
+        size = unsigned("size", size, 32)
+        alignment = unsigned("alignment", alignment, 16)
+        if alignment.bit_count() != 1:
+            raise ValueError(f"alignment {alignment}: give a power of two")
+        if not size:
+            raise ValueError("size 0: give 1 byte or more")
+        if len(contents) > size:
+            raise ValueError(f"contents of {len(contents)} bytes: give at most {size}")
+        self._drivers.machine.check_running()
+        address = self.find_data_place(size, alignment) if self.loaded else None
+        if address is None:
+            state = "its data section is full" if self.loaded else "it is unloaded"
+            raise LookasideSimError(f"{self.name} has no room for {size} bytes: {state}")
+        call = PlaceData(self, size, alignment)
+        region = Region(address, size, contents=contents)
+        return self._drivers.machine.hooks.run(call, self._map, region)
+
+    def _map(self, region: Region) -> int:
+        self._drivers.machine.memory.map(region)
+        return region.address
 
     # --- unloading -----------------------------------------------------------------------
 
@@ -247,7 +285,7 @@ class Drivers:
         """Unmap the range of a driver that was unloaded."""
         self._loaded.pop(driver.name, None)
         memory = self.machine.memory
-        for structure in memory.detach_range(driver.image_base, driver.image_end):
+        for structure in memory.unmap_range(driver.image_base, driver.image_end):
             if isinstance(structure, LookasideList):
                 structure.lose_memory()
         self.lists.registry.forget_walks()

@@ -17,8 +17,12 @@ from lookaside_sim.rooms import door
 
 if TYPE_CHECKING:
     from lookaside_sim.testing.conformance.backend import Backend
-    from lookaside_sim.testing.conformance.check import check_allocator, shrink_program
-    from lookaside_sim.testing.conformance.comparison import Allocator, run_program
+    from lookaside_sim.testing.conformance.check import (
+        check_allocator,
+        run_program,
+        shrink_program,
+    )
+    from lookaside_sim.testing.conformance.contract import Allocator
     from lookaside_sim.testing.conformance.differences import AllocatorDifference
     from lookaside_sim.testing.conformance.for_pytest import AllocatorConformance
     from lookaside_sim.testing.execution import Execution, run_operations
@@ -51,7 +55,8 @@ if TYPE_CHECKING:
         format_program,
     )
     from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
-    from lookaside_sim.testing.state_machine import STATES, LookasideMachine, state_coverage
+    from lookaside_sim.testing.state_machine import LookasideMachine
+    from lookaside_sim.testing.states import STATES, state_coverage
     from lookaside_sim.testing.strategies import (
         allocator_operations,
         layouts,
@@ -118,7 +123,7 @@ _ROOMS = {
     "Allocate": "programs.steps",
     "AllocateEachSecond": "programs.steps",
     "AllocateFree": "programs.steps",
-    "Allocator": "conformance.comparison",
+    "Allocator": "conformance.contract",
     "AllocatorConformance": "conformance.for_pytest",
     "AllocatorDifference": "conformance.differences",
     "Backend": "conformance.backend",
@@ -138,7 +143,7 @@ _ROOMS = {
     "LeakTracker": "leaks",
     "LookasideMachine": "state_machine",
     "Program": "programs.steps",
-    "STATES": "state_machine",
+    "STATES": "states",
     "SetCounters": "programs.steps",
     "SetIrql": "programs.steps",
     "Step": "programs.steps",
@@ -156,10 +161,10 @@ _ROOMS = {
     "operations_from_bytes": "programs.drawn",
     "pool_types": "strategies",
     "run_operations": "execution",
-    "run_program": "conformance.comparison",
+    "run_program": "conformance.check",
     "shrink_program": "conformance.check",
     "sizes": "strategies",
-    "state_coverage": "state_machine",
+    "state_coverage": "states",
     "tags": "strategies",
     "traces": "strategies",
     "with_each_fault": "faults",

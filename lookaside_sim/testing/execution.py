@@ -8,6 +8,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.types import Irql, PoolTag
+from lookaside_sim.testing.counters import set_counters
 from lookaside_sim.testing.faults import FaultInjector
 from lookaside_sim.testing.programs.steps import (
     Allocate,
@@ -33,8 +34,6 @@ from lookaside_sim.testing.programs.steps import (
 __all__ = ["Execution", "run_operations"]
 
 _FOREIGN_TAG: Final = PoolTag(b"ngrF")
-# Offsets in a LOOKASIDE_LIST_EX by pointer size: the four counters, the two of the last scan.
-_COUNTERS_AT: Final = {8: (0x14, 0x50), 4: (0x0C, 0x38)}
 
 
 class Execution:
@@ -160,10 +159,7 @@ class Execution:
             case Delete():
                 lookaside.delete()
             case SetCounters(value=value):
-                word = value.to_bytes(4, "little")
-                totals, lasts = _COUNTERS_AT[self.kernel.arch.pointer_size]
-                self.kernel.write(lookaside.address + totals, word * 4)
-                self.kernel.write(lookaside.address + lasts, word * 2)
+                set_counters(self.kernel, lookaside, value)
             case _:
                 self._misuse(lookaside, live, step)
 

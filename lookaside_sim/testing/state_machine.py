@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final
 
 from lookaside_sim.testing.extra import require
 
 require("hypothesis")
 
-from hypothesis import event, settings  # noqa: E402 - checked for above
+from hypothesis import event  # noqa: E402 - checked for above
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.stateful import (  # noqa: E402
     Bundle,
@@ -21,12 +20,11 @@ from hypothesis.stateful import (  # noqa: E402
     multiple,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from lookaside_sim.kernel import Kernel  # noqa: E402
 from lookaside_sim.lookaside.list import LookasideList  # noqa: E402
-from lookaside_sim.lookaside.tuning import SCAN_PERIOD, next_depth  # noqa: E402
+from lookaside_sim.lookaside.tuning import SCAN_PERIOD  # noqa: E402
 from lookaside_sim.nt.types import (  # noqa: E402
     ULONG_MASK,
     Irql,
@@ -34,64 +32,14 @@ from lookaside_sim.nt.types import (  # noqa: E402
     PoolTag,
     PoolType,
 )
+from lookaside_sim.testing.counters import set_counters  # noqa: E402
 from lookaside_sim.testing.faults import FaultInjector  # noqa: E402
+from lookaside_sim.testing.list_model import LEAST_DEPTH, ListModel  # noqa: E402
 from lookaside_sim.testing.strategies import pool_types, sizes, tags  # noqa: E402
 
-__all__ = ["STATES", "LookasideMachine", "state_coverage"]
+__all__ = ["LookasideMachine"]
 
-STATES: Final = (
-    "allocate hit",
-    "allocate miss",
-    "allocate failed",
-    "free hit",
-    "free miss",
-    "list empty",
-    "list full",
-    "more entries than the depth",
-    "depth raised",
-    "depth lowered by 1",
-    "depth lowered by 10",
-    "depth at its least",
-    "depth at its most",
-    "flush with entries held",
-    "delete with entries held",
-    "counter wrapped",
-    "initialization refused",
-    "paged list",
-    "raised IRQL",
-    "several lists",
-)
-"""What a good run reaches; see `LookasideMachine.reached`."""
-
-_LEAST_DEPTH: Final = 4
 _MOST_LISTS: Final = 4
-
-
-class ListModel:
-    """What a list should be, in Python's terms.
-
-    Args:
-        maximum_depth: the field MaximumDepth.
-        paged: in which second of three it is scanned.
-    """
-
-    def __init__(self, maximum_depth: int, paged: bool) -> None:
-        self.maximum_depth = maximum_depth
-        self.paged = paged
-        self.depth = _LEAST_DEPTH
-        self.free: list[int] = []
-        self.held: list[int] = []
-        self.total_allocates = self.allocate_misses = 0
-        self.total_frees = self.free_misses = 0
-        self.last_total_allocates = self.last_allocate_misses = 0
-
-    def scan(self) -> None:
-        """One scan of the balance set manager."""
-        allocates = self.total_allocates - self.last_total_allocates & ULONG_MASK
-        misses = self.allocate_misses - self.last_allocate_misses & ULONG_MASK
-        self.last_total_allocates = self.total_allocates
-        self.last_allocate_misses = self.allocate_misses
-        self.depth = next_depth(self.depth, self.maximum_depth, allocates, misses)
 
 
 class LookasideMachine(RuleBasedStateMachine):
@@ -291,13 +239,8 @@ class LookasideMachine(RuleBasedStateMachine):
         model = self.models.get(lookaside)
         if model is None:
             return
-        word = value.to_bytes(4, "little")
-        at = {8: (0x14, 0x50), 4: (0x0C, 0x38)}[self.kernel.arch.pointer_size]
-        self.kernel.write(lookaside.address + at[0], word * 4)
-        self.kernel.write(lookaside.address + at[1], word * 2)
-        model.total_allocates = model.allocate_misses = value
-        model.total_frees = model.free_misses = value
-        model.last_total_allocates = model.last_allocate_misses = value
+        set_counters(self.kernel, lookaside, value)
+        model.set_counters(value)
 
     @rule(level=st.sampled_from([0, 0, 0, 1, 2]))
     def set_irql(self, level: int) -> None:
@@ -422,34 +365,10 @@ class LookasideMachine(RuleBasedStateMachine):
             self._reach(f"depth lowered by {-step}")
         if model.depth == model.maximum_depth:
             self._reach("depth at its most")
-        elif model.depth == _LEAST_DEPTH:
+        elif model.depth == LEAST_DEPTH:
             self._reach("depth at its least")
 
     def _count(self, counter: int) -> int:
         if counter == ULONG_MASK:
             self._reach("counter wrapped")
         return counter + 1 & ULONG_MASK
-
-
-def state_coverage(
-    machine: type[LookasideMachine] = LookasideMachine, settings: settings | None = None
-) -> Counter[str]:
-    """Run a state machine and count the states it reaches.
-
-    Args:
-        machine: the class.
-        settings: for the run; None for Hypothesis' current ones.
-
-    Returns:
-        In how many runs each of `STATES` was reached.
-    """
-    counts: Counter[str] = Counter(dict.fromkeys(STATES, 0))
-
-    class Counting(machine):  # type: ignore[misc, valid-type]
-        def reached(self, state: str) -> None:
-            counts[state] += 1
-            super().reached(state)
-
-    Counting.__name__ = Counting.__qualname__ = machine.__name__
-    run_state_machine_as_test(Counting, settings=settings)
-    return counts

@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy  # noqa: E402
 
 from lookaside_sim.allocator import Layout  # noqa: E402
 from lookaside_sim.nt.types import Irql, NtStatus, PoolTag, PoolType  # noqa: E402
-from lookaside_sim.testing.programs.drawn import (  # noqa: E402
+from lookaside_sim.testing.programs.example import (  # noqa: E402
     BOUNDARY_COUNTS,
     BOUNDARY_ROUNDS,
     BOUNDARY_SECONDS,

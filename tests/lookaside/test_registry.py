@@ -244,12 +244,12 @@ def test_a_link_to_other_memory_makes_a_list_of_it(kernel: Kernel) -> None:
     assert kernel.read(block + depth, 2) == (22).to_bytes(2, "little")
 
 
-@pytest.mark.parametrize("look", ["lists", "tick"])
-def test_a_ring_is_detected(kernel: Kernel, look: str) -> None:
-    first, _, third = make(kernel)
+def test_a_ring_is_detected(kernel: Kernel) -> None:
+    first, second, third = make(kernel)
     write_pointer(kernel, entry_of(third), entry_of(first))
+    assert kernel.lookaside_lists == [first, second, third]  # a look ends where it closes
     with pytest.raises(LookasideSimError, match="runs in a ring") as error:
-        kernel.tick() if look == "tick" else kernel.lookaside_lists
+        kernel.tick()
     assert not isinstance(error.value, BugCheck)
     assert kernel.bugcheck is None
 
@@ -297,6 +297,22 @@ def test_moving_to_the_other_kind_by_initializing_twice(kernel: Kernel) -> None:
     first, second = make(kernel, 2)
     first.initialize(pool_type=1, size=64, tag=b"twce")
     # The nonpaged list now leads into the paged one, and never comes back.
+    assert {each.address for each in kernel.lookaside_lists} >= {first.address}
     with pytest.raises(LookasideSimError, match="ring"):
-        assert kernel.lookaside_lists
+        kernel.tick()
     assert second.is_active
+
+
+# --- looking -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", [0, 8, 0x1000, -8])
+def test_looking_never_stops_the_machine(kernel: Kernel, link: int) -> None:
+    first, second, third = make(kernel)
+    write_pointer(kernel, entry_of(second), link % (1 << kernel.arch.address_bits))
+    assert kernel.lookaside_lists == [first, second]
+    assert kernel.bugcheck is None
+    with pytest.raises(BugCheck):
+        kernel.tick()
+    assert kernel.lookaside_lists == [first, second]
+    assert third.is_active

@@ -6,6 +6,7 @@ import pytest
 
 from lookaside_sim import BugCheckCode
 from lookaside_sim.nt.layouts import (
+    LOOKASIDE_FIELDS,
     PAGE_MASK,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -54,6 +55,32 @@ def test_lookaside_list_layout(
     assert machine.list_entry_offset == list_entry
     assert machine.slist_header_size == head
     assert machine.lookaside_alignment == machine.maximum_alignment == alignment
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "offset"),
+    [
+        ("x64", "Depth", 0x10),
+        ("x64", "TotalAllocates", 0x14),
+        ("x64", "AllocateEx", 0x30),
+        ("x64", "LastTotalAllocates", 0x50),
+        ("x64", "Future[1]", 0x5C),
+        ("x86", "Depth", 0x08),
+        ("x86", "TotalAllocates", 0x0C),
+        ("x86", "AllocateEx", 0x28),
+        ("x86", "LastTotalAllocates", 0x38),
+        ("x86", "Future[1]", 0x44),
+    ],
+)
+def test_each_field_of_a_lookaside_list_has_its_offset(
+    name: str, field: str, offset: int
+) -> None:
+    assert architecture(name).lookaside_offsets[field] == offset
+
+
+def test_every_field_of_a_lookaside_list_is_named(machine: Architecture) -> None:
+    assert tuple(machine.lookaside_offsets) == LOOKASIDE_FIELDS
+    assert len(machine.lookaside_list.format) - 1 == len(LOOKASIDE_FIELDS)
 
 
 def test_everything_lies_in_system_space_and_apart(machine: Architecture) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lookaside_sim.testing.conformance.backend import Backend
-from lookaside_sim.testing.conformance.oracle import COUNTERS
+from lookaside_sim.testing.conformance.contract import COUNTERS
 
 __all__ = ["NativeAllocator", "NativeLibrary"]
 

@@ -1,34 +1,20 @@
-"""`check_allocator`: try many programs on an allocator and report the smallest that breaks it."""
+"""Check an allocator: try many programs, report the smallest that breaks it, run it again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain, islice
-from typing import Any, Final
 
-import attrs
-
-from lookaside_sim.testing.conformance.comparison import LEVELS, Factory, Run, split_program
+from lookaside_sim.testing.conformance.comparison import Comparison
+from lookaside_sim.testing.conformance.contract import Factory, check_level
 from lookaside_sim.testing.conformance.differences import AllocatorDifference
 from lookaside_sim.testing.conformance.oracle import Oracle
-from lookaside_sim.testing.programs.drawn import Example, battery, random_examples
-from lookaside_sim.testing.programs.steps import (
-    Allocate,
-    AllocateEachSecond,
-    AllocateFree,
-    Free,
-    FreeAt,
-    Program,
-    Step,
-    Tick,
-)
-from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
+from lookaside_sim.testing.conformance.shrinker import Shrinker
+from lookaside_sim.testing.programs.directed import battery
+from lookaside_sim.testing.programs.drawn import random_examples
+from lookaside_sim.testing.programs.example import Example
+from lookaside_sim.testing.programs.steps import Program, split_program
 
-__all__ = ["check_allocator", "shrink_program"]
-
-_SHRINKING_CALLS: Final = 300_000
-"""Calls of the allocator to spend on shrinking: seconds at the very most. Calls and not
-seconds, so that the report is the same on a slow machine."""
+__all__ = ["check_allocator", "run_program", "shrink_program"]
 
 
 def check_allocator(
@@ -62,17 +48,18 @@ def check_allocator(
         AllocatorDifference: the first difference, as a program from which no step and no
             count can be taken away.
         TypeError: the allocator lacks a method of the level.
-        ValueError: no such level, or no examples.
+        ValueError: no such level, no examples, or an order of flush is asked of a level that
+            promises none.
     """
-    if level not in LEVELS:
-        raise ValueError(f"level {level!r}: give one of {', '.join(LEVELS)}")
+    check_level(level)
     if max_examples < 1:
         raise ValueError(f"max_examples={max_examples}: give 1 or more")
-    checker = _Checker(factory, level, alignment, flush_order)
+    trials = _Trials(factory, level, alignment, flush_order)
     for example in islice(chain(battery(level), random_examples(seed)), max_examples):
-        difference = checker.difference(example)
+        difference = trials.difference(example)
         if difference is not None:
-            raise checker.shrink(example, difference) from difference.__cause__
+            shrinker = Shrinker(trials.difference, example, difference)
+            raise shrinker.shrink() from difference.__cause__
 
 
 def shrink_program(
@@ -93,14 +80,48 @@ def shrink_program(
     Returns:
         The difference with its shortest program, or None when there is no difference.
     """
-    checker = _Checker(factory, level, None, False)
+    trials = _Trials(factory, level, None, False)
     size, steps = split_program(program)
     example = Example(tuple(steps), size, reuse)
-    difference = checker.difference(example)
-    return None if difference is None else checker.shrink(example, difference)
+    difference = trials.difference(example)
+    if difference is None:
+        return None
+    return Shrinker(trials.difference, example, difference).shrink()
 
 
-class _Checker:
+def run_program(
+    factory: Factory,
+    program: Program,
+    *,
+    level: str = "lookaside",
+    reuse: bool = False,
+    alignment: int | None = None,
+    flush_order: bool = False,
+) -> None:
+    """Run one program on an allocator under test; what a pasted regression calls.
+
+    Args:
+        factory: makes the allocator, as for `check_allocator`.
+        program: the steps. A `Create` in front says the size of an entry, otherwise 32.
+        level: the contract to check.
+        reuse: whether the backend hands out addresses again as soon as they are given back.
+        alignment: as for `check_allocator`.
+        flush_order: as for `check_allocator`.
+
+    Raises:
+        AllocatorDifference: the allocator broke its contract.
+        ValueError: no such level, a step that no single allocator can run, or an order of
+            flush is asked of a level that promises none.
+        TypeError: the allocator lacks a method of the level.
+    """
+    size, steps = split_program(program)
+    comparison = Comparison(
+        factory, size, level, reuse=reuse, alignment=alignment, flush_order=flush_order
+    )
+    comparison.execute(steps)
+
+
+class _Trials:
     """Runs examples on one kind of allocator."""
 
     def __init__(
@@ -111,12 +132,10 @@ class _Checker:
         self._alignment = alignment
         self._flush_order = flush_order
         self._oracle = Oracle() if level == "lookaside" else None
-        self._calls = 0
 
     def difference(self, example: Example) -> AllocatorDifference | None:
         """Run one example; returns what differs."""
-        self._calls += _cost(example.program)
-        run = Run(
+        comparison = Comparison(
             self._factory,
             example.size,
             self._level,
@@ -126,147 +145,7 @@ class _Checker:
             flush_order=self._flush_order,
         )
         try:
-            run.execute(list(example.program))
+            comparison.execute(list(example.program))
         except AllocatorDifference as difference:
             return difference
         return None
-
-    def shrink(self, example: Example, difference: AllocatorDifference) -> AllocatorDifference:
-        """Make a failing example small; any difference will do, the simplest is best."""
-        return _Shrinker(self, example, difference).run()
-
-    def spend(self) -> int:
-        """Calls made since the last time this was asked."""
-        calls, self._calls = self._calls, 0
-        return calls
-
-
-class _Shrinker:
-    """Reduces one failing example."""
-
-    def __init__(
-        self, checker: _Checker, example: Example, difference: AllocatorDifference
-    ) -> None:
-        self._checker = checker
-        self._calls_left = _SHRINKING_CALLS
-        checker.spend()
-        self._keep(example, difference)
-
-    def _keep(self, example: Example, difference: AllocatorDifference) -> None:
-        # Nothing behind the step that failed is needed.
-        steps = difference.program[1 : 1 + difference.steps_run]
-        self._example = attrs.evolve(example, program=tuple(steps))
-        self._best = difference
-
-    def run(self) -> AllocatorDifference:
-        """Reduce until nothing can go, or no calls are left."""
-        before: Example | None = None
-        while self._example != before and self._calls_left > 0:
-            before = self._example
-            minimize_sequence(self._example.program, lambda steps: self._try(tuple(steps)))
-            self._join()
-            for index in range(len(self._example.program)):
-                self._simplify(index)
-            self._simplify_setting()
-        return self._best
-
-    def _try(self, program: tuple[Step, ...]) -> bool:
-        return self._try_example(attrs.evolve(self._example, program=program))
-
-    def _try_example(self, candidate: Example) -> bool:
-        if self._calls_left <= 0:
-            return False
-        difference = self._checker.difference(candidate)
-        self._calls_left -= self._checker.spend()
-        if difference is None:
-            return False
-        self._keep(candidate, difference)
-        return True
-
-    def _join(self) -> None:
-        """Make one bulk step of two steps beside each other."""
-        index = 0
-        while index + 1 < len(self._example.program):
-            program = self._example.program
-            first, second = program[index : index + 2]
-            joined = _joined(first, second)
-            if joined is None or not self._try(
-                (*program[:index], joined, *program[index + 2 :])
-            ):
-                index += 1
-
-    def _simplify(self, index: int) -> None:
-        """Make one step the plainest that still fails, its numbers small."""
-        for name, least in (("seconds", 1), ("count", 1), ("index", 0)):
-            step = self._step(index)
-            value = getattr(step, name, None)
-            if value is not None and step is not None:
-                minimize_number(value, self._with_number(index, step, name), least=least)
-        step = self._step(index)
-        if isinstance(step, AllocateEachSecond) and step.seconds == 1:
-            program = self._example.program
-            plain = (Allocate(step.count), Tick())
-            self._try((*program[:index], *plain, *program[index + 1 :]))
-        elif isinstance(step, Free) and step.oldest:
-            self._try_step(index, Free(step.count))
-        elif isinstance(step, FreeAt):
-            for plainer in (Free(), Free(oldest=True)):
-                if self._try_step(index, plainer):
-                    break
-
-    def _with_number(self, index: int, step: Step, name: str) -> Callable[[int], bool]:
-        def fails(number: int) -> bool:
-            return self._try_step(index, _with(step, name, number))
-
-        return fails
-
-    def _step(self, index: int) -> Step | None:
-        program = self._example.program
-        return program[index] if index < len(program) else None
-
-    def _try_step(self, index: int, step: Step) -> bool:
-        program = self._example.program
-        if index >= len(program):
-            return False
-        return self._try((*program[:index], step, *program[index + 1 :]))
-
-    def _simplify_setting(self) -> None:
-        """Prefer the default size, and addresses that are not used again."""
-        now = self._example
-        for plain in (
-            attrs.evolve(now, size=32, reuse=False),
-            attrs.evolve(now, reuse=False),
-            attrs.evolve(now, size=32),
-        ):
-            if plain != now and self._try_example(plain):
-                break
-
-
-def _joined(first: Step, second: Step) -> Step | None:
-    """One step for two, or None where there is none."""
-    if isinstance(first, Allocate) and isinstance(second, Free):
-        return AllocateFree(min(first.count, second.count))
-    if type(first) is not type(second) or isinstance(first, AllocateEachSecond):
-        return None
-    for name in ("count", "seconds"):
-        if hasattr(first, name) and _with(first, name, 1) == _with(second, name, 1):
-            # Alike in everything but the number.
-            return _with(first, name, getattr(first, name) + getattr(second, name))
-    return None
-
-
-def _with(step: Any, name: str, number: int) -> Step:
-    changed: Step = attrs.evolve(step, **{name: number})
-    return changed
-
-
-def _cost(program: tuple[Step, ...]) -> int:
-    """Calls a program makes, about."""
-    return (
-        sum(
-            getattr(step, "count", 1)
-            * (step.seconds if isinstance(step, AllocateEachSecond) else 1)
-            for step in program
-        )
-        + 20
-    )

@@ -8,40 +8,12 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.tuning import SCAN_PERIOD
 from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.testing.conformance.contract import COUNTERS
+from lookaside_sim.testing.counters import set_counters
 
-__all__ = ["COUNTERS", "SETTABLE_COUNTERS", "Oracle"]
-
-COUNTERS: Final = (
-    "total_allocates",
-    "allocate_misses",
-    "total_frees",
-    "free_misses",
-    "depth",
-    "current_depth",
-)
-"""What every allocator of level "lookaside" reports."""
-OPTIONAL_COUNTERS: Final = (
-    "last_total_allocates",
-    "last_allocate_misses",
-    "maximum_depth",
-    "size",
-)
-"""What is compared as well where the allocator reports it."""
-SETTABLE_COUNTERS: Final = (
-    "total_allocates",
-    "allocate_misses",
-    "total_frees",
-    "free_misses",
-    "last_total_allocates",
-    "last_allocate_misses",
-)
+__all__ = ["Oracle"]
 
 _TAG: Final = PoolTag(b"tseT")
-# Offsets in a LOOKASIDE_LIST_EX on x64: four counters in a row, the two of the last scan in
-# a row, and the routine that misses call.
-_TOTAL_ALLOCATES: Final = 0x14
-_ALLOCATE_EX: Final = 0x30
-_LAST_TOTAL_ALLOCATES: Final = 0x50
 
 
 class Oracle:
@@ -127,10 +99,7 @@ class Oracle:
         Returns:
             What was set, by name.
         """
-        word = value.to_bytes(4, "little")
-        self._kernel.write(self.list.address + _TOTAL_ALLOCATES, word * 4)
-        self._kernel.write(self.list.address + _LAST_TOTAL_ALLOCATES, word * 2)
-        return dict.fromkeys(SETTABLE_COUNTERS, value)
+        return set_counters(self._kernel, self.list, value)
 
     def _allocate_or_refuse(
         self, pool_type: PoolType, size: int, tag: PoolTag, _lookaside: LookasideList
@@ -141,4 +110,6 @@ class Oracle:
         return self._kernel.pool.allocate(pool_type, size, tag)
 
     def _set_allocate_routine(self, address: int) -> None:
-        self._kernel.write(self.list.address + _ALLOCATE_EX, address.to_bytes(8, "little"))
+        arch = self._kernel.arch
+        field = self.list.address + arch.lookaside_offsets["AllocateEx"]
+        self._kernel.write(field, address.to_bytes(arch.pointer_size, "little"))

@@ -37,6 +37,7 @@ __all__ = [
     "WriteAfterFree",
     "format_program",
     "is_misuse",
+    "split_program",
 ]
 
 _positive = [validators.instance_of(int), validators.ge(1)]
@@ -229,3 +230,17 @@ def format_program(program: Iterable[Step], indent: str = "    ") -> str:
         Lines that each end in a comma, joined by newlines.
     """
     return "\n".join(f"{indent}{step!r}," for step in program)
+
+
+def split_program(program: Program) -> tuple[int, Program]:
+    """Take the size of the entries off a program for a single allocator.
+
+    Args:
+        program: the steps, with a `Create` in front or not.
+
+    Returns:
+        The size, 32 bytes where nothing says it, and the other steps.
+    """
+    if program and isinstance(program[0], Create):
+        return program[0].size, list(program[1:])
+    return Create().size, list(program)

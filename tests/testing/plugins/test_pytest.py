@@ -115,6 +115,7 @@ def test_the_marker_beats_the_option_and_the_option_the_ini(
         ("colour=1", "*no such argument: colour*"),
         ("1", "*no such argument: 1*"),
         ("leaks='maybe'", "*leaks='maybe': give one of error, warn, ignore*"),
+        ("processors='two'", "*processors='two': give a number*"),
         ("arch='arm'", "*arm*"),
     ],
 )
@@ -195,6 +196,32 @@ def test_a_failed_test_is_not_blamed_for_leaks_as_well(pytester: pytest.Pytester
     run(pytester).assert_outcomes(failed=1)
 
 
+def test_a_test_that_stops_its_machine_on_purpose_is_not_blamed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from lookaside_sim import BugCheck
+
+        def test_stops(lookaside_kernel, lookaside_list):
+            lookaside_list().allocate()
+            block = lookaside_kernel.pool.allocate(0, 32, b"Mine")
+            lookaside_kernel.pool.free(block)
+            with pytest.raises(BugCheck):
+                lookaside_kernel.pool.free(block)
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_list_that_cannot_be_initialized_says_why(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(lookaside_list):\n    lookaside_list(8, depth=1)\n")
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*lookaside_list(size=8*STATUS_INVALID_PARAMETER_8*"])
+
+
 def test_faults_can_be_injected(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -251,24 +278,47 @@ if find_spec("xdist") is not None:  # the extra does not bring it, the group "te
         result.stdout.fnmatch_lines(["*mine!Entries*was not freed*"])
 
 
-def test_asking_for_what_this_version_lacks_is_an_error(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("def test_it(lookaside_kernel):\n    pass\n")
-    script = (
-        "import sys, lookaside_sim, pytest\n"
-        "class Kernel(lookaside_sim.Kernel):\n"
-        "    def __init__(self, arch='x64', processors=1):\n"
-        "        super().__init__(arch, processors)\n"
-        "lookaside_sim.Kernel = Kernel\n"
-        "sys.exit(pytest.main(['--lookaside-sanitizer']))\n"
+@pytest.mark.parametrize("how", ["options", "ini", "marker"])
+def test_the_machine_may_have_a_verifier_and_a_sanitizer(
+    pytester: pytest.Pytester, how: str
+) -> None:
+    if how == "ini":
+        pytester.makeini("[pytest]\nlookaside_verifier = standard\nlookaside_sanitizer = true")
+    marker = '@pytest.mark.lookaside(verifier="standard", sanitizer=True)'
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from lookaside_sim import SanitizerError
+
+        {marker if how == "marker" else ""}
+        def test_it(lookaside_list):
+            lookaside = lookaside_list()
+            assert lookaside.maximum_depth == 0xFFFF
+            entry = lookaside.allocate()
+            lookaside.free(entry)
+            with pytest.raises(SanitizerError):
+                lookaside.free(entry)
+        """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=pytester.path,
-        capture_output=True,
-        text=True,
-        timeout=60,
+    options = ["--lookaside-verifier=standard", "--lookaside-sanitizer"]
+    run(pytester, *(options if how == "options" else [])).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("verifier", [None, False, "none"])
+def test_the_machine_may_have_neither(pytester: pytest.Pytester, verifier: object) -> None:
+    pytester.makeini("[pytest]\nlookaside_verifier = standard\nlookaside_sanitizer = true")
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from lookaside_sim import LookasideList
+
+        @pytest.mark.lookaside(verifier={verifier!r}, sanitizer=False)
+        def test_it(lookaside_list):
+            assert type(lookaside_list()) is LookasideList
+            assert lookaside_list().maximum_depth == 256
+        """
     )
-    assert "this version of lookaside_sim has no sanitizer" in done.stdout
+    run(pytester).assert_outcomes(passed=1)
 
 
 def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:

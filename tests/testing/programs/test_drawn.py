@@ -9,19 +9,8 @@ from lookaside_sim.testing import (
     operations_from_bytes,
     run_program,
 )
-from lookaside_sim.testing.programs.drawn import (
-    battery,
-    random_examples,
-)
+from lookaside_sim.testing.programs.drawn import random_examples
 from tests.testing.allocators import LinkedList
-
-
-def test_the_battery_is_short_and_leaves_room_for_random_programs() -> None:
-    examples = list(battery("lookaside"))
-    assert len(examples) <= 150
-    assert max(len(example.program) for example in examples) <= 10
-    assert list(battery("lookaside")) == examples
-    assert len(list(battery("memory"))) < len(examples)
 
 
 def test_random_examples_follow_from_the_seed() -> None:

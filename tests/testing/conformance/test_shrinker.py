@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from lookaside_sim.testing import (
+    Allocate,
+    AllocateEachSecond,
+    AllocateFree,
+    Backend,
+    Create,
+    Delete,
+    Free,
+    FreeAt,
+    Step,
+    Tick,
+    shrink_program,
+)
+from tests.testing.allocators import Passthrough, ReferenceList, Slab
+from tests.testing.mutants import LOOKASIDE, Fifo, Misaligned
+
+
+def test_a_long_failing_program_is_reduced() -> None:
+    program = [Create(48), *[Allocate(3), Free(1), Tick(2), FreeAt(1)] * 12]
+    found = shrink_program(Fifo, program)
+    assert found is not None
+    assert found.program == [Create(), Allocate(2), Free(2), Allocate()]
+    assert shrink_program(ReferenceList, program) is None
+
+
+def test_numbers_in_steps_are_reduced() -> None:
+    broken = next(each for each in LOOKASIDE if each.__name__ == "least_allocates_74")
+    found = shrink_program(broken, [AllocateEachSecond(74, 5), AllocateFree(12)])
+    assert found is not None
+    assert found.program == [Create(), Allocate(74), Tick()]
+
+
+def test_steps_beside_each_other_become_one() -> None:
+    class ForgetsEighth(Passthrough):
+        frees = 0
+
+        def free(self, address: int) -> None:
+            self.frees += 1
+            if self.frees % 8:
+                super().free(address)
+
+    single: list[Step] = [Allocate() for _ in range(12)]
+    found = shrink_program(ForgetsEighth, single, level="memory")
+    assert found is not None
+    assert found.program == [Create(), Allocate(8), Free(8, oldest=True), Delete()]
+
+
+def test_single_allocations_and_frees_become_rounds() -> None:
+    class ForgetsEighthAlone(Passthrough):
+        """Goes wrong only when no other entry is live."""
+
+        live = alone = 0
+
+        def allocate(self) -> int | None:
+            self.live += 1
+            return super().allocate()
+
+        def free(self, address: int) -> None:
+            self.live -= 1
+            self.alone += not self.live
+            if self.live or self.alone % 8:
+                super().free(address)
+
+    pairs: list[Step] = [step for _ in range(12) for step in (Allocate(), Free())]
+    found = shrink_program(ForgetsEighthAlone, pairs, level="memory")
+    assert found is not None
+    # The eighth is the entry that is freed at the end.
+    assert found.program[:3] == [Create(), AllocateFree(7), Allocate()]
+
+
+def test_a_size_that_matters_is_kept() -> None:
+    found = shrink_program(Misaligned, [Create(24), Allocate(2)], level="memory")
+    assert found is not None
+    assert found.program[0] == Create()  # 32 shows it as well, and is the usual size
+    size_24 = type("Size24", (Misaligned,), {"__init__": _misaligned_at_24})
+    found = shrink_program(size_24, [Create(24), Allocate(2)], level="memory")
+    assert found is not None
+    assert found.program[0] == Create(24)
+
+
+def _misaligned_at_24(self: Misaligned, backend: Backend, size: int) -> None:
+    Slab.__init__(self, backend, size)
+    self.stride = size + 4 * (size == 24)
