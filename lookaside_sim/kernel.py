@@ -14,6 +14,7 @@ from typing import Final, NoReturn, Self, cast
 
 import attrs
 
+from lookaside_sim.clone import Clonable
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
@@ -72,7 +73,7 @@ class KernelSettings:
     pool: str
 
 
-class Kernel:
+class Kernel(Clonable):
     """One simulated machine.
 
     As a context manager it makes itself the kernel that the pool routines of
@@ -272,6 +273,22 @@ class Kernel:
         As a debugger sees them: nothing stops where links are overwritten.
         """
         return cast("list[LookasideList]", self.registry.look())
+
+    def list_at(self, address: int) -> LookasideList:
+        """Take what lies at an address for a list, as a routine that is given a pointer does.
+
+        Args:
+            address: of a LOOKASIDE_LIST_EX, in a driver's data or in a pool block.
+
+        Returns:
+            The object of the list there, if one is known: the active list, or one that lies
+            in memory of its own. Else a new object over the memory there, whatever it holds
+            and whether or not it is mapped; using it touches that memory.
+
+        Raises:
+            TypeError, ValueError: no address.
+        """
+        return cast("LookasideList", self.lists.at(address))
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 

@@ -79,6 +79,16 @@ class ListOnMemory(ListFields):
     _requests: Requests
     _plain_free: bool
 
+    @property
+    def machine(self) -> Machine:
+        """The machine it lies on."""
+        return self._machine
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of its machine, for routines that serve lists of several machines."""
+        return self._pool
+
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
         self._shared.registry.forget_walks()

@@ -316,6 +316,11 @@ class Hooks:
 
         return stop
 
+    def forget_listeners(self) -> None:
+        """Nobody listens any more, and no call is under way."""
+        self.call = None
+        self._set((), ())
+
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
         self._listeners, self._readers = listeners, readers
         listening = bool(listeners)

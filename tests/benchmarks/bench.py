@@ -135,6 +135,16 @@ def program_of_fifty_steps() -> float:
     return (time.perf_counter_ns() - start) / len(programs) / 1e6
 
 
+def clones(kernel: Kernel, rounds: int) -> float:
+    """Milliseconds of a copy of a machine."""
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter_ns()
+        kernel.clone()
+        found.append((time.perf_counter_ns() - start) / 1e6)
+    return statistics.median(found)
+
+
 def bytes_per_block() -> float:
     """Resident bytes for each of many live blocks, the caller's list and ints included."""
 
@@ -181,6 +191,12 @@ def main(rounds: int) -> None:
     done = replay(load(REDIS), lookaside=(24, 16))
     print(
         f"redis recording          {(time.perf_counter() - start) / done.events * 1e6:.1f} us/event"
+    )
+    small = Kernel()
+    new_list(small).allocate()
+    print(
+        f"clone                    {clones(small, rounds):.2f} ms of a small machine,"
+        f" {clones(done.kernel, rounds):.1f} ms after the redis recording"
     )
     if Path("/proc/self/statm").exists():
         print(f"live 64-byte blocks      {bytes_per_block():.0f} bytes each, resident")
