@@ -46,9 +46,8 @@ class SpinLocks:
         Raises:
             BugCheck: the memory cannot be touched.
         """
-        machine = self._machine
-        machine.check_running()
-        machine.hooks.run(InitializeLock(lock, name), self._initialize, lock, name)
+        self._machine.check_running()
+        self._machine.hooks.run(InitializeLock(lock, name), self._initialize, lock, name)
 
     def _initialize(self, lock: int, name: str) -> None:
         self._machine.memory.write_pointer(lock, 0)

@@ -61,6 +61,7 @@ class Memory(Mapped):
         links: the link cache, address of an entry to the word stored there.
         cache: caches the word at an address if a live block starts there: `LinkCache.cache`,
             bound here so that a list's free pays for no other call.
+        write_link: writes a word if a live block starts there: `LinkCache.write`, likewise.
         caching: whether `links` may take new entries: the machine runs, nobody listens, and
             nobody needs the bytes to be true.
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
@@ -78,6 +79,7 @@ class Memory(Mapped):
         "cache",
         "caching",
         "links",
+        "write_link",
     )
 
     def __init__(self, arch: Architecture, seed: int, fault: TouchFault) -> None:
@@ -90,6 +92,7 @@ class Memory(Mapped):
         self._link_cache = LinkCache(arch, self._arenas, self._blocks)
         self.links = self._link_cache.links
         self.cache: Callable[[int | None], bool] = self._link_cache.cache
+        self.write_link: Callable[[int, int], bool] = self._link_cache.write
         self.caching = True
 
     # --- bytes ---------------------------------------------------------------------------
@@ -147,6 +150,17 @@ class Memory(Mapped):
 
     def read_pointer(self, address: int) -> int:
         """Read one pointer."""
+        # Most are a word of a page in a pool, and no word is cached when this is asked often.
+        arena = self._arenas.near(address)
+        if arena is not None and not self.links:
+            at = address - arena.base
+            page = at >> PAGE_SHIFT
+            if (
+                not at % self._pointer_size
+                and 0 <= page < len(arena.states)
+                and arena.states[page] > RESERVED
+            ):
+                return arena.words[at // self._pointer_size]
         return int.from_bytes(self.read(address, self._pointer_size), "little")
 
     def write_pointer(self, address: int, value: int) -> None:

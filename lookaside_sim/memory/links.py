@@ -55,7 +55,15 @@ class LinkCache:
         reasons: why nothing is cached; none while words may be.
     """
 
-    __slots__ = ("_arenas", "_blocks", "_pointer_size", "_unit", "links", "reasons")
+    __slots__ = (
+        "_arenas",
+        "_blocks",
+        "_may_cache",
+        "_pointer_size",
+        "_unit",
+        "links",
+        "reasons",
+    )
 
     def __init__(self, arch: Architecture, arenas: Arenas, blocks: LiveBlocks) -> None:
         self._arenas = arenas
@@ -64,6 +72,7 @@ class LinkCache:
         self._unit = arch.pool_header.unit
         self.links: dict[int, int] = {}
         self.reasons = Uncached(0)
+        self._may_cache = True  # the truth of a Flag is a Python call
 
     def cache(self, entry: int | None) -> bool:
         """Cache the word at an address if a live block starts there; the word stays.
@@ -76,20 +85,50 @@ class LinkCache:
         """
         if entry in self.links:
             return True
-        if self.reasons or type(entry) is not int or entry < 0:
+        if not self._may_cache or type(entry) is not int or entry < 0:
             return False
-        found = self._arenas.page_at(entry)
+        found = self._word_at(entry)
         if found is None:
             return False
+        words, at = found
+        self.links[entry] = words[at]
+        return True
+
+    def write(self, entry: int, word: int) -> bool:
+        """Write the word at an address if a live block starts there; cache it if words may be.
+
+        Cost: less than to cache the word first, or to find out what the page is.
+
+        Returns:
+            Whether it is written.
+        """
+        if entry in self.links:
+            self.links[entry] = word
+            return True
+        found = self._word_at(entry)
+        if found is None:
+            return False
+        if self._may_cache:
+            self.links[entry] = word
+        else:
+            words, at = found
+            words[at] = word
+        return True
+
+    def _word_at(self, entry: int) -> tuple[memoryview, int] | None:
+        """The words of an arena and which one it is, where a live block starts."""
+        found = self._arenas.page_at(entry)
+        if found is None:
+            return None
         arena, page = found
         if not self._blocks.start_at(arena, page, entry):
-            return False
-        self.links[entry] = arena.words[(entry - arena.base) // self._pointer_size]
-        return True
+            return None
+        return arena.words, (entry - arena.base) // self._pointer_size
 
     def stop(self, reason: Uncached) -> None:
         """Settle every word, and cache none as long as the reason holds."""
         self.reasons |= reason
+        self._may_cache = False
         for entry in list(self.links):
             self._settle_word(entry)
 
@@ -102,6 +141,7 @@ class LinkCache:
         if reason & FOR_GOOD:
             raise ValueError(f"reason {reason!r}: give {Uncached.LISTENED_TO!r}, which can end")
         self.reasons &= ~reason
+        self._may_cache = not self.reasons
 
     def expose(self, arena: Arena, page: int) -> None:
         """From now on nothing in a page of blocks is cached: its headers may be anything."""

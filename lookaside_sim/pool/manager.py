@@ -202,7 +202,7 @@ class PoolManager:
             address = 0 if address is None else unsigned("address", address, bits)
         checked = 0 if tag is None else PoolTag(tag)
         if self._machine.hooks.listening:
-            call = FreeBlock(address, tag)
+            call = FreeBlock(address, PoolTag(checked) if checked else None)
             self._machine.hooks.run(call, self.free_block, address, checked)
         else:
             self.requests.top.free(address, checked)

@@ -48,6 +48,28 @@ class TestLinkCache:
         assert cached.memory.cache(entry)
         assert cached.memory.links[entry] == plain.memory.read_pointer(entry) != 0
 
+    @both_machines
+    @pytest.mark.parametrize("caching", [True, False])
+    def test_a_link_is_written_where_a_live_block_starts(
+        self, arch: str, caching: bool
+    ) -> None:
+        kernel = Kernel(arch)
+        memory = kernel.memory
+        block, big = allocate(kernel, 100), allocate(kernel, 2 * PAGE_SIZE)
+        if not caching:
+            memory.stop_caching()
+        for word, entry in enumerate((block, big, block), 0x10):
+            rest = memory.read(entry + kernel.arch.pointer_size, 64)
+            assert memory.write_link(entry, word)
+            assert memory.read_pointer(entry) == word
+            assert memory.read(entry + kernel.arch.pointer_size, 64) == rest
+            assert (entry in memory.links) == caching
+        before = memory.read(block, 64)
+        for wrong in (0, -16, block + 1, block + kernel.arch.pool_header.unit, big + PAGE_SIZE):
+            assert not memory.write_link(wrong, 0x99)
+        assert memory.read(block, 64) == before
+        kernel.check()
+
     def test_nothing_is_cached_after_caching_was_stopped(self) -> None:
         kernel = Kernel()
         entry = allocate(kernel, 100)
