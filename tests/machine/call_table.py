@@ -274,10 +274,12 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     Quota: {"serve": PART},
     LookasideList: {
-        **dict.fromkeys(("entries", "check", "store_image", "store_head"), LOOKS),
+        **dict.fromkeys(
+            ("entries", "check", "peek", "store_image", "store_fields", "store_head"), LOOKS
+        ),
         **dict.fromkeys(
             (
-                *("adjust_depth", "disable", "load_image", "lose_memory"),
+                *("adjust_depth", "disable", "load_image", "load_fields", "lose_memory"),
                 *("move_out", "rest", "set_fields", "set_head"),
             ),
             PART,
