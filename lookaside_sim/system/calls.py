@@ -182,11 +182,15 @@ class AllocateMdl(Call):
     Attributes:
         address: start of the buffer it describes.
         length: bytes of the buffer.
+        secondary: whether it is chained behind the IRP's last MDL.
+        irp: the IRP whose MDL it becomes, 0 for none.
     """
 
     word: ClassVar[str] = "mdl"
     address: int
     length: int
+    secondary: bool = False
+    irp: int = 0
 
     @property
     def is_refused(self) -> bool:

@@ -305,8 +305,8 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
     IoLists: {
-        **dict.fromkeys(("check", "irp_size"), LOOKS),
-        **dict.fromkeys(("allocate", "free", "scan"), PART),
+        "check": LOOKS,
+        "scan": PART,
     },
     Processors: dict.fromkeys(("change_irql", "lower_to"), PART),
 }

@@ -185,6 +185,6 @@ def test_pplookaside_lists_every_list_of_the_processors() -> None:
     kernel.pool.free(allocated(kernel, 40))
     kernel.io_lists.allocate_irp(1)
     lines = windbg.pplookaside(kernel).splitlines()
-    assert len(lines) == 1 + 2 + 3 * 3
+    assert len(lines) == 1 + 2 + 9 * 3
     assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]
     assert "P small IRP" in windbg.pplookaside(Kernel())
