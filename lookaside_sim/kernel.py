@@ -201,6 +201,16 @@ class Kernel(Parts):
         """
         self.machine.processors.lower_irql(level)
 
+    def in_dpc(self) -> AbstractContextManager[None]:
+        """Run what is inside as a DPC routine of the current processor, at DISPATCH_LEVEL.
+
+        The verifier stops the machine for quota that is charged in one.
+
+        Raises:
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+        """
+        return self.machine.processors.dpc()
+
     # --- time, memory --------------------------------------------------------------------------
 
     def tick(self, seconds: int = 1) -> None:

@@ -55,7 +55,7 @@ class Processors:
         current: number of the processor that runs.
     """
 
-    __slots__ = ("_gate", "_irql", "_irqls", "count", "current")
+    __slots__ = ("_gate", "_in_dpc", "_irql", "_irqls", "count", "current")
 
     def __init__(self, gate: Gate, count: int) -> None:
         count = unsigned("processors", count, 16)
@@ -66,6 +66,7 @@ class Processors:
         self.current = 0
         self._irql = 0
         self._irqls = [0] * count
+        self._in_dpc: list[int] = []  # a processor for each DPC routine that runs on it
 
     @property
     def irql(self) -> Irql | int:
@@ -126,6 +127,29 @@ class Processors:
         self._irql = level
         if self._gate.bugcheck is None:
             self._gate.gate = level
+
+    # --- DPC routines ------------------------------------------------------------------------
+
+    @property
+    def in_dpc(self) -> bool:
+        """Whether a DPC routine runs on the current processor."""
+        return self.current in self._in_dpc
+
+    @contextmanager
+    def dpc(self) -> Iterator[None]:
+        """Run what is inside as a DPC routine: at DISPATCH_LEVEL, in no process of its own.
+
+        Source:
+            [doc] KDEFERRED_ROUTINE. Choice: nothing queues DPCs here; the program says where one
+            runs.
+        """
+        with self.raise_irql(Irql.DISPATCH_LEVEL):
+            processor = self.current
+            self._in_dpc.append(processor)
+            try:
+                yield
+            finally:
+                self._in_dpc.remove(processor)
 
     # --- which one runs ----------------------------------------------------------------------
 

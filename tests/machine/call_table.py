@@ -125,6 +125,7 @@ METHODS: dict[type, dict[str, Row]] = {
             inside(lambda s: s.kernel.on_processor(1)),
             [SwitchProcessor, SwitchProcessor],
         ),
+        "in_dpc": (inside(lambda s: s.kernel.in_dpc()), [RaiseIrql, LowerIrql]),
         "raise_irql": (inside(lambda s: s.kernel.raise_irql(1)), [RaiseIrql, LowerIrql]),
         "read": (lambda s: s.kernel.read(s.block, 8), [ReadMemory]),
         "tick": (lambda s: s.kernel.tick(4), [Tick]),
@@ -229,6 +230,7 @@ METHODS: dict[type, dict[str, Row]] = {
             inside(lambda s: s.kernel.machine.processors.on(1)),
             [SwitchProcessor, SwitchProcessor],
         ),
+        "dpc": (inside(lambda s: s.kernel.machine.processors.dpc()), [RaiseIrql, LowerIrql]),
         "raise_irql": (lambda s: s.kernel.machine.processors.raise_irql(1), [RaiseIrql]),
         "lower_irql": (lambda s: s.kernel.machine.processors.lower_irql(0), [LowerIrql]),
         "lower_unless_stopped": (
