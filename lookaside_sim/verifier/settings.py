@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntFlag
-from fnmatch import fnmatchcase
 from typing import Final, Self, TypeAlias
 
 import attrs
 
 from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.tag_patterns import tag_matches
 from lookaside_sim.nt.types import PoolTag
 
 DEFAULT_PROBABILITY: Final = 600
@@ -166,6 +166,4 @@ class Verifier:
 
 def matches(tag: PoolTag, patterns: tuple[str, ...] | None) -> bool:
     """Whether a tag matches one of some patterns, None matching all."""
-    return patterns is None or any(
-        fnmatchcase(str(tag), each.ljust(4) if "*" not in each else each) for each in patterns
-    )
+    return patterns is None or any(tag_matches(str(tag), each) for each in patterns)
