@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lookaside_sim.ddi.runtime import nx_where_opted_in
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
@@ -94,7 +95,7 @@ def ExInitializeLookasideListEx(
         The status.
     """
     return Lookaside.initialize(
-        pool_type=PoolType,
+        pool_type=nx_where_opted_in(Lookaside.machine.program, PoolType),
         size=Size,
         tag=Tag,
         flags=Flags,
@@ -217,7 +218,7 @@ def _initialize_older(
             free_older(buffer)
 
     lookaside.initialize_older(
-        pool_type=int(pool_type) | flags,
+        pool_type=nx_where_opted_in(lookaside.machine.program, int(pool_type) | flags),
         size=size,
         tag=tag,
         allocate=allocate_ex,
