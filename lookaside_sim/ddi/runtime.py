@@ -38,9 +38,8 @@ def ExInitializeDriverRuntime(RuntimeFlags: int) -> None:
     if flags & ~DrvRtPoolNxOptIn:
         raise ValueError(f"RuntimeFlags {flags:#x}: give DrvRtPoolNxOptIn (1) or 0")
     kernel = current_kernel()
-    kernel.check_running()
     if flags:
-        kernel.machine.program.opt_into_nx()
+        kernel.drivers.opt_into_nx()
 
 
 def nx_where_opted_in(program: Program, pool_type: PoolType | int) -> PoolType | int:

@@ -50,7 +50,7 @@ class LookasideList(ListOnMemory):
     Args:
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
-        address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
+        address: where it lies, aligned to 16 bytes on x64: an address in a live
             pool block or in a region that can be written (the structure is then part of that
             memory), the address of a list that is not active (the memory is the same), or any
             unmapped address outside the pools. None takes the next place in a driver's zeroed

@@ -23,6 +23,13 @@ class LoadDriver(Call):
 
 
 @attrs.define(eq=False)
+class OptIntoNx(Call):
+    """The running code's NonPagedPool is not executable from now on."""
+
+    word: ClassVar[str] = "nx-opt-in"
+
+
+@attrs.define(eq=False)
 class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 

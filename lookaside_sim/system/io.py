@@ -9,6 +9,7 @@ from __future__ import annotations
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.io_layouts import IO_LAYOUTS, MOST_STACK_LOCATIONS
+from lookaside_sim.nt.windows import Windows
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.system.calls import AllocateIrp, AllocateMdl, FreeIrp, FreeMdl
 from lookaside_sim.system.io_pairs import IoPairs, ListPair
@@ -29,6 +30,7 @@ class IoLists:
         machine: the machine.
         pool: where entries come from.
         quota: where charged IRPs come from.
+        windows: whose pairs there are.
 
     Attributes:
         irps: what is known of IRPs: their large size, and how many a processor lends.
@@ -36,7 +38,7 @@ class IoLists:
 
     __slots__ = ("_machine", "_mdls", "_pairs", "irps")
 
-    def __init__(self, machine: Machine, pool: Pool, quota: Quota) -> None:
+    def __init__(self, machine: Machine, pool: Pool, quota: Quota, windows: Windows) -> None:
         layout = IO_LAYOUTS[machine.arch.name]
         self._machine = machine
         self._pairs = IoPairs(
@@ -48,6 +50,7 @@ class IoLists:
                 "large IRP": layout.irp_size(LARGE_IRP_LOCATIONS),
                 "MDL": layout.mdl_size(FIXED_MDL_PAGES),
             },
+            windows,
         )
         self.irps = Irps(machine, pool, quota, self._pairs)
         self._mdls = Mdls(machine, pool, self._pairs)
@@ -56,7 +59,7 @@ class IoLists:
 
     @property
     def pairs(self) -> tuple[ListPair, ...]:
-        """All nine, in KPRCB order."""
+        """All of them, nine from Windows 7 on, in KPRCB order."""
         return self._pairs.all
 
     @property
@@ -66,7 +69,7 @@ class IoLists:
 
     @property
     def medium_irp(self) -> ListPair:
-        """IRPs with up to 4."""
+        """IRPs with up to 4; from Windows 7 on."""
         return self._pairs.named("medium IRP")
 
     @property

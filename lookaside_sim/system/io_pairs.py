@@ -20,6 +20,7 @@ from lookaside_sim.lookaside.built_in import BuiltInList
 from lookaside_sim.lookaside.check import chain
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.nt.windows import Windows
 from lookaside_sim.pool.kind import Pool
 
 PAIR_NAMES: Final = (
@@ -45,6 +46,7 @@ _TAGS: Final = (
     b"Icp ",
     b"None",
 )
+_LATEST: Final = "medium IRP"
 _BLOCK_SPACING: Final = 0x10000  # bytes between two processors' control blocks
 _L_OFFSET: Final = 0x8000  # where the L lists lie, behind the P lists of the first processor
 
@@ -76,26 +78,35 @@ class IoPairs:
         machine: the machine.
         pool: where entries come from.
         sizes: bytes of an entry, by the pair's name; 0 for pairs that are not named.
+        windows: whose pairs; Vista has none for medium IRPs, which are large ones there.
 
     Attributes:
         all: the pairs, in KPRCB order.
+        pool_type: the pool that IRPs and MDLs come from.
     """
 
-    __slots__ = ("_machine", "_pool", "all")
+    __slots__ = ("_machine", "_pool", "all", "pool_type")
 
-    def __init__(self, machine: Machine, pool: Pool, sizes: dict[str, int]) -> None:
+    def __init__(
+        self, machine: Machine, pool: Pool, sizes: dict[str, int], windows: Windows
+    ) -> None:
+        self.pool_type = PoolType.NonPagedPoolNx if windows.has_nx_pool else PoolType(0)
         self._machine = machine
         self._pool = pool
         self.all = tuple(
             self._pair(index, name, PoolTag(tag), sizes.get(name, 0))
-            for index, (name, tag) in enumerate(zip(PAIR_NAMES, _TAGS, strict=True))
+            for index, (name, tag) in enumerate(
+                each
+                for each in zip(PAIR_NAMES, _TAGS, strict=True)
+                if windows.pairs == len(PAIR_NAMES) or each[0] != _LATEST
+            )
         )
 
     def _pair(self, index: int, name: str, tag: PoolTag, size: int) -> ListPair:
         arch, memory = self._machine.arch, self._machine.memory
         start = arch.processor_blocks_start + index * arch.lookaside_size
         shared, *local = [
-            BuiltInList(arch, address, PoolType.NonPagedPoolNx, tag, size, counts_hits=False)
+            BuiltInList(arch, address, self.pool_type, tag, size, counts_hits=False)
             for address in (
                 start + _L_OFFSET,
                 *(
@@ -111,7 +122,15 @@ class IoPairs:
 
     def named(self, name: str) -> ListPair:
         """The pair of a name in `PAIR_NAMES`."""
-        return self.all[PAIR_NAMES.index(name)]
+        for pair in self.all:
+            if pair.name == name:
+                return pair
+        raise KeyError(name)
+
+    @property
+    def has_medium_irps(self) -> bool:
+        """Whether medium IRPs have lists."""
+        return len(self.all) == len(PAIR_NAMES)
 
     # --- the two routines ----------------------------------------------------------------
 

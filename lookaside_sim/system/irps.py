@@ -81,7 +81,7 @@ class Irps:
         """The lists of IRPs with so many stack locations; None for none."""
         if stack_size <= SMALL_IRP_LOCATIONS:
             return self._pairs.named("small IRP")
-        if stack_size <= MEDIUM_IRP_LOCATIONS:
+        if stack_size <= MEDIUM_IRP_LOCATIONS and self._pairs.has_medium_irps:
             return self._pairs.named("medium IRP")
         return self._pairs.named("large IRP") if stack_size <= self.large_locations else None
 
@@ -109,7 +109,7 @@ class Irps:
         return irp
 
     def _from_pool(self, size: int, tag: PoolTag, charge_quota: bool) -> int:
-        pool_type = int(PoolType.NonPagedPoolNx)
+        pool_type = int(self._pairs.pool_type)
         if self._machine.program.is_watched:
             tag = IRP_TAG
         if charge_quota:
@@ -160,9 +160,8 @@ class Irps:
             self._pairs.free(pair, irp)
 
     def _pair_of_size(self, size: int) -> ListPair | None:
-        for name in ("small IRP", "medium IRP", "large IRP"):
-            pair = self._pairs.named(name)
-            if pair.shared.size == size:
+        for pair in self._pairs.all:
+            if pair.name.endswith("IRP") and pair.shared.size == size:
                 return pair
         return None
 

@@ -12,7 +12,7 @@ from typing import Final
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.io_layouts import IO_LAYOUTS, LARGEST_MDL_BYTES, MDL_ALLOCATED_FIXED_SIZE
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
-from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.system.io_pairs import IoPairs
 
@@ -51,13 +51,13 @@ class Mdls:
         pages = ((address & PAGE_MASK) + length + PAGE_MASK) >> PAGE_SHIFT
         size, flags = layout.mdl_size(pages), 0
         if machine.program.is_watched:
-            pool_type = int(PoolType.NonPagedPoolNx)
+            pool_type = int(self._pairs.pool_type)
             mdl = self._pool.allocate_block(pool_type, size, VERIFIED_MDL_TAG)
         elif pages <= FIXED_MDL_PAGES:
             mdl = self._pairs.allocate_or_ask_pool(self._pairs.named("MDL"))
             flags = MDL_ALLOCATED_FIXED_SIZE
         else:
-            mdl = self._pool.allocate_block(int(PoolType.NonPagedPoolNx), size, MDL_TAG)
+            mdl = self._pool.allocate_block(int(self._pairs.pool_type), size, MDL_TAG)
         if mdl:
             self._initialize(mdl, size, flags, address, length)
             if irp:

@@ -54,6 +54,7 @@ from lookaside_sim.system.calls import (
     InitializeResource,
     InitializeTimer,
     LoadDriver,
+    OptIntoNx,
     PlaceData,
     SetTimer,
     UnloadDriver,
@@ -301,6 +302,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "routines": "names code of the program; the machine changes when it is called",
     },
     Drivers: {
+        "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         "unmap": PART,
     },
