@@ -28,6 +28,7 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, 
 from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
 from lookaside_sim.pool.plans import PoolPlan
 
@@ -46,13 +47,14 @@ class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
     __slots__ = (
-        "_links",
+        "_head",
         "_machine",
         "_memory",
         "_place",
         "_plain_free",
         "_plan",
         "_shared",
+        "_slots",
         "address",
         "name",
     )
@@ -62,10 +64,28 @@ class ListOnMemory(ListFields):
     _shared: Shared
     _machine: Machine
     _memory: Memory
-    _links: dict[int, int]
+    _head: Slot
+    """What the header's Next refers to."""
+    _slots: dict[int, Slot]
+    """Where a hit finds the slot of an entry; empty while no list may keep links in slots."""
     _place: InMemory | None
     _plan: PoolPlan | None
     _plain_free: bool
+
+    @property
+    def _first(self) -> int:
+        # The field that `ListFields` keeps as a number: here that of the slot.
+        return self._head.address
+
+    @_first.setter
+    def _first(self, address: int) -> None:
+        self._head = self._memory.slot_at(address)
+
+    def look_again(self) -> None:
+        """Take hot paths from now on, or no longer, as memory has it."""
+        memory = self._memory
+        self._slots = memory.slots.by_address if memory.caching else {}
+        self._head = memory.slot_at(self._head.address)
 
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
@@ -176,9 +196,7 @@ class ListOnMemory(ListFields):
         if place is not None:
             place.put_back(self)
         while entry:
-            link = self._links.get(entry)
-            if link is None:
-                link = self._memory.read_pointer(entry)
+            link = self._link_in(entry)
             self._call_free(routine_address, entry)
             entry = self._as_next_entry(link)
 
@@ -187,26 +205,26 @@ class ListOnMemory(ListFields):
     def _pop(self) -> int:
         """InterlockedPopEntrySList on a list with a first entry."""
         entry = self._first
-        link = self._links.get(entry)
-        if link is None:
-            link = self._memory.read_pointer(entry)
-        self._first = self._as_next_entry(link)
-        if self._first == link:
-            self._memory.cache(entry)
+        self._first = self._as_next_entry(self._link_in(entry))
         self._held = self._held - 1 & USHORT_MASK
         return entry
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList."""
-        self._memory.cache(entry)
+        slot = self._memory.cached(entry)
         self._sequence_base -= 1  # the free is counted already, and may still fault
-        if entry in self._links:
-            self._links[entry] = self._first
+        if slot is not None:
+            slot.flink = self._head
         else:
             self._memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
         self._sequence_base += 1
+
+    def _link_in(self, entry: int) -> int:
+        """The link to the next entry, from wherever it is."""
+        link = self._memory.links.link_in(entry)
+        return self._memory.read_pointer(entry) if link is None else link
 
     def _as_next_entry(self, address: int) -> int:
         """What remains of an address in the header: on x64 its low 4 bits have no room."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from lookaside_sim.memory.arena import Arena, Arenas, garbage
@@ -232,6 +232,10 @@ class Mapped:
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         return self._structures.at(address)
+
+    def structures(self) -> Iterator[Structure]:
+        """Every structure, by nothing in particular."""
+        return self._structures.all()
 
     def region_at(self, address: int) -> Region | None:
         """The region that holds an address, if any."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from lookaside_sim.nt.layouts import PAGE_SHIFT
@@ -66,6 +66,11 @@ class Structures:
         for page in _pages(old.address, old.address + old.image_size):
             here = self._by_page[page]
             here[here.index(old)] = new
+
+    def all(self) -> Iterator[Structure]:
+        """Every structure, each once."""
+        found = {id(each): each for here in self._by_page.values() for each in here}
+        return iter(found.values())
 
     def at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""

@@ -1,6 +1,7 @@
-"""Blocks with headers: the hot paths of the pool.
+"""Blocks with headers, as their bytes have it: where NT's own decisions are told.
 
-A lookaside miss costs little more than one of the two methods `Blocks.allocate` and
+`model` tells the same on slots, as long as nobody can have damaged a header; from the first
+such write on (`switch`) everything is decided here. A lookaside miss costs little more than one of the two methods `Blocks.allocate` and
 `Blocks.free`, so each is one flat piece of code that counts its operations: positions are in
 units, what every request of one kind needs is looked up once (`PoolPlan`), and what they do to
 the free lists is PoolDescriptor's insert_head and insert_tail written out. Whatever is rare
@@ -28,6 +29,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import NtStatus, PoolTag
 from lookaside_sim.pool.accounting import TagTable
@@ -45,6 +47,7 @@ from lookaside_sim.pool.plans import (
 from lookaside_sim.pool.stops import PoolStops
 
 FREE_TAG: Final = PoolTag(b"Free")
+FRAGMENT_TAG: Final = PoolTag(b"Frag")
 PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 PAGE_ULONGS_MASK: Final = (1 << PAGE_ULONGS_SHIFT) - 1
 
@@ -58,7 +61,7 @@ def exhausted(plan: PoolPlan) -> int:
     Raises:
         NtStatusError: the type asks for it.
     """
-    pool, (pool_type, size, *_) = plan[0], plan[7]
+    pool, (pool_type, size, *_) = plan.pool, plan.request
     if pool_type & RAISE_BIT:
         raise NtStatusError(
             NtStatus.STATUS_INSUFFICIENT_RESOURCES,
@@ -95,13 +98,13 @@ class Blocks:
     __slots__ = (
         "_header_size",
         "_in_use_bit",
-        "_links",
         "_lowest_type",
         "_machine",
         "_memory",
         "_pools_by_region",
         "_region_shift",
         "_size_mask",
+        "_slots",
         "_stops",
         "_tags",
         "_type_shift",
@@ -125,7 +128,7 @@ class Blocks:
         layout = memory.arch.pool_header
         self._machine = machine
         self._memory = memory
-        self._links = memory.links
+        self._slots = memory.slots.by_address
         self._tags = tags
         self._stops = stops
         self._header_size = layout.size
@@ -149,10 +152,10 @@ class Blocks:
         Returns:
             The block's address, 0 for NULL.
         """
-        pool, max_irql, units, sizes, unused, tag, side, request = plan
+        pool, max_irql, units, sizes, unused, tag, side, request = plan.parts
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
         if self._machine.gate > max_irql:
-            return self._allocate_otherwise(plan)
+            return self.allocate_otherwise(plan)
         index = listed.find(1, units - 1)
         if index < 0:
             address = self._take_fresh_page(pool, units)
@@ -247,7 +250,7 @@ class Blocks:
         except (KeyError, IndexError):
             is_marked = False
         if not is_marked:
-            self._free_unmarked(address, tag)
+            self.free_unmarked(address, tag)
             return
         size_mask = self._size_mask
         ulong_shift = self._ulong_shift
@@ -276,7 +279,11 @@ class Blocks:
             side = self._tags.find(sides, owner & TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        word = self._links.pop(address, None)
+        slot = self._slots.pop(address, None)
+        word = None
+        if slot is not None and slot.flink is not UNKNOWN:
+            word = slot.flink.address
+            slot.flink = UNKNOWN
 
         # Merge with the block behind, then with the one in front.
         if behind < lowest_type:
@@ -357,9 +364,9 @@ class Blocks:
 
     # --- the rarer ways -----------------------------------------------------------------
 
-    def _allocate_otherwise(self, plan: PoolPlan) -> int:
+    def allocate_otherwise(self, plan: PoolPlan) -> int:
         """Serve a request for whole pages, or refuse one that must not be made now."""
-        pool, tag, (pool_type, size, *_) = plan[0], plan[5], plan[7]
+        pool, tag, (pool_type, size, *_) = plan.pool, plan.tag, plan.request
         if (
             self._machine.gate > (1 if pool.paged else 2)
             or tag in REFUSED_TAGS
@@ -390,7 +397,7 @@ class Blocks:
             pool.insert_tail(address + (units << self._unit_shift), rest)
         return address
 
-    def _free_unmarked(self, address: int, tag: int) -> None:
+    def free_unmarked(self, address: int, tag: int) -> None:
         """Free what is not a live block with a header, as far as the marks know."""
         machine = self._machine
         machine.check_running()
@@ -421,6 +428,71 @@ class Blocks:
         self._memory.expose(pool.arena, at >> PAGE_SHIFT)
         pool.arena.marks[at >> self._unit_shift] = 0
         self.free(address, tag)
+
+    # --- the end of a big allocation's last page -----------------------------------------
+
+    def open_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
+        """Make what lies behind so many units of a page a ``Frag`` unit and a free block."""
+        rest = self._units_per_page - units - 1
+        at = (page << PAGE_SHIFT) + (units << self._unit_shift) + self._header_size
+        self.write_fragment(pool, at)
+        at += 1 << self._unit_shift
+        self._write_header(pool, at, previous=1, units=rest, tag=FREE_TAG)
+        pool.insert_tail(pool.base + at, rest)
+
+    def write_fragment(self, pool: PoolDescriptor, at: int) -> None:
+        """Write the header of a ``Frag`` unit whose body is so many bytes into the arena."""
+        in_use = IN_USE | int(pool.paged)
+        self._write_header(pool, at, units=1, tag=FRAGMENT_TAG, block_type=in_use)
+
+    def reach_tail(self, pool: PoolDescriptor, page: int, units: int) -> int:
+        """Count what becomes free together with the units in front of a ``Frag`` unit.
+
+        A free block behind it is taken off its list.
+
+        Returns:
+            All units that become free.
+        """
+        units += 1
+        header_at = page << PAGE_ULONGS_SHIFT
+        behind = pool.arena.ulongs[header_at + (units << self._ulong_shift)]
+        if not behind >> self._type_shift:
+            behind >>= 16
+            if behind > 1:
+                start = pool.base + (page << PAGE_SHIFT) + self._header_size
+                pool.unlink(start + (units << self._unit_shift))
+            units += behind
+        return units
+
+    def close_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
+        """Make the first units of a page a free block, with a block behind it."""
+        header_at = page << PAGE_ULONGS_SHIFT
+        behind_at = header_at + (units << self._ulong_shift)
+        if header_at ^ behind_at > PAGE_ULONGS_MASK:
+            self.check_mapped_behind(pool, behind_at)
+            units &= self._size_mask
+        at = (page << PAGE_SHIFT) + self._header_size
+        self._write_header(pool, at, units=units, tag=FREE_TAG)
+        ulongs = pool.arena.ulongs
+        ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | units
+        if units > 1:
+            pool.insert_head(pool.base + at, units)
+
+    def _write_header(
+        self,
+        pool: PoolDescriptor,
+        at: int,
+        *,
+        previous: int = 0,
+        units: int,
+        tag: int,
+        block_type: int = 0,
+    ) -> None:
+        """Write the header of the block whose body is so many bytes into the arena."""
+        header_at = (at - self._header_size) >> 2
+        ulongs = pool.arena.ulongs
+        ulongs[header_at] = previous | units << 16 | block_type << self._type_shift
+        ulongs[header_at + 1] = tag
 
     def _stop_unless_next_agrees(self, address: int, units: int) -> None:
         """Check the next header where BlockSize says that it lies in another page."""

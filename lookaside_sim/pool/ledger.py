@@ -17,7 +17,7 @@ from lookaside_sim.errors import LeakedBlock
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.program import Image, Program
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.pool.plans import PoolPlan, request_of
+from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Layer, Order, Requests
 
 LOG_ENTRIES: Final = 0x10000
@@ -160,7 +160,7 @@ class LedgerLayer(Layer):
         """Serve, then take note."""
         address = self.below.allocate(plan)
         if address:
-            program, request = self._program, request_of(plan)
+            program, request = self._program, plan.request
             self._ledger.add(
                 address,
                 request.size,

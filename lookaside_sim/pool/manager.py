@@ -26,17 +26,17 @@ from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.pool.check import check_pools
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.find import Finder, Outside
+from lookaside_sim.pool.model import Model
 from lookaside_sim.pool.plans import (
     MOST_PLANS,
     NEVER,
     Plans,
     PoolPlan,
-    request_of,
     served,
-    with_request,
 )
 from lookaside_sim.pool.requests import Requests
 from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.switch import Switch
 from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolStatistics
 
 _TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
@@ -70,6 +70,7 @@ class PoolManager:
         "_known",
         "_machine",
         "_plans",
+        "_switch",
         "nonpaged",
         "nonpaged_nx",
         "paged",
@@ -118,6 +119,8 @@ class PoolManager:
         )
         self._finder = Finder(memory, pools, self._big.table)
         self.requests = Requests(machine, blocks)
+        model = Model(machine, memory, self.stops, blocks)
+        self._switch = Switch(memory, pools, self.requests, model, blocks, self._big)
 
     # --- the public face -----------------------------------------------------------------
 
@@ -155,7 +158,7 @@ class PoolManager:
         if plan is None:
             plan = self._plan_request(pool_type, size, tag)
         if self._machine.hooks.listening:
-            request = request_of(plan)
+            request = plan.request
             call = AllocateBlock(PoolType(pool_type), request.size, PoolTag(request.tag))
             return self._machine.hooks.run(call, self._serve, plan)
         return self.requests.top.allocate(plan) or None
@@ -169,7 +172,7 @@ class PoolManager:
         plan = self.plan(pool_type, size, PoolTag(tag))
         if len(self._known) >= MOST_PLANS:
             self._known.clear()
-        if plan[1] != NEVER:
+        if plan.max_irql != NEVER:
             self._known[pool_type, size, tag] = plan
         return plan
 
@@ -280,15 +283,15 @@ class PoolManager:
         plan = self._plan_request(pool_type, size, tag)
         priority = unsigned("priority", priority, 32)
         at_start = bool(priority & 1) if priority & 8 else None
-        request = request_of(plan)
-        plan = with_request(plan, request._replace(at_start=at_start))
+        request = plan.request
+        plan = plan.with_request(request._replace(at_start=at_start))
         call = AllocateBlock(
             PoolType(request.pool_type), request.size, PoolTag(request.tag), priority=priority
         )
         return self._machine.hooks.run(call, self._serve_with_priority, plan, priority)
 
     def _serve_with_priority(self, plan: PoolPlan, priority: int) -> int | None:
-        runs = plan[0].runs
+        runs = plan.pool.runs
         if priority < 16 and (runs.limit - runs.in_use) * _LOW_SHARE < runs.limit:
             return exhausted(plan) or None
         return self.requests.top.allocate(plan) or None
@@ -299,8 +302,8 @@ class PoolManager:
         """Allocate from special pool where there is one, whoever asks."""
         self._machine.check_running()
         plan = self._plan_request(pool_type, size, tag)
-        request = request_of(plan)
-        plan = with_request(plan, request._replace(special=True))
+        request = plan.request
+        plan = plan.with_request(request._replace(special=True))
         call = AllocateBlock(
             PoolType(request.pool_type), request.size, PoolTag(request.tag), special=True
         )
@@ -315,6 +318,14 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self.tag_table.snapshot()
+
+    def leave_model(self) -> None:
+        """Keep what is in the pools in bytes from now on; see `lookaside_sim.pool.switch`.
+
+        Whoever works on headers where they lie asks for this. Nothing the machine does
+        changes, but pool calls take longer.
+        """
+        self._switch.leave()
 
     def check(self) -> None:
         """Walk every page and verify every invariant; see `lookaside_sim.pool.check`."""

@@ -104,6 +104,7 @@ class Quota:
         if pool is None:
             return
         pointer_size = self._machine.arch.pointer_size
+        self._pool.leave_model()  # no slot knows that bit
         headers.set_bit(pool, block.address, QUOTA_BIT)
         if pointer_size == 8:
             pool.arena.words[(block.address - pool.base - headers.size) // 8 + 1] = process

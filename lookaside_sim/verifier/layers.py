@@ -20,7 +20,6 @@ from lookaside_sim.pool.plans import (
     TAG_MASK,
     ZERO_BIT,
     PoolPlan,
-    request_of,
 )
 from lookaside_sim.pool.requests import Layer, Order
 from lookaside_sim.pool.values import PoolAllocation
@@ -60,7 +59,7 @@ class VerifierLayer(Layer):
         verification = self._verification
         if not verification.watches_caller():
             return self.below.allocate(plan)
-        pool_type, size, tag, *_ = request_of(plan)
+        pool_type, size, tag, *_ = plan.request
         check_allocate(verification, pool_type, size, tag)
         if injects_failure(verification, pool_type, size, tag):
             return 0
@@ -111,7 +110,7 @@ class SpecialPoolLayer(Layer):
     def allocate(self, plan: PoolPlan) -> int:
         """Give a request a page where it may have one, else ask below."""
         verification = self._verification
-        pool_type, size, tag, wanted, at_start = request_of(plan)
+        pool_type, size, tag, wanted, at_start = plan.request
         if not verification.watches_caller():
             if not wanted:
                 return self.below.allocate(plan)
