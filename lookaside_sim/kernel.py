@@ -31,6 +31,7 @@ from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
+from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
@@ -149,7 +150,9 @@ class Kernel:
         layouts = architecture(arch)
         limits = _pool_limits(layouts, self.settings)
         self.machine = Machine(layouts, processors=processors, seed=unsigned("seed", seed, 64))
-        self.pool = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        made = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
+        # Users know the default kind; the parts below know the protocol `Pool` only.
+        self.pool = cast("PoolManager", made)
         self.lists: Shared = (
             SanitizedShared(self.machine, self.pool, SanitizedList)
             if sanitizer
@@ -168,6 +171,8 @@ class Kernel:
         if self.small_pool_lists is not None:
             self.balance_set.built_in.append(self.small_pool_lists)
         if small_pool_lists or delayed_free:
+            if not isinstance(made, PoolManager):
+                raise ValueError(f"pool={pool!r} has no small-pool lists and no delayed frees")
             self._parking = ParkingLayer(
                 self.machine, self.pool, self.small_pool_lists, delayed=delayed_free
             )

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
 from pathlib import Path
 
+import pytest
+
+from lookaside_sim.rooms import FLOORS
+
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+BLOCKS = re.findall(
+    r"```python\n(.*?)```\n\nprints\n\n```text\n(.*?)```", ARCHITECTURE, re.DOTALL
+)
 NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
 
 
@@ -45,3 +55,21 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
 def test_the_table_of_misuse_is_what_the_programs_print() -> None:
     printed = (ROOT / "examples" / "three_ways.out").read_text("utf-8")
     assert (ROOT / "docs" / "misuse.md").read_text("utf-8").endswith("\n\n" + printed)
+
+
+def test_the_page_on_the_architecture_shows_the_floors_as_they_are() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", ARCHITECTURE, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(FLOORS) + 1))
+    assert [tuple(re.findall(r"`(\w+)`", parts)) for _, parts in rows] == list(FLOORS)
+
+
+def test_no_block_of_the_page_on_the_architecture_is_left_out() -> None:
+    assert len(BLOCKS) == ARCHITECTURE.count("```python") > 0
+
+
+@pytest.mark.parametrize(("program", "output"), BLOCKS)
+def test_a_block_of_the_page_on_the_architecture(program: str, output: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(program, "architecture.md", "exec"), {"__name__": "documented"})
+    assert printed.getvalue() == output

@@ -217,7 +217,7 @@ def ExFreePool2(
     kernel = current_kernel()
     kernel.check_running()
     if ExtendedParameters or ExtendedParametersCount:
-        kernel.pool.stops.extended_parameters(P)
+        kernel.pool.refuse_parameters(P)
     kernel.pool.free(P, Tag)
 
 

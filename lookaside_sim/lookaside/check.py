@@ -12,7 +12,7 @@ from typing import Protocol
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class CheckedList(Protocol):
@@ -64,7 +64,7 @@ def chain(memory: Memory, first: int, whose: str, lost_bits: int = 0) -> Iterato
         entry = link & ~lost_bits
 
 
-def check_list(checked: CheckedList, pool: PoolManager) -> None:
+def check_list(checked: CheckedList, pool: Pool) -> None:
     """Verify the invariants of a list.
 
     Raises:

@@ -40,8 +40,6 @@ from lookaside_sim.machine.program import Image
 from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.pool.manager import PoolManager
-from lookaside_sim.pool.requests import Requests
 
 
 class LookasideList(ListOnMemory):
@@ -75,27 +73,19 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "_pool", "_requests", "owner")
+    __slots__ = ("_active", "owner")
 
-    _pool: PoolManager
-    _requests: Requests
     _active: bool
     owner: Image | None
 
     def __new__(
-        cls,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        cls, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
 
     def __init__(
-        self,
-        kernel: ListHost,
-        name: str = "",
-        address: int | InMemory | None = None,
+        self, kernel: ListHost, name: str = "", address: int | InMemory | None = None
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
@@ -376,23 +366,6 @@ class LookasideList(ListOnMemory):
             machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
         else:
             self._free_in_steps(where)
-
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        routines = self._shared.routines
-        if routine == routines.default_allocate:
-            plan = self._pool.plan(pool_type, size, tag)
-            if self._place is None and self._machine.program.owner_of(self.address) is None:
-                self._plan = plan
-            return self._requests.top.allocate(plan) or None
-        allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
-
-    def _call_free(self, routine: int, entry: int) -> None:
-        routines = self._shared.routines
-        if routine == routines.default_free:
-            self._requests.top.free(entry)
-            return
-        routines.free_routine(routine)(entry, self)
 
     # --- flush and delete ----------------------------------------------------------------
 

@@ -18,7 +18,6 @@ Source:
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from enum import Enum
 
 from lookaside_sim.lookaside.fields import ListFields
@@ -29,8 +28,10 @@ from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.slots import Slot
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.pool.requests import Requests
 
 
 class Point(Enum):
@@ -53,6 +54,8 @@ class ListOnMemory(ListFields):
         "_place",
         "_plain_free",
         "_plan",
+        "_pool",
+        "_requests",
         "_shared",
         "_slots",
         "address",
@@ -70,6 +73,8 @@ class ListOnMemory(ListFields):
     """Where a hit finds the slot of an entry; empty while no list may keep links in slots."""
     _place: InMemory | None
     _plan: PoolPlan | None
+    _pool: Pool
+    _requests: Requests
     _plain_free: bool
 
     @property
@@ -105,13 +110,24 @@ class ListOnMemory(ListFields):
         self._plain_free = False
         self._plan = None
 
-    @abstractmethod
-    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
-        """Call the allocate routine at an address."""
+    # --- whom it calls -----------------------------------------------------------------------
 
-    @abstractmethod
+    def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
+        routines = self._shared.routines
+        if routine == routines.default_allocate:
+            plan = self._pool.plan(pool_type, size, tag)
+            if self._place is None and self._machine.program.owner_of(self.address) is None:
+                self._plan = plan
+            return self._requests.top.allocate(plan) or None
+        allocate = routines.allocate_routine(routine)
+        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+
     def _call_free(self, routine: int, entry: int) -> None:
-        """Call the free routine at an address."""
+        routines = self._shared.routines
+        if routine == routines.default_free:
+            self._requests.top.free(entry)
+            return
+        routines.free_routine(routine)(entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 

@@ -16,7 +16,7 @@ from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class Resting(Protocol):
@@ -104,7 +104,7 @@ class InMemory:
         return ListFields.of_image(self._machine.arch, self.look())
 
 
-def place_at(machine: Machine, pool: PoolManager, address: int) -> InMemory | None:
+def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
     """Decide whether a structure lies in a pool block or is driver data of its own.
 
     Returns:

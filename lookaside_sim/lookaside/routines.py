@@ -10,7 +10,7 @@ from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import EXECUTE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 AllocateRoutine: TypeAlias = Callable[[PoolType, int, PoolTag, Any], int | None]
 """A LookasideListAllocateEx routine: (pool type, bytes, tag, list) to an address or None."""
@@ -42,7 +42,7 @@ class Routines:
         "default_free",
     )
 
-    def __init__(self, machine: Machine, pool: PoolManager) -> None:
+    def __init__(self, machine: Machine, pool: Pool) -> None:
         self._machine = machine
         self._pool = pool
         self._next = machine.arch.code_start

@@ -9,7 +9,7 @@ from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 
 class Shared:
@@ -31,7 +31,7 @@ class Shared:
 
     __slots__ = ("kind", "machine", "minimum_depth", "pool", "registry", "routines")
 
-    def __init__(self, machine: Machine, pool: PoolManager, kind: type[Any]) -> None:
+    def __init__(self, machine: Machine, pool: Pool, kind: type[Any]) -> None:
         self.machine = machine
         self.pool = pool
         self.kind = kind

@@ -29,7 +29,7 @@ from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
 from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.descriptor import PoolDescriptor
-from lookaside_sim.pool.values import PoolAllocation
+from lookaside_sim.pool.values import PoolAllocation, PoolRange
 
 
 class Checked(Protocol):
@@ -46,7 +46,7 @@ class Checked(Protocol):
     def find(self, address: int) -> PoolAllocation | None:
         """The live block that holds an address."""
 
-    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+    def descriptor_at(self, address: int) -> PoolRange | None:
         """The pool whose rules an address follows."""
 
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
@@ -146,8 +146,8 @@ def check_pools(manager: Checked, memory: Memory) -> None:
     for pool in manager.descriptors:
         _check_pool(manager, memory, pool, charged)
     for big in manager.big_blocks.values():
-        pool = _require(manager.descriptor_at(big.address), big.address)
-        charged[pool.paged, big.tag & ~PROTECTED_POOL] += big.size
+        place = _require(manager.descriptor_at(big.address), big.address)
+        charged[place.paged, big.tag & ~PROTECTED_POOL] += big.size
     charged = _by_row(manager, charged)
     for tag, usage in manager.rows().items():
         for paged, size in ((False, usage.nonpaged_bytes), (True, usage.paged_bytes)):
@@ -233,7 +233,7 @@ def _by_row(manager: Checked, charged: Counter[tuple[bool, int]]) -> Counter[tup
     return rows
 
 
-def _require(pool: PoolDescriptor | None, address: int) -> PoolDescriptor:
+def _require(pool: PoolRange | None, address: int) -> PoolRange:
     if pool is None:
         _fail(f"{address:#x} is in the big page table and in no pool")
     return pool

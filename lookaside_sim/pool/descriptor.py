@@ -20,7 +20,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import HEADS, RETURNED
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED, HEADS, RETURNED
 from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
@@ -138,6 +138,17 @@ class PoolDescriptor:
         self.arena.data[:PAGE_SIZE] = empty
         self._set_hot()
         memory.watch_page(base >> PAGE_SHIFT, self.count_lists)
+
+    @property
+    def end(self) -> int:
+        """The first address behind what its arena backs so far."""
+        return self.base + (len(self.arena.states) << PAGE_SHIFT)
+
+    def has_blocks(self, address: int) -> bool:
+        """Whether the page that holds an address of the pool has blocks with headers."""
+        page = (address - self.base) >> PAGE_SHIFT
+        states = self.arena.states
+        return page < len(states) and states[page] in (BLOCKS, EXPOSED)
 
     def reach(self, pages: int) -> None:
         """Back at least so many pages of the arena."""

@@ -12,7 +12,7 @@ from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import HEADER_TYPE_BITS, NX_BIT
-from lookaside_sim.pool.values import PoolAllocation
+from lookaside_sim.pool.values import PoolAllocation, PoolRange
 
 
 class Outside(Protocol):
@@ -21,7 +21,7 @@ class Outside(Protocol):
     def find(self, address: int) -> PoolAllocation | None:
         """The live block that holds an address."""
 
-    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+    def descriptor_at(self, address: int) -> PoolRange | None:
         """The pool whose rules an address follows."""
 
     def charged(self) -> Counter[tuple[bool, int]]:
@@ -109,7 +109,7 @@ class Finder:
             charged.update(outside.charged())
         return charged
 
-    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+    def descriptor_at(self, address: int) -> PoolRange | None:
         """The pool whose rules an address follows."""
         region = address >> self._region_shift
         outside = self._outside.get(region)

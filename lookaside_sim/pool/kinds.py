@@ -1,4 +1,4 @@
-"""The pool managers a kernel can be built with, by name."""
+"""The pools a kernel can be built with, by name: the one place that chooses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Callable
 from typing import Final
 
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 
-KINDS: Final[dict[str, Callable[..., PoolManager]]] = {"classic": PoolManager}
+KINDS: Final[dict[str, Callable[..., Pool]]] = {"classic": PoolManager}
 """Called with the machine, the limits and ``strict_tags``."""
 
 
-def make_pool(
-    name: str, machine: Machine, limits: PoolLimits, *, strict_tags: bool
-) -> PoolManager:
+def make_pool(name: str, machine: Machine, limits: PoolLimits, *, strict_tags: bool) -> Pool:
     """Build the pool manager of a machine.
 
     Raises:

@@ -11,25 +11,28 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import index as as_index
-from typing import Final
+from typing import Final, NoReturn
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.layouts import PAGE_SHIFT
+from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
-from lookaside_sim.pool.accounting import PoolTagUsage, TagTable
+from lookaside_sim.pool.accounting import ALLOCS, FREES, PoolTagUsage, TagTable
 from lookaside_sim.pool.big import BigBlock, BigBlocks
 from lookaside_sim.pool.blocks import Blocks, exhausted
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
-from lookaside_sim.pool.check import check_pools
+from lookaside_sim.pool.check import PoolBlock, blocks_of_page, check_pools
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.find import Finder, Outside
+from lookaside_sim.pool.headers import Headers
 from lookaside_sim.pool.model import Model
 from lookaside_sim.pool.plans import (
     MOST_PLANS,
     NEVER,
+    QUOTA_BIT,
+    TAG_MASK,
     Plans,
     PoolPlan,
     served,
@@ -37,7 +40,7 @@ from lookaside_sim.pool.plans import (
 from lookaside_sim.pool.requests import Requests
 from lookaside_sim.pool.stops import PoolStops
 from lookaside_sim.pool.switch import Switch
-from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolStatistics
+from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolRange, PoolStatistics
 
 _TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
 _LOW_SHARE: Final = 16
@@ -67,6 +70,7 @@ class PoolManager:
     __slots__ = (
         "_big",
         "_finder",
+        "_headers",
         "_known",
         "_machine",
         "_plans",
@@ -117,6 +121,7 @@ class PoolManager:
         self._big = blocks.big = BigBlocks(
             machine, memory, self.tag_table, self.stops, blocks, pools
         )
+        self._headers = Headers(memory)
         self._finder = Finder(memory, pools, self._big.table)
         self.requests = Requests(machine, blocks)
         model = Model(machine, memory, self.stops, blocks)
@@ -257,6 +262,56 @@ class PoolManager:
         """The pool of a type and the highest IRQL at which it may be used."""
         return self._plans.pool_of(pool_type)
 
+    def range_of(self, pool_type: int) -> PoolDescriptor:
+        """The pool of a type."""
+        return self.pool_of(pool_type)[0]
+
+    def check_tag(self, address: int, owner: int, tag: int) -> None:
+        """Stop when a free names another tag than the block's and it matters."""
+        self.stops.check_tag(address, owner, tag)
+
+    def refuse_parameters(self, address: int) -> NoReturn:
+        """Stop for a free with parameters that do not fit the block."""
+        self.stops.extended_parameters(address)
+
+    def charge(self, tag: int, size: int, *, paged: bool) -> None:
+        """Charge a tag for a block outside the pools; give back what a negative size says."""
+        table = self.tag_table
+        sides = table.paged if paged else table.nonpaged
+        table.count_big(sides, tag & TAG_MASK, ALLOCS if size > 0 else FREES, size)
+
+    def bill(self, address: int, process: int) -> None:
+        """Write ProcessBilled, and the bit that says so; not outside the pools.
+
+        Source:
+            docs/sources.md, pool section 2: x64 has room in the header, x86 takes the block's
+            last pointer.
+        """
+        headers, pool = self._headers, self.ordinary_at(address)
+        if pool is None:
+            return
+        self.leave_model()  # no slot knows that bit
+        headers.set_bit(pool, address, QUOTA_BIT)
+        if self._machine.arch.pointer_size == 8:
+            pool.arena.words[(address - pool.base - headers.size) // 8 + 1] = process
+        else:
+            last = address + headers.bytes_of(pool, address) - headers.size - 4
+            self._machine.memory.write_pointer(last, process)
+
+    def billed(self, address: int) -> int | None:
+        """The process that a live block says pays for it; None where none does."""
+        headers, pool = self._headers, self.ordinary_at(address)
+        if (
+            pool is None
+            or not headers.is_live(pool, address)
+            or not headers.type_of(pool, address) & QUOTA_BIT
+        ):
+            return None
+        if self._machine.arch.pointer_size == 8:
+            return pool.arena.words[(address - pool.base - headers.size) // 8 + 1]
+        last = address + headers.bytes_of(pool, address) - headers.size - 4
+        return self._machine.memory.read_pointer(last)
+
     def serves(self, pool_type: int) -> bool:
         """Whether a pool type can be asked for at all."""
         return served(pool_type)
@@ -327,6 +382,21 @@ class PoolManager:
         """
         self._switch.leave()
 
+    def blocks_in_page(self, address: int) -> Iterator[PoolBlock]:
+        """The headers of the page that holds an address, front to back; none for others."""
+        pool = self.ordinary_at(address)
+        if pool is not None and pool.has_blocks(address):
+            page = (address - pool.base) >> PAGE_SHIFT
+            yield from blocks_of_page(self._machine.memory, pool, page)
+
+    def pages_of_blocks(self, paged: bool) -> Iterator[int]:
+        """Addresses of the pages whose blocks have headers."""
+        for pool in self.descriptors:
+            if pool.paged is paged:
+                for address in range(pool.base, pool.end, PAGE_SIZE):
+                    if pool.has_blocks(address):
+                        yield address
+
     def check(self) -> None:
         """Walk every page and verify every invariant; see `lookaside_sim.pool.check`."""
         check_pools(self, self._machine.memory)
@@ -343,7 +413,7 @@ class PoolManager:
         """The tag of the row that blocks of a tag are charged to."""
         return self.tag_table.row_of(tag, paged=paged)
 
-    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+    def descriptor_at(self, address: int) -> PoolRange | None:
         """The pool whose rules an address follows."""
         return self._finder.descriptor_at(address)
 

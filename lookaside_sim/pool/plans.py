@@ -151,6 +151,16 @@ class PoolPlan:
         )
 
 
+def request_of(plan: PoolPlan) -> Request:
+    """The request that a plan was worked out for."""
+    return plan.request
+
+
+def with_request(plan: PoolPlan, request: Request) -> PoolPlan:
+    """The same plan for a request that asks for more."""
+    return plan.with_request(request)
+
+
 PlanParts: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, Request]
 
 

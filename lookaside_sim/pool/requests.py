@@ -16,8 +16,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar, Protocol
 
+from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.nt.types import NtStatus
+from lookaside_sim.pool.plans import RAISE_BIT, PoolPlan, request_of
 
 
 class Order(IntEnum):
@@ -29,6 +31,24 @@ class Order(IntEnum):
     SPECIAL_POOL = 3
     QUOTA = 4
     PARKING = 5
+
+
+def refused(plan: PoolPlan, why: str) -> int:
+    """Answer a request that gets no memory.
+
+    Args:
+        plan: the request's.
+        why: what a raised status says.
+
+    Returns:
+        0, for NULL.
+
+    Raises:
+        NtStatusError: STATUS_INSUFFICIENT_RESOURCES, when the type asks for it.
+    """
+    if request_of(plan).pool_type & RAISE_BIT:
+        raise NtStatusError(NtStatus.STATUS_INSUFFICIENT_RESOURCES, why)
+    return 0
 
 
 class Server(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 
 from lookaside_sim.nt.types import PoolTag, PoolType
@@ -54,3 +56,27 @@ class PoolLimits:
     nonpaged: int
     nonpaged_nx: int
     paged: int
+
+
+class PoolRange(Protocol):
+    """One of the pools: a range of addresses."""
+
+    @property
+    def name(self) -> str:
+        """As tools print it."""
+
+    @property
+    def paged(self) -> bool:
+        """Whether its blocks may be paged out."""
+
+    @property
+    def base(self) -> int:
+        """Its first address."""
+
+    @property
+    def end(self) -> int:
+        """The first address behind what it has used so far."""
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Bytes of the pages it has taken."""

@@ -13,7 +13,7 @@ from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import WRITE
 from lookaside_sim.nt.layouts import PAGE_SHIFT
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 
 _MOST_RETIRED: Final = 0x4000
 """Entries given back that are remembered."""
@@ -62,7 +62,7 @@ class Sanitizer:
 
     __slots__ = ("_machine", "_pages", "_pool", "owners", "retired")
 
-    def __init__(self, machine: Machine, pool: PoolManager) -> None:
+    def __init__(self, machine: Machine, pool: Pool) -> None:
         self._machine = machine
         self._pool = pool
         machine.touch_checks.append(self._check_touch)
@@ -163,7 +163,7 @@ class SanitizedShared(Shared):
 
     __slots__ = ("sanitizer",)
 
-    def __init__(self, machine: Machine, pool: PoolManager, kind: type[Any]) -> None:
+    def __init__(self, machine: Machine, pool: Pool, kind: type[Any]) -> None:
         super().__init__(machine, pool, kind)
         self.sanitizer = Sanitizer(machine, pool)
 

@@ -23,7 +23,7 @@ from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.system.calls import AllocateIrp, AllocateMdl, FreeIrp, FreeMdl
 from lookaside_sim.system.quota import Quota
 
@@ -98,7 +98,7 @@ class IoLists:
         "small_irp",
     )
 
-    def __init__(self, machine: Machine, pool: PoolManager, quota: Quota) -> None:
+    def __init__(self, machine: Machine, pool: Pool, quota: Quota) -> None:
         self._machine = machine
         self._pool = pool
         self._quota = quota

@@ -13,11 +13,9 @@ from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 from lookaside_sim.pool.calls import AllocateBlock
-from lookaside_sim.pool.headers import Headers
-from lookaside_sim.pool.manager import PoolManager
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import QUOTA_BIT, RAISE_BIT
 from lookaside_sim.pool.requests import Layer, Order
-from lookaside_sim.pool.values import PoolAllocation
 from lookaside_sim.system.processes import Processes
 
 
@@ -30,13 +28,12 @@ class Quota:
         processes: who is charged.
     """
 
-    __slots__ = ("_headers", "_layer", "_machine", "_pool", "_processes")
+    __slots__ = ("_layer", "_machine", "_pool", "_processes")
 
-    def __init__(self, machine: Machine, pool: PoolManager, processes: Processes) -> None:
+    def __init__(self, machine: Machine, pool: Pool, processes: Processes) -> None:
         self._machine = machine
         self._pool = pool
         self._processes = processes
-        self._headers = Headers(machine.memory)
         self._layer: QuotaLayer | None = None
 
     def allocate(self, pool_type: PoolType | int, size: int, tag: TagLike) -> int | None:
@@ -64,14 +61,14 @@ class Quota:
         pool_type = unsigned("pool_type", pool_type, 32)
         size = unsigned("size", size, self._machine.arch.address_bits)
         tag = PoolTag(tag)
-        self._pool.pool_of(pool_type & ~(QUOTA_BIT | RAISE_BIT))  # refuses what none serves
+        self._pool.range_of(pool_type & ~(QUOTA_BIT | RAISE_BIT))  # refuses what none serves
         call = AllocateBlock(PoolType(pool_type), size, tag, charged=True)
         return self._machine.hooks.run(call, self.serve, pool_type, size, tag)
 
     def serve(self, pool_type: int, size: int, tag: PoolTag) -> int | None:
         """What `allocate` does, as part of another call."""
         if self._layer is None:
-            self._layer = QuotaLayer(self._machine, self._pool, self._processes)
+            self._layer = QuotaLayer(self._pool, self._processes)
             self._pool.requests.put(self._layer)
         quiet = pool_type & QUOTA_BIT
         pool_type &= ~(QUOTA_BIT | RAISE_BIT)
@@ -90,61 +87,35 @@ class Quota:
                 except NtStatusError:
                     self._pool.free_block(address)
                     raise
-                self._bill(block, process.address)
+                self._pool.bill(block.address, process.address)
         except NtStatusError:
             if not quiet:
                 raise
             return None
         return address or None
 
-    def _bill(self, block: PoolAllocation, process: int) -> None:
-        """Write ProcessBilled, and the bit that says so."""
-        headers = self._headers
-        pool = self._pool.ordinary_at(block.address)
-        if pool is None:
-            return
-        pointer_size = self._machine.arch.pointer_size
-        self._pool.leave_model()  # no slot knows that bit
-        headers.set_bit(pool, block.address, QUOTA_BIT)
-        if pointer_size == 8:
-            pool.arena.words[(block.address - pool.base - headers.size) // 8 + 1] = process
-        else:
-            last = block.address + block.block_size - headers.size - pointer_size
-            self._machine.memory.write_pointer(last, process)
-
 
 class QuotaLayer(Layer):
     """Gives quota back when a billed block is freed.
 
     Args:
-        machine: the machine.
         pool: whose blocks.
         processes: who gets it back.
     """
 
-    __slots__ = ("_headers", "_machine", "_pool", "_processes")
+    __slots__ = ("_pool", "_processes")
 
     order: ClassVar[Order] = Order.QUOTA
 
-    def __init__(self, machine: Machine, pool: PoolManager, processes: Processes) -> None:
-        self._machine = machine
+    def __init__(self, pool: Pool, processes: Processes) -> None:
         self._pool = pool
         self._processes = processes
-        self._headers = Headers(machine.memory)
 
     def free(self, address: int, tag: int = 0) -> None:
         """Give the quota of a block back to the process its header names, then free it."""
-        headers = self._headers
-        pool = self._pool.ordinary_at(address)
-        if (
-            pool is not None
-            and headers.is_live(pool, address)
-            and headers.type_of(pool, address) & QUOTA_BIT
-        ):
-            if self._machine.arch.pointer_size == 8:
-                process = pool.arena.words[(address - pool.base - headers.size) // 8 + 1]
-            else:
-                end = address - headers.size + headers.bytes_of(pool, address)
-                process = self._machine.memory.read_pointer(end - 4)
-            self._processes.uncharge(address, process, headers.tag_of(pool, address))
+        process = self._pool.billed(address)
+        if process is not None:
+            block = self._pool.find(address)
+            owner = 0 if block is None else block.tag
+            self._processes.uncharge(address, process, owner)
         self.below.free(address, tag)

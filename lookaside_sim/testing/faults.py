@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Concatenate, Final, ParamSpec
 
 from lookaside_sim.errors import AllocError, NtStatusError
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.pool.blocks import exhausted
-from lookaside_sim.pool.plans import PoolPlan
-from lookaside_sim.pool.requests import Layer, Order
+from lookaside_sim.pool.plans import PoolPlan, request_of
+from lookaside_sim.pool.requests import Layer, Order, refused
 from lookaside_sim.testing.leaks import LeakTracker
 
 P = ParamSpec("P")
@@ -39,7 +38,10 @@ class _FaultLayer(Layer):
 
     def allocate(self, plan: PoolPlan) -> int:
         """Refuse the request, or hand it on."""
-        return exhausted(plan) if self._injector.refuses() else self.below.allocate(plan)
+        if self._injector.refuses():
+            size = request_of(plan).size
+            return refused(plan, f"the request for {size} bytes was chosen to fail")
+        return self.below.allocate(plan)
 
 
 class FaultInjector:

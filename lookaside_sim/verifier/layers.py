@@ -9,8 +9,6 @@ import attrs
 
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PoolType
-from lookaside_sim.pool.accounting import ALLOCS, FREES
-from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import (
     HEADER_TYPE_BITS,
     MUST_SUCCEED_BIT,
@@ -22,7 +20,7 @@ from lookaside_sim.pool.plans import (
     PoolPlan,
 )
 from lookaside_sim.pool.requests import Layer, Order
-from lookaside_sim.pool.values import PoolAllocation
+from lookaside_sim.pool.values import PoolAllocation, PoolRange
 from lookaside_sim.verifier.rules.pool import (
     allocate_special,
     allocated,
@@ -120,7 +118,7 @@ class SpecialPoolLayer(Layer):
         block = allocate_special(verification, pool_type, size, tag, at_start=at_start)
         if block is None:
             return self.below.allocate(plan)
-        self._count(block, ALLOCS)
+        self._charge(block, PAGE_SIZE)
         if pool_type & ZERO_BIT:
             verification.machine.memory.write(block.address, bytes(size))
         return block.address
@@ -133,8 +131,8 @@ class SpecialPoolLayer(Layer):
             return
         block = special.check_free(address)
         special.check_irql(FREE_IRQL, block.pool_type, address)
-        self._verification.pool.stops.check_tag(address, block.tag, tag)
-        self._count(block, FREES)
+        self._verification.pool.check_tag(address, block.tag, tag)
+        self._charge(block, -PAGE_SIZE)
         self._verification.processes.uncharge(address)
         special.free(block)
 
@@ -154,10 +152,10 @@ class SpecialPoolLayer(Layer):
             block_size=block.size + self._verification.machine.arch.pool_header.size,
         )
 
-    def descriptor_at(self, address: int) -> PoolDescriptor | None:
+    def descriptor_at(self, address: int) -> PoolRange | None:
         """The pool whose rules an address follows."""
         block = self._special.find(address)
-        return None if block is None else self._verification.pool.pool_of(block.pool_type)[0]
+        return None if block is None else self._verification.pool.range_of(block.pool_type)
 
     def charged(self) -> Counter[tuple[bool, int]]:
         """Bytes charged to tags, by paged and tag."""
@@ -166,10 +164,7 @@ class SpecialPoolLayer(Layer):
             charged[bool(block.pool_type & PAGED_BIT), block.tag & TAG_MASK] += PAGE_SIZE
         return charged
 
-    def _count(self, block: SpecialBlock, what: int) -> None:
+    def _charge(self, block: SpecialBlock, size: int) -> None:
         """Charge the tag a page. Choice, as nobody documents what NT charges."""
-        pool, _ = self._verification.pool.pool_of(block.pool_type)
-        size = PAGE_SIZE if what == ALLOCS else -PAGE_SIZE
-        self._verification.pool.tag_table.count_big(
-            pool.sides, block.tag & TAG_MASK, what, size
-        )
+        paged = bool(block.pool_type & PAGED_BIT)
+        self._verification.pool.charge(block.tag, size, paged=paged)

@@ -22,8 +22,8 @@ from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import Image
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.violations import Violation
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.ledger import BlockLedger
-from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
 from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
@@ -82,7 +82,7 @@ class Verification:
         self,
         verifier: Verifier,
         machine: Machine,
-        pool: PoolManager,
+        pool: Pool,
         ledger: BlockLedger,
         registry: Registry,
         objects: KernelObjects,

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED
-from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
-from lookaside_sim.pool.check import PoolBlock, blocks_of_page
+from lookaside_sim.pool.check import PoolBlock
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside.built_in import BuiltInList
-    from lookaside_sim.pool.descriptor import PoolDescriptor
 
 VERBOSE: Final = 1
 BY_NONPAGED: Final = 2
@@ -277,10 +275,6 @@ def _row(kernel: Kernel, block: PoolBlock, *, marked: bool) -> PoolRow:
 
 def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
     """The blocks of the page that holds an address, front to back; none for other pages."""
-    found = _page_of_blocks(kernel, address)
-    if found is None:
-        return []
-    pool, page = found
     unit = kernel.arch.pool_header.unit
     return [
         _row(
@@ -288,16 +282,8 @@ def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
             block,
             marked=block.header <= address < block.header + block.units * unit,
         )
-        for block in blocks_of_page(kernel.memory, pool, page)
+        for block in kernel.pool.blocks_in_page(address)
     ]
-
-
-def _page_of_blocks(kernel: Kernel, address: int) -> tuple[PoolDescriptor, int] | None:
-    for pool in kernel.pool.descriptors:
-        page = (address - pool.base) >> PAGE_SHIFT
-        if 0 <= page < len(pool.arena.states) and pool.arena.states[page] in (BLOCKS, EXPOSED):
-            return pool, page
-    return None
 
 
 def pool(
@@ -388,15 +374,17 @@ def poolfind(kernel: Kernel, tag: str, *, paged: bool = False) -> str:
     ]
     kind = "Paged" if paged else "NonPaged"
     for each in pools:
-        end = each.base + (len(each.arena.states) << PAGE_SHIFT)
         lines.append(
-            f"Searching {kind} pool ({each.base:0{digits}x} : {end:0{digits}x}) for Tag: {tag}"
+            f"Searching {kind} pool ({each.base:0{digits}x} : {each.end:0{digits}x}) for"
+            f" Tag: {tag}"
         )
-        for page, state in enumerate(each.arena.states):
-            if state in (BLOCKS, EXPOSED):
-                for block in blocks_of_page(kernel.memory, each, page):
-                    if fnmatchcase(str(block.tag), pattern):
-                        lines.append(poolfind_row(_row(kernel, block, marked=False)))
+        for page in kernel.pool.pages_of_blocks(paged):
+            if each.base <= page < each.end:
+                lines += [
+                    poolfind_row(_row(kernel, block, marked=False))
+                    for block in kernel.pool.blocks_in_page(page)
+                    if fnmatchcase(str(block.tag), pattern)
+                ]
     return "\n".join(lines)
 
 

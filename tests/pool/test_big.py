@@ -83,7 +83,7 @@ class TestTail:
         frag, free, units = tail_of(kernel, address, size)
         assert read_header(kernel, frag) == Header(0, 1, in_use, b"Frag")
         assert read_header(kernel, free) == Header(1, units, 0, b"Free")
-        pool = kernel.pool.descriptor_at(address)
+        pool = kernel.pool.ordinary_at(address)
         assert free_list(kernel, units, pool) == [free]
         kernel.check()
 
@@ -169,7 +169,7 @@ class TestFreeing:
     ) -> None:
         kernel = Kernel(arch)
         address = allocated(kernel, self.SIZE, pool_type=pool_type)
-        pool = kernel.pool.descriptor_at(address)
+        pool = kernel.pool.ordinary_at(address)
         assert pool is not None
         block = allocated(kernel, 500, pool_type=pool_type)
         kernel.write(block, b"b" * 500)

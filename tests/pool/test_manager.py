@@ -97,7 +97,7 @@ class TestTypes:
                 expected = kernel.pool.nonpaged_nx
             else:
                 expected = kernel.pool.nonpaged
-            assert kernel.pool.descriptor_at(address) is expected
+            assert kernel.pool.ordinary_at(address) is expected
             kernel.pool.free(address)
         kernel.check()
 
@@ -124,7 +124,7 @@ class TestTypes:
         kernel = Kernel()
         assert kernel.pool.serves(modifier)
         address = allocated(kernel, 100, pool_type=modifier)
-        assert kernel.pool.descriptor_at(address) is kernel.pool.nonpaged
+        assert kernel.pool.ordinary_at(address) is kernel.pool.nonpaged
 
 
 class TestContents:
