@@ -11,8 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-import attrs
-
 from lookaside_sim.errors import LeakedBlock
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.program import Image, Program
@@ -24,11 +22,13 @@ LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
 
 
-@attrs.frozen(eq=False)
 class BlockRecord:
     """One allocation.
 
-    Attributes:
+    A class without ceremony, as one is made for every call: tag and type become values with
+    names when somebody asks.
+
+    Args:
         address: of its body.
         size: bytes asked for.
         tag: its tag.
@@ -37,18 +37,62 @@ class BlockRecord:
         call_site: where in the program.
         serial: number of the allocation, from 1.
         verified: whether the verifier watched the allocation.
+
+    Attributes:
+        address: as given.
+        size: as given.
+        owner: as given.
+        call_site: as given.
+        serial: as given.
+        verified: as given.
         freed_at: where it was freed; None while it is live.
     """
 
-    address: int
-    size: int
-    tag: PoolTag
-    pool_type: PoolType
-    owner: Image | None
-    call_site: CallSite
-    serial: int
-    verified: bool = False
-    freed_at: CallSite | None = None
+    __slots__ = (
+        "_pool_type",
+        "_tag",
+        "address",
+        "call_site",
+        "freed_at",
+        "owner",
+        "serial",
+        "size",
+        "verified",
+    )
+
+    def __init__(
+        self,
+        address: int,
+        size: int,
+        tag: int,
+        pool_type: int,
+        owner: Image | None,
+        call_site: CallSite,
+        serial: int,
+        verified: bool = False,
+    ) -> None:
+        self.address = address
+        self.size = size
+        self._tag = tag
+        self._pool_type = pool_type
+        self.owner = owner
+        self.call_site = call_site
+        self.serial = serial
+        self.verified = verified
+        self.freed_at: CallSite | None = None
+
+    @property
+    def tag(self) -> PoolTag:
+        """Its tag."""
+        return PoolTag(self._tag)
+
+    @property
+    def pool_type(self) -> PoolType:
+        """The type asked for, modifier bits included."""
+        return PoolType(self._pool_type)
+
+    def __repr__(self) -> str:
+        return f"<BlockRecord {self.serial}: {self}>"
 
     def __str__(self) -> str:
         kind = "paged" if self.pool_type.is_paged else "nonpaged"
@@ -103,16 +147,7 @@ class BlockLedger:
     ) -> BlockRecord:
         """Record an allocation."""
         self._serial += 1
-        record = BlockRecord(
-            address,
-            size,
-            PoolTag(tag),
-            PoolType(pool_type),
-            owner,
-            site,
-            self._serial,
-            verified,
-        )
+        record = BlockRecord(address, size, tag, pool_type, owner, site, self._serial, verified)
         self.live[address] = record
         return record
 
@@ -120,12 +155,13 @@ class BlockLedger:
         """Record a free.
 
         Returns:
-            The block's record as it was, None for a block older than the ledger.
+            The block's record, None for a block older than the ledger.
         """
         record = self.live.pop(address, None)
         if record is not None:
             self.freed.pop(address, None)
-            self.freed[address] = attrs.evolve(record, freed_at=site)
+            self.freed[address] = record
+            record.freed_at = site
             if len(self.freed) > LOG_ENTRIES:
                 self.freed.popitem(last=False)
         return record
@@ -160,14 +196,15 @@ class LedgerLayer(Layer):
         """Serve, then take note."""
         address = self.below.allocate(plan)
         if address:
-            program, request = self._program, plan.request
+            request = plan.request
+            running = self._program.running
             self._ledger.add(
                 address,
                 request.size,
                 request.tag,
                 request.pool_type,
-                program.current,
-                program.call_site(),
+                running[-1] if running else None,
+                self._program.call_site(),
             )
         return address
 

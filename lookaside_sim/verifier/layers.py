@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PoolType
 from lookaside_sim.pool.plans import (
@@ -66,7 +64,8 @@ class VerifierLayer(Layer):
             verification.counters.allocations_failed += 1
             return 0
         live, pool = verification.ledger.live, verification.pool
-        record = live[address] = attrs.evolve(live[address], verified=True)
+        record = live[address]
+        record.verified = True
         ordinary = None if pool.ordinary_at(address) is None else pool.find(address)
         allocated(verification, record, ordinary)
         return address
