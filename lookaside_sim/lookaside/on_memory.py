@@ -18,6 +18,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from lookaside_sim.lookaside.fields import ListFields
@@ -303,3 +304,19 @@ class ListOnMemory(ListFields):
         self._depth = depth
         if self._place is not None:
             self._place.put_back(self)
+
+
+def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> None:
+    """Scan lists one after the other; see `ListOnMemory.adjust_depth`.
+
+    Most lists of most machines are untouched at the minimum, where a scan changes nothing:
+    those are told apart here, without a call for each.
+    """
+    for each in lists:
+        if (
+            each._depth != minimum_depth
+            or each._total_allocates != each._last_total_allocates
+            or each._allocate_misses != each._last_allocate_misses
+            or each._place is not None
+        ):
+            each.adjust_depth(minimum_depth)

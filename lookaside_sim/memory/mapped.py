@@ -177,9 +177,13 @@ class Mapped:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there lie outside the address space"
             )
-        if not self.is_unmapped(start, size):
-            raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         arena = self._arenas.set_aside(start, start + size)
+        if (
+            self._structures.overlapping(start, start + size)
+            or self._regions.overlapping(start, start + size)
+            or (arena is not None and not self._arenas.is_unmapped(start, start + size))
+        ):
+            raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         if arena is not None:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there are set aside for the pool at"

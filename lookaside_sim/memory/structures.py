@@ -84,7 +84,7 @@ class Structures:
 
         Cost: of the pages of the range, or of those with structures if they are fewer.
         """
-        if start >= end:
+        if start >= end or not self._by_page:
             return []
         pages: Iterable[int] = _pages(start, end)
         if (end - start) >> PAGE_SHIFT > len(self._by_page):

@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
@@ -19,6 +19,7 @@ from lookaside_sim.pool.blocks import exhausted
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import PAGED_BIT, TAG_MASK, ZERO_BIT, PoolPlan
 from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.tails import Tails
 
 _SMALLEST_BLOCK_UNITS: Final = 2
 
@@ -34,19 +35,6 @@ class BigBlock:
     pages: int
     tail_units: int
     """Units of the last page before the part handed back to the pool; 0 if none was."""
-
-
-class Tails(Protocol):
-    """What serves the end of a big allocation's last page: `Blocks` or `Model`."""
-
-    def open_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
-        """Make what lies behind so many units of a page a ``Frag`` unit and a free block."""
-
-    def reach_tail(self, pool: PoolDescriptor, page: int, units: int) -> int:
-        """Count what becomes free together with the units in front of a ``Frag`` unit."""
-
-    def close_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
-        """Make the first units of a page a free block, with a block behind it."""
 
 
 class BigBlocks:

@@ -47,7 +47,6 @@ from lookaside_sim.pool.plans import (
 from lookaside_sim.pool.stops import PoolStops
 
 FREE_TAG: Final = PoolTag(b"Free")
-FRAGMENT_TAG: Final = PoolTag(b"Frag")
 PAGE_ULONGS_SHIFT: Final = PAGE_SHIFT - 2
 PAGE_ULONGS_MASK: Final = (1 << PAGE_ULONGS_SHIFT) - 1
 
@@ -428,71 +427,6 @@ class Blocks:
         self._memory.expose(pool.arena, at >> PAGE_SHIFT)
         pool.arena.marks[at >> self._unit_shift] = 0
         self.free(address, tag)
-
-    # --- the end of a big allocation's last page -----------------------------------------
-
-    def open_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
-        """Make what lies behind so many units of a page a ``Frag`` unit and a free block."""
-        rest = self._units_per_page - units - 1
-        at = (page << PAGE_SHIFT) + (units << self._unit_shift) + self._header_size
-        self.write_fragment(pool, at)
-        at += 1 << self._unit_shift
-        self._write_header(pool, at, previous=1, units=rest, tag=FREE_TAG)
-        pool.insert_tail(pool.base + at, rest)
-
-    def write_fragment(self, pool: PoolDescriptor, at: int) -> None:
-        """Write the header of a ``Frag`` unit whose body is so many bytes into the arena."""
-        in_use = IN_USE | int(pool.paged)
-        self._write_header(pool, at, units=1, tag=FRAGMENT_TAG, block_type=in_use)
-
-    def reach_tail(self, pool: PoolDescriptor, page: int, units: int) -> int:
-        """Count what becomes free together with the units in front of a ``Frag`` unit.
-
-        A free block behind it is taken off its list.
-
-        Returns:
-            All units that become free.
-        """
-        units += 1
-        header_at = page << PAGE_ULONGS_SHIFT
-        behind = pool.arena.ulongs[header_at + (units << self._ulong_shift)]
-        if not behind >> self._type_shift:
-            behind >>= 16
-            if behind > 1:
-                start = pool.base + (page << PAGE_SHIFT) + self._header_size
-                pool.unlink(start + (units << self._unit_shift))
-            units += behind
-        return units
-
-    def close_tail(self, pool: PoolDescriptor, page: int, units: int) -> None:
-        """Make the first units of a page a free block, with a block behind it."""
-        header_at = page << PAGE_ULONGS_SHIFT
-        behind_at = header_at + (units << self._ulong_shift)
-        if header_at ^ behind_at > PAGE_ULONGS_MASK:
-            self.check_mapped_behind(pool, behind_at)
-            units &= self._size_mask
-        at = (page << PAGE_SHIFT) + self._header_size
-        self._write_header(pool, at, units=units, tag=FREE_TAG)
-        ulongs = pool.arena.ulongs
-        ulongs[behind_at] = ulongs[behind_at] & ~self._size_mask | units
-        if units > 1:
-            pool.insert_head(pool.base + at, units)
-
-    def _write_header(
-        self,
-        pool: PoolDescriptor,
-        at: int,
-        *,
-        previous: int = 0,
-        units: int,
-        tag: int,
-        block_type: int = 0,
-    ) -> None:
-        """Write the header of the block whose body is so many bytes into the arena."""
-        header_at = (at - self._header_size) >> 2
-        ulongs = pool.arena.ulongs
-        ulongs[header_at] = previous | units << 16 | block_type << self._type_shift
-        ulongs[header_at + 1] = tag
 
     def _stop_unless_next_agrees(self, address: int, units: int) -> None:
         """Check the next header where BlockSize says that it lies in another page."""

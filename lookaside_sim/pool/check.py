@@ -208,7 +208,7 @@ def _check_pool(
         )
     for index in range(len(pool.head_addresses)):
         entries = list(pool.entries(index))
-        hint = pool.hints[index + 1] if memory.slots.decide else pool.listed[index]
+        hint = pool.may_hold(index)
         # The model takes a hint back only when it looks for an entry.
         if bool(entries) > bool(hint) or (hint and not entries and not memory.slots.decide):
             _fail(f"list {index} of {pool.name}: {len(entries)} entries, wrong hint")

@@ -131,8 +131,8 @@ class PoolDescriptor:
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
         lists = arch.pool_header.units_per_page
         self.listed = bytearray(lists)
-        self.hints = bytearray(lists + 1)
-        self.heads: list[Slot] = [UNKNOWN] * (lists + 1)
+        self.hints = bytearray()
+        self.heads: list[Slot] = []
         self.head_addresses, empty = _empty_heads(base, arch.pointer_size)
         self.arena.states[0] = HEADS
         self.arena.data[:PAGE_SIZE] = empty
@@ -170,6 +170,10 @@ class PoolDescriptor:
 
     def head(self, units: int) -> Slot:
         """The head of the list with blocks of a size."""
+        if not self.heads:
+            # The first request of this pool: many a machine never uses all three.
+            self.heads.extend([UNKNOWN] * (len(self.listed) + 1))
+            self.hints.extend(bytes(len(self.heads)))
         head = self.heads[units]
         if head is UNKNOWN:
             head = self.heads[units] = Slot(self.head_addresses[units - 1])
@@ -263,6 +267,12 @@ class PoolDescriptor:
             seen.add(entry)
             yield entry
             entry = self.arena.words[(entry - self.base) >> self._pointer_shift]
+
+    def may_hold(self, index: int) -> bool:
+        """Whether the hints say that list ``index`` holds an entry."""
+        if self._memory.slots.decide:
+            return bool(self.hints and self.hints[index + 1])
+        return bool(self.listed[index])
 
     def _holds(self, address: int) -> bool:
         """Whether an address is mapped memory of this pool."""

@@ -40,6 +40,7 @@ from lookaside_sim.pool.plans import (
 from lookaside_sim.pool.requests import Requests
 from lookaside_sim.pool.stops import PoolStops
 from lookaside_sim.pool.switch import Switch
+from lookaside_sim.pool.tails import ByteTails
 from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolRange, PoolStatistics
 
 _TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
@@ -118,14 +119,23 @@ class PoolManager:
         self._plans = Plans(layout, self.tag_table, *pools)
         self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
         blocks = Blocks(machine, memory, self.tag_table, self.stops, pools)
+        tails = ByteTails(memory, blocks)
         self._big = blocks.big = BigBlocks(
-            machine, memory, self.tag_table, self.stops, blocks, pools
+            machine, memory, self.tag_table, self.stops, tails, pools
         )
         self._headers = Headers(memory)
         self._finder = Finder(memory, pools, self._big.table)
         self.requests = Requests(machine, blocks)
-        model = Model(machine, memory, self.stops, blocks)
-        self._switch = Switch(memory, pools, self.requests, model, blocks, self._big)
+        self._switch = Switch(
+            memory,
+            pools,
+            self.requests,
+            self._big,
+            model=Model(machine, memory, self.stops, blocks, tails),
+            blocks=blocks,
+            tails=tails,
+            plan=self.plan,
+        )
 
     # --- the public face -----------------------------------------------------------------
 
@@ -381,6 +391,14 @@ class PoolManager:
         changes, but pool calls take longer.
         """
         self._switch.leave()
+
+    def suspend_model(self) -> None:
+        """Keep what is in the pools in bytes until `resume_model`; to copy a machine."""
+        self._switch.suspend()
+
+    def resume_model(self) -> None:
+        """End what `suspend_model` began, on the machine or on its copy."""
+        self._switch.resume()
 
     def blocks_in_page(self, address: int) -> Iterator[PoolBlock]:
         """The headers of the page that holds an address, front to back; none for others."""

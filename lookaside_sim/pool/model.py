@@ -27,6 +27,7 @@ from lookaside_sim.pool.blocks import FREE_TAG, Blocks, exhausted
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.tails import ByteTails
 
 
 class Stale:
@@ -57,6 +58,7 @@ class Model:
         memory: its address space.
         stops: what it stops for.
         blocks: the same on bytes, for what is rare.
+        tails: likewise for the ends of last pages.
     """
 
     __slots__ = (
@@ -70,18 +72,25 @@ class Model:
         "_offsets",
         "_slots",
         "_stops",
+        "_tails",
         "_units_per_page",
         "fragments",
     )
 
     def __init__(
-        self, machine: Machine, memory: Memory, stops: PoolStops, blocks: Blocks
+        self,
+        machine: Machine,
+        memory: Memory,
+        stops: PoolStops,
+        blocks: Blocks,
+        tails: ByteTails,
     ) -> None:
         layout = memory.arch.pool_header
         self._machine = machine
         self._memory = memory
         self._stops = stops
         self._blocks = blocks
+        self._tails = tails
         self._slots = memory.slots
         self._by_address = memory.slots.by_address
         self._edge = memory.slots.edge
@@ -332,7 +341,7 @@ class Model:
         start = pool.base + (page << PAGE_SHIFT) + self._header_size
         address = start + self._offsets[units]
         # The Frag unit's header never changes: it goes to the bytes, and its slot to none.
-        self._blocks.write_fragment(pool, address - pool.base)
+        self._tails.write_fragment(pool, address - pool.base)
         fragment = self.fragments[address] = Slot(address, 1)
         fragment.used = True
         slot = self._slot(pool, address + self._offsets[1])

@@ -1,8 +1,8 @@
 """Which decides, the model or the bytes, and the way from one to the other.
 
 A machine begins with the model: slots say what the headers are, and bytes are written when
-somebody looks. It leaves the model, all pools at once, when something happens that could make a
-header lie or that needs the words of headers where they lie:
+somebody looks. It leaves the model, all pools at once and for good, when something happens that
+could make a header lie or that needs the words of headers where they lie:
 
 * a write that reaches anything but the inside of one live block, or a list's head;
 * a free that a forged header makes possible;
@@ -10,20 +10,27 @@ header lie or that needs the words of headers where they lie:
 * somebody who shares the buffers of the arenas (`Memory.keep_bytes_true`), or a stop, since a
   stopped machine's pages may be lent as well.
 
-Nothing that the machine does tells which of the two decides. No such event ends, so the way is
-one-way; only `enter` leads back, from bytes that `leave` itself has written, for whoever copies
-a machine and cannot copy slots.
+Nothing that the machine does tells which of the two decides. The way back is only for who wants
+the bytes for a moment and leaves them as they are, such as whoever copies a machine: slots refer
+to each other, a copy of bytes needs no such thing. `Switch.suspend` writes all bytes, and
+`Switch.resume` makes slots from them again, on the machine and on its copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import NO_BLOCK
+from lookaside_sim.memory.arena import BLOCKS, NO_BLOCK
+from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.pool.big import BigBlocks
 from lookaside_sim.pool.blocks import Blocks
+from lookaside_sim.pool.check import PoolBlock, blocks_of_page
 from lookaside_sim.pool.descriptor import PoolDescriptor
-from lookaside_sim.pool.model import Model
+from lookaside_sim.pool.model import Model, Stale
+from lookaside_sim.pool.plans import HEADER_TYPE_BITS, NX_BIT, PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.pool.tails import ByteTails
 
 
 class Switch:
@@ -33,57 +40,165 @@ class Switch:
         memory: the address space.
         pools: the pools.
         requests: the door whose requests end at what decides.
+        big: hands ends of pages to what decides.
         model: the blocks as slots have them.
         blocks: the blocks as bytes have them.
-        big: hands ends of pages to what decides.
+        tails: the ends of pages as bytes have them.
+        plan: works a request out.
     """
 
-    __slots__ = ("_big", "_blocks", "_memory", "_model", "_pools", "_requests")
+    __slots__ = (
+        "_big",
+        "_blocks",
+        "_layout",
+        "_memory",
+        "_model",
+        "_plan",
+        "_pools",
+        "_requests",
+        "_slots",
+        "_suspended",
+        "_tails",
+    )
 
     def __init__(
         self,
         memory: Memory,
         pools: tuple[PoolDescriptor, ...],
         requests: Requests,
+        big: BigBlocks,
+        *,
         model: Model,
         blocks: Blocks,
-        big: BigBlocks,
+        tails: ByteTails,
+        plan: Callable[[int, int, int], PoolPlan],
     ) -> None:
         self._memory = memory
+        self._slots = memory.slots
+        self._layout = memory.arch.pool_header
         self._pools = pools
         self._requests = requests
+        self._big = big
         self._model = model
         self._blocks = blocks
-        self._big = big
-        memory.slots.decide = True
+        self._tails = tails
+        self._plan = plan
+        self._suspended = False
         memory.links.leave = self.leave
-        requests.end_at(model)
-        big.tails = model
+        self._decide_by_slots()
 
-    @property
-    def is_model(self) -> bool:
-        """Whether slots decide."""
-        return self._memory.slots.decide
+    def _decide_by_slots(self) -> None:
+        self._slots.decide = True
+        self._requests.end_at(self._model)
+        self._big.tails = self._model
 
     def leave(self) -> None:
-        """Let the bytes decide from now on."""
-        slots = self._memory.slots
+        """Let the bytes decide from now on and for good."""
+        self._suspended = False
+        self._write_all()
+
+    def suspend(self) -> None:
+        """Let the bytes decide until `resume`."""
+        if self._slots.decide:
+            self._write_all()
+            self._suspended = True
+
+    def resume(self) -> None:
+        """Let slots decide again if they did before `suspend` and nothing happened since."""
+        if self._suspended:
+            self._suspended = False
+            self._read_all()
+
+    # --- from slots to bytes -----------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        """Write what slots hold into bytes, marks and hints, and forget them."""
+        slots = self._slots
         if not slots.decide:
             return
         slots.render_all()
+        region_shift = self._memory.arch.pool_region_shift
+        arenas = {}
         for pool in self._pools:
-            arena = pool.arena
+            arena = arenas[pool.base >> region_shift] = pool.arena
             arena.marks[:] = bytes([NO_BLOCK]) * len(arena.marks)
             pool.count_lists()
-        unit_shift = self._memory.arch.pool_header.unit_shift
-        region_shift = self._memory.arch.pool_region_shift
-        arenas = {pool.base >> region_shift: pool.arena for pool in self._pools}
+        unit_shift = self._layout.unit_shift
         for address, slot in slots.by_address.items():
-            if slot.used and slot.units > 1:
+            if slot.used and slot.units:
                 arena = arenas[address >> region_shift]
                 arena.marks[(address - arena.base) >> unit_shift] = slot.plan.unused
         slots.forget_all()
         slots.decide = False
         self._model.fragments.clear()
         self._requests.end_at(self._blocks)
-        self._big.tails = self._blocks
+        self._big.tails = self._tails
+
+    # --- from bytes to slots -----------------------------------------------------------------
+
+    def _read_all(self) -> None:
+        """Make the slots of all blocks from bytes that slots have written."""
+        slots = self._slots
+        slots.forget_all()
+        slots.edge.used = True
+        read = [(pool, self._pages(pool), self._lists(pool)) for pool in self._pools]
+        self._decide_by_slots()
+        for pool, pages, lists in read:
+            unused = bytes(pool.arena.marks)
+            pool.arena.marks[:] = bytes([NO_BLOCK]) * len(unused)
+            for head in pool.heads:
+                if head is not UNKNOWN:
+                    slots.make_head(pool.arena, head)
+            for page in pages:
+                self._make_page(pool, page, unused)
+            for units, entries in lists.items():
+                self._link(pool, units, entries)
+
+    def _pages(self, pool: PoolDescriptor) -> list[list[PoolBlock]]:
+        """The headers of every page of blocks."""
+        return [
+            list(blocks_of_page(self._memory, pool, page))
+            for page, state in enumerate(pool.arena.states)
+            if state == BLOCKS
+        ]
+
+    @staticmethod
+    def _lists(pool: PoolDescriptor) -> dict[int, list[int]]:
+        """The entries of every list that has any, by units."""
+        indices = (index for index, listed in enumerate(pool.listed) if listed)
+        return {index + 1: list(pool.entries(index)) for index in indices}
+
+    def _make_page(self, pool: PoolDescriptor, page: list[PoolBlock], unused: bytes) -> None:
+        layout, slots = self._layout, self._slots
+        before = slots.edge
+        for block in page:
+            address = block.header + layout.size
+            if block.units == 1 and not block.is_free:
+                slot = self._model.fragments[address] = Slot(address, 1)
+            else:
+                slot = slots.make(pool.arena, address, block.units)
+            slot.used = not block.is_free
+            slot.front = before
+            slot.behind = slots.edge
+            if before is not slots.edge:
+                before.behind = slot
+            if not slot.used:
+                slot.plan = Stale(int(block.tag))
+            elif block.units > 1:
+                kind = block.block_type & HEADER_TYPE_BITS | (NX_BIT if pool.is_nx else 0)
+                room = (block.units << layout.unit_shift) - layout.size
+                left = unused[(address - pool.base) >> layout.unit_shift]
+                slot.plan = self._plan(kind, room - left, int(block.tag))
+            before = slot
+
+    def _link(self, pool: PoolDescriptor, units: int, entries: list[int]) -> None:
+        head = pool.head(units)
+        pool.hints[units] = 1
+        before = head
+        for entry in entries:
+            slot = self._slots.by_address[entry]
+            before.flink = slot
+            slot.blink = before
+            before = slot
+        before.flink = head
+        head.blink = before

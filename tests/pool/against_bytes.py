@@ -280,8 +280,15 @@ class Pair:
             self.both(self._charge)
         elif kind < 0.86:
             self.both(lambda k: k.memory.keep_bytes_true())
-        elif kind < 0.88:
+        elif kind < 0.87:
             self.model.pool.leave_model()
+        elif kind < 0.92:
+            self.model.pool.suspend_model()
+            if draw.random() < 0.5:
+                self.compare()
+            if draw.random() < 0.5:
+                self.misuse()
+            self.model.pool.resume_model()
         else:
             self.both(self._check)
 

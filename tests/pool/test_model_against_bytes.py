@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import struct
 
@@ -159,3 +160,49 @@ def test_a_page_that_is_split_and_merged_comes_back_whole(arch: str, order: str)
             [kernel.read(kernel.pool.nonpaged.base + p * PAGE_SIZE, PAGE_SIZE) for p in cached]
         )
     assert images[0] == images[1]
+
+
+class TestSuspending:
+    """Bytes decide for a moment, and slots again afterwards."""
+
+    @both_machines
+    def test_slots_are_made_again_from_bytes(self, arch: str) -> None:
+        pair = next(
+            p for p in map(Pair, range(40)) if p.model.arch.name == arch and not leaves(p.model)
+        )
+        for _ in range(200):
+            pair.allocate() if pair.random.random() < 0.6 or not pair.live else pair.free()
+        kernel = pair.model
+        used = {s.address for s in kernel.memory.slots.by_address.values() if s.used}
+        kernel.pool.suspend_model()
+        assert leaves(kernel)
+        assert not kernel.memory.slots.by_address
+        pair.compare()
+        kernel.pool.resume_model()
+        assert not leaves(kernel)
+        assert used == {s.address for s in kernel.memory.slots.by_address.values() if s.used}
+        pair.compare()
+        kernel.check()
+        for _ in range(200):
+            pair.allocate() if pair.random.random() < 0.4 or not pair.live else pair.free()
+        pair.compare()
+
+    def test_what_happens_meanwhile_can_end_the_model(self) -> None:
+        kernel = Kernel()
+        block = allocated(kernel, 100)
+        kernel.pool.suspend_model()
+        kernel.write(block - 1, b"x")
+        kernel.pool.resume_model()
+        assert leaves(kernel)
+        kernel.pool.suspend_model()
+        kernel.pool.resume_model()
+        assert leaves(kernel)
+
+
+def test_a_copied_slot_knows_its_address_and_nothing_else() -> None:
+    first, second = Slot(0x1000, 5), Slot(0x2000, 5)
+    first.flink, second.flink = second, first
+    copied = copy.deepcopy(first)
+    assert copied.address == 0x1000
+    assert (copied.units, copied.used, copied.flink) == (0, False, UNKNOWN)
+    assert repr(first) == "<Slot 0x1000 free 5 units>"
