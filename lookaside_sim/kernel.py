@@ -14,14 +14,16 @@ from typing import Final, NoReturn, Self, cast
 
 import attrs
 
+from lookaside_sim.clone import Clonable
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
+from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Listener
-from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.machine.spin_lock import SpinLocks
 from lookaside_sim.memory.address_space import Memory
@@ -71,7 +73,7 @@ class KernelSettings:
     pool: str
 
 
-class Kernel:
+class Kernel(Clonable):
     """One simulated machine.
 
     As a context manager it makes itself the kernel that the pool routines of
@@ -222,7 +224,9 @@ class Kernel:
 
     @minimum_lookaside_depth.setter
     def minimum_lookaside_depth(self, depth: int) -> None:
-        self.lists.minimum_depth = unsigned("depth", depth, 16)
+        depth = unsigned("depth", depth, 16)
+        call = SetMinimumDepth(depth)
+        self.machine.hooks.run(call, setattr, self.lists, "minimum_depth", depth)
 
     @property
     def seconds(self) -> int:
@@ -269,6 +273,22 @@ class Kernel:
         As a debugger sees them: nothing stops where links are overwritten.
         """
         return cast("list[LookasideList]", self.registry.look())
+
+    def list_at(self, address: int) -> LookasideList:
+        """Take what lies at an address for a list, as a routine that is given a pointer does.
+
+        Args:
+            address: of a LOOKASIDE_LIST_EX, in a driver's data or in a pool block.
+
+        Returns:
+            The object of the list there, if one is known: the active list, or one that lies
+            in memory of its own. Else a new object over the memory there, whatever it holds
+            and whether or not it is mapped; using it touches that memory.
+
+        Raises:
+            TypeError, ValueError: no address.
+        """
+        return cast("LookasideList", self.lists.at(address))
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -457,8 +477,8 @@ class Kernel:
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every public call, when it begins and when it is over.
 
-        Any number may listen. While anybody does, no list takes its hot path; what the machine
-        does is the same. Inside a listener look only: `peek`, fields, views.
+        Any number may listen. No list takes its hot path meanwhile; what the machine does is the
+        same. Inside a listener look only: `peek`, fields, views. What it raises, see `Hooks`.
 
         Args:
             listener: called with a `Call`, twice; `Call.is_over` tells which time it is.
@@ -471,6 +491,21 @@ class Kernel:
             TypeError: nothing that can be called.
         """
         return self.machine.hooks.listen(listener, reads=reads)
+
+    def step_through(self, reached: Reached) -> AbstractContextManager[None]:
+        """Tell somebody of each point inside the lists' routines where another could come.
+
+        Inside the block every call of a list, hits too, goes step by step. A scheduler with a
+        thread for each processor takes its time in ``reached`` and lets another thread run.
+
+        Args:
+            reached: called with a list and a `lookaside_sim.lookaside.on_memory.Point`. What
+                it raises ends the call there. Inside a second block only that one's is called.
+
+        Raises:
+            TypeError: nothing that can be called.
+        """
+        return self.machine.step_through(reached)
 
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.

@@ -23,6 +23,7 @@ FLOORS: Final = (
     ("lookaside",),  # one list, all lists, their tuning
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
+    ("clone",),  # copies them
     ("kernel",),  # builds the parts
     ("allocator", "ddi", "windbg", "trace"),
     ("testing",),

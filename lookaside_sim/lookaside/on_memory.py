@@ -7,7 +7,13 @@ other.
 
 Between two points another processor could come. Whoever wants to be there (a scheduler that
 runs processors against each other, a stepper that shows what happens inside a call) is told
-of each `Point` through `Machine.reached`, and may take its time before it returns.
+of each `Point` by `Kernel.step_through`, and may take its time before it returns. At a point
+everything the routine has written is in memory; what it has read, it keeps.
+
+What others can disturb: counting reads the counter, adds one and writes it, so counts get
+lost; seeing room for an entry and putting it there are two steps, so a list can grow past its
+depth. What they cannot: taking off and putting on are one interlocked step each, and the
+sequence counts what was put on whatever the counters say.
 
 The list trusts memory, as on NT: a link that was overwritten is followed, an entry freed
 twice is handed out twice. No case of misuse is special here.
@@ -26,7 +32,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
-from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
@@ -36,11 +42,12 @@ from lookaside_sim.pool.requests import Requests
 
 
 class Point(Enum):
-    """Where a routine stands."""
+    """Where a routine stands: what it did last."""
 
     COUNT_READ = "read the counter"
     COUNT_WRITTEN = "wrote the counter"
     POPPED = "took the first entry off"
+    ROOM_SEEN = "saw room for the entry"
     PUSHED = "put the entry in front"
     MISS_COUNTED = "counted a miss"
 
@@ -93,6 +100,16 @@ class ListOnMemory(ListFields):
         self._slots = memory.slots.by_address if memory.caching else {}
         self._head = memory.slot_at(self._head.address)
 
+    @property
+    def machine(self) -> Machine:
+        """The machine it lies on."""
+        return self._machine
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of its machine, for routines that serve lists of several machines."""
+        return self._pool
+
     def load_image(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
         self._shared.registry.forget_walks()
@@ -135,15 +152,17 @@ class ListOnMemory(ListFields):
     def _allocate_in_steps(self) -> int | None:
         """ExAllocateFromLookasideListEx."""
         machine, place = self._machine, self._place
-        call, reached = machine.hooks.call, machine.reached
+        call = reached = None
+        if not machine.is_plain:
+            call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch_head(self)
         count = self._total_allocates
         if reached is not None:
-            reached(self, Point.COUNT_READ)
+            self._stand_at(Point.COUNT_READ, reached)
         self._total_allocates = count + 1
         if reached is not None:
-            reached(self, Point.COUNT_WRITTEN)
+            self._stand_at(Point.COUNT_WRITTEN, reached)
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
@@ -170,17 +189,22 @@ class ListOnMemory(ListFields):
     def _free_in_steps(self, entry: int) -> None:
         """ExFreeToLookasideListEx."""
         machine, place = self._machine, self._place
-        call, reached = machine.hooks.call, machine.reached
+        call = reached = None
+        if not machine.is_plain:
+            call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch_head(self)
-        count = self._total_frees
+        count = self._total_frees + 1
         if reached is not None:
-            reached(self, Point.COUNT_READ)
-        self._total_frees = count + 1
+            self._stand_at(Point.COUNT_READ, reached)
+        # The sequence is worked out from the counters, and counting does not change it.
+        self._sequence_base += self._total_frees - count
+        self._total_frees = count
         if reached is not None:
-            reached(self, Point.COUNT_WRITTEN)
+            self._stand_at(Point.COUNT_WRITTEN, reached)
         if self._held >= self._depth:
             self._free_misses += 1
+            self._sequence_base += 1
             if call is not None:
                 call.branch = Branch.FULL
             if place is not None:
@@ -195,11 +219,21 @@ class ListOnMemory(ListFields):
         else:
             if call is not None:
                 call.branch = Branch.HIT
+            if reached is not None:
+                self._stand_at(Point.ROOM_SEEN, reached)
             self._push(entry)
             if place is not None:
                 place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
+
+    def _stand_at(self, point: Point, reached: Reached) -> None:
+        """Stand at a point in the middle, where another processor may use the list."""
+        if self._place is not None:
+            self._place.put_back_head(self)
+        reached(self, point)
+        if self._place is not None:
+            self._place.fetch_head(self)
 
     def _flush(self) -> None:
         """ExFlushLookasideListEx: all at once, then one by one."""
@@ -228,12 +262,9 @@ class ListOnMemory(ListFields):
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList."""
-        slot = self._memory.cached(entry)
-        self._sequence_base -= 1  # the free is counted already, and may still fault
-        if slot is not None:
-            slot.flink = self._head
-        else:
-            self._memory.write_pointer(entry, self._first)
+        memory = self._memory
+        if not memory.write_link(entry, self._head):
+            memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
         self._sequence_base += 1

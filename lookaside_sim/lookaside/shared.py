@@ -9,6 +9,7 @@ from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.pool.kind import Pool
 
 
@@ -50,6 +51,16 @@ class Shared:
         for structure in self.machine.memory.structures():
             if isinstance(structure, self.kind):
                 structure.look_again()
+
+    def at(self, address: int) -> Any:
+        """The list at an address: the active one, else an object there, else over the memory."""
+        address = unsigned("address", address, self.machine.arch.address_bits)
+        found: object = self.registry.at(address)
+        if found is None:
+            found = self.machine.memory.structure_at(address)
+            if not isinstance(found, self.kind) or found.address != address:
+                return self._over_memory(address)
+        return found
 
     def _over_memory(self, address: int) -> Any:
         """Take whatever lies at an address for a list."""

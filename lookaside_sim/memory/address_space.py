@@ -65,6 +65,7 @@ class Memory(Mapped):
         cached: gives the slot of an entry: `LinkCache.cached`, bound here so that a list's
             free pays for no other call.
         slot_at: gives what the header of a list refers to: `LinkCache.slot_at`, likewise.
+        write_link: writes a link where a live block starts: `LinkCache.write`, likewise.
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
             manager.
         big_pages: page number to the number of the first page of its big allocation.
@@ -80,6 +81,7 @@ class Memory(Mapped):
         "links",
         "slot_at",
         "slots",
+        "write_link",
     )
 
     def __init__(self, arch: Architecture, seed: int, fault: TouchFault) -> None:
@@ -90,9 +92,10 @@ class Memory(Mapped):
         self._blocks = LiveBlocks(arch, self._arenas, self.slots)
         self.big_blocks = self._blocks.big_blocks
         self.big_pages = self._blocks.big_pages
-        self.links = LinkCache(self._arenas, self._blocks, self.slots)
+        self.links = LinkCache(arch.pointer_size, self._arenas, self._blocks, self.slots)
         self.cached: Callable[[object], Slot | None] = self.links.cached
         self.slot_at: Callable[[int], Slot] = self.links.slot_at
+        self.write_link: Callable[[int, Slot], bool] = self.links.write
 
     # --- bytes ---------------------------------------------------------------------------
 
@@ -150,6 +153,17 @@ class Memory(Mapped):
 
     def read_pointer(self, address: int) -> int:
         """Read one pointer."""
+        # Most are a word of a page in a pool, and no word is held when this is asked often.
+        arena = self._arenas.near(address)
+        if arena is not None and not self.slots.by_address:
+            at = address - arena.base
+            page = at >> PAGE_SHIFT
+            if (
+                not at % self._pointer_size
+                and 0 <= page < len(arena.states)
+                and arena.states[page] > RESERVED
+            ):
+                return arena.words[at // self._pointer_size]
         return int.from_bytes(self.read(address, self._pointer_size), "little")
 
     def write_pointer(self, address: int, value: int) -> None:
@@ -295,7 +309,7 @@ class Memory(Mapped):
 
         The machine runs, nobody listens, and nobody needs the bytes to be true.
         """
-        return not self.links.reasons
+        return self.links.may_cache
 
     def keep_bytes_true(self) -> None:
         """From now on the bytes are the truth: no slot ever holds a word again.

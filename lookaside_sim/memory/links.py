@@ -53,27 +53,43 @@ class LinkCache:
     """The links of lists in one address space.
 
     Args:
+        pointer_size: bytes of a link.
         arenas: its pools' memory.
         blocks: which blocks there are live.
         slots: the slots.
 
     Attributes:
         reasons: why no list may keep a link in a slot; none while they may.
+        may_cache: whether there are none: the truth of a Flag is a Python call.
         leave: lets bytes decide from now on and for good; set once, by the pool.
         told: called when lists may take their hot paths again, and when no longer.
     """
 
-    __slots__ = ("_arenas", "_blocks", "_plan", "_slots", "leave", "reasons", "told")
+    __slots__ = (
+        "_arenas",
+        "_blocks",
+        "_plan",
+        "_pointer_size",
+        "_slots",
+        "leave",
+        "may_cache",
+        "reasons",
+        "told",
+    )
 
     leave: Callable[[], None]
 
-    def __init__(self, arenas: Arenas, blocks: LiveBlocks, slots: Slots) -> None:
+    def __init__(
+        self, pointer_size: int, arenas: Arenas, blocks: LiveBlocks, slots: Slots
+    ) -> None:
         self._arenas = arenas
         self._blocks = blocks
         self._slots = slots
         self._plan = _LinksOnly()
+        self._pointer_size = pointer_size
         self.leave = _nothing
         self.reasons = Uncached(0)
+        self.may_cache = True
         self.told: list[Callable[[], None]] = []
 
     def cached(self, entry: object) -> Slot | None:
@@ -81,7 +97,7 @@ class LinkCache:
 
         Whoever asks must be about to set the link: until then the slot may not know the word.
         """
-        if self.reasons or type(entry) is not int or entry < 0:
+        if not self.may_cache or type(entry) is not int or entry < 0:
             return None
         slots = self._slots
         slot = slots.by_address.get(entry)
@@ -102,11 +118,35 @@ class LinkCache:
         """
         if not address:
             return self._slots.null
-        if not self.reasons:
+        if self.may_cache:
             slot = self._slots.by_address.get(address)
             if slot is not None:
                 return slot
         return Slot(address)
+
+    def write(self, entry: int, target: Slot) -> bool:
+        """Write a link where a live block starts: to its slot if lists may, else to memory.
+
+        Cost: less than to find out what the page is.
+
+        Returns:
+            Whether it is written.
+        """
+        slot = self._slots.by_address.get(entry)
+        if slot is None:
+            found = self._arenas.page_at(entry)
+            if found is None or not self._blocks.start_at(*found, entry):
+                return False
+            if not self.may_cache:
+                arena, _ = found
+                at = entry - arena.base
+                arena.words[at // self._pointer_size] = target.address
+                return True
+            slot = self._slots.make_for_links(found[0], entry, self._plan)
+        elif not slot.used:
+            return False
+        slot.flink = target
+        return True
 
     def link_in(self, entry: int) -> int | None:
         """The link that a slot holds for an entry; None where memory has to be asked."""
@@ -122,9 +162,7 @@ class LinkCache:
         if reason & FOR_GOOD:
             self.leave()
             self._settle_all()
-        before, self.reasons = self.reasons, self.reasons | reason
-        if not before:
-            self._tell()
+        self._set(self.reasons | reason)
 
     def resume(self, reason: Uncached) -> None:
         """Say that a reason holds no longer.
@@ -134,13 +172,15 @@ class LinkCache:
         """
         if reason & FOR_GOOD:
             raise ValueError(f"reason {reason!r}: give {Uncached.LISTENED_TO!r}, which can end")
-        before, self.reasons = self.reasons, self.reasons & ~reason
-        if before and not self.reasons:
-            self._tell()
+        self._set(self.reasons & ~reason)
 
-    def _tell(self) -> None:
-        for tell in self.told:
-            tell()
+    def _set(self, reasons: Uncached) -> None:
+        self.reasons = reasons
+        may_cache = not reasons
+        if may_cache != self.may_cache:
+            self.may_cache = may_cache
+            for tell in self.told:
+                tell()
 
     def _settle_all(self) -> None:
         self._slots.render_all()

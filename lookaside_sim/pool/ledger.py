@@ -26,7 +26,7 @@ class BlockRecord:
     """One allocation.
 
     A class without ceremony, as one is made for every call: tag and type become values with
-    names when somebody asks.
+    names when somebody asks. It does not change any more once its call is over.
 
     Args:
         address: of its body.
@@ -45,7 +45,6 @@ class BlockRecord:
         call_site: as given.
         serial: as given.
         verified: as given.
-        freed_at: where it was freed; None while it is live.
     """
 
     __slots__ = (
@@ -53,7 +52,6 @@ class BlockRecord:
         "_tag",
         "address",
         "call_site",
-        "freed_at",
         "owner",
         "serial",
         "size",
@@ -79,7 +77,6 @@ class BlockRecord:
         self.call_site = call_site
         self.serial = serial
         self.verified = verified
-        self.freed_at: CallSite | None = None
 
     @property
     def tag(self) -> PoolTag:
@@ -100,8 +97,6 @@ class BlockRecord:
         text += f", allocated in {self.call_site}"
         if self.owner is not None:
             text += f" by {self.owner.name}"
-        if self.freed_at is not None:
-            text += f", freed in {self.freed_at}"
         return text
 
 
@@ -115,7 +110,7 @@ class BlockLedger:
     Attributes:
         is_open: whether it takes notes.
         live: the record of each live block, by address, in order of allocation.
-        freed: the last record of each freed address, oldest free first.
+        freed: the last record of each freed address and where it was freed, oldest free first.
     """
 
     __slots__ = ("_program", "_requests", "_serial", "freed", "is_open", "live")
@@ -125,7 +120,7 @@ class BlockLedger:
         self._program = program
         self.is_open = False
         self.live: dict[int, BlockRecord] = {}
-        self.freed: OrderedDict[int, BlockRecord] = OrderedDict()
+        self.freed: OrderedDict[int, tuple[BlockRecord, CallSite]] = OrderedDict()
         self._serial = 0
 
     def open(self) -> None:
@@ -160,16 +155,23 @@ class BlockLedger:
         record = self.live.pop(address, None)
         if record is not None:
             self.freed.pop(address, None)
-            self.freed[address] = record
-            record.freed_at = site
+            self.freed[address] = record, site
             if len(self.freed) > LOG_ENTRIES:
                 self.freed.popitem(last=False)
         return record
 
     def describe(self, address: int) -> str:
         """What is known of the block at an address: a noun phrase."""
-        record = self.live.get(address) or self.freed.get(address)
-        return f"the block at {address:#x}" if record is None else str(record)
+        record = self.live.get(address)
+        return self.describe_freed(address) if record is None else str(record)
+
+    def describe_freed(self, address: int) -> str:
+        """What is known of the freed block at an address, whatever is there now."""
+        found = self.freed.get(address)
+        if found is None:
+            return f"the block at {address:#x}"
+        record, site = found
+        return f"{record}, freed in {site}"
 
     def owned_by(self, driver: Image | None) -> Iterator[BlockRecord]:
         """The live blocks of one driver, oldest first."""

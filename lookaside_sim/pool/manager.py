@@ -215,7 +215,7 @@ class PoolManager:
             address = 0 if address is None else unsigned("address", address, bits)
         checked = 0 if tag is None else PoolTag(tag)
         if self._machine.hooks.listening:
-            call = FreeBlock(address, tag)
+            call = FreeBlock(address, PoolTag(checked) if checked else None)
             self._machine.hooks.run(call, self.free_block, address, checked)
         else:
             self.requests.top.free(address, checked)
@@ -393,12 +393,8 @@ class PoolManager:
         self._switch.leave()
 
     def suspend_model(self) -> None:
-        """Keep what is in the pools in bytes until `resume_model`; to copy a machine."""
+        """Keep all that is in the pools in bytes until the next request; to copy a machine."""
         self._switch.suspend()
-
-    def resume_model(self) -> None:
-        """End what `suspend_model` began, on the machine or on its copy."""
-        self._switch.resume()
 
     def blocks_in_page(self, address: int) -> Iterator[PoolBlock]:
         """The headers of the page that holds an address, front to back; none for others."""

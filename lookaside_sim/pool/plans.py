@@ -210,6 +210,7 @@ class Plans:
             raise ValueError(f"size {size}: give a number of bytes, 0 or more")
         pool, max_irql = self.pool_of(pool_type)
         layout = self._layout
+        tag = int(tag)  # whoever asks first may have a PoolTag; the plan is for all
         request = Request(pool_type, size, tag)
         if size > layout.largest_request or pool_type & MUST_SUCCEED_BIT or tag in REFUSED_TAGS:
             # Not for the hot path; the rest of the plan is not looked at.

@@ -12,8 +12,8 @@ could make a header lie or that needs the words of headers where they lie:
 
 Nothing that the machine does tells which of the two decides. The way back is only for who wants
 the bytes for a moment and leaves them as they are, such as whoever copies a machine: slots refer
-to each other, a copy of bytes needs no such thing. `Switch.suspend` writes all bytes, and
-`Switch.resume` makes slots from them again, on the machine and on its copy.
+to each other, a copy of bytes needs no such thing. `Switch.suspend` writes all bytes, and the
+next request makes slots from them again, on the machine and on its copy.
 """
 
 from __future__ import annotations
@@ -94,20 +94,30 @@ class Switch:
 
     def leave(self) -> None:
         """Let the bytes decide from now on and for good."""
-        self._suspended = False
-        self._write_all()
+        if self._slots.decide or self._suspended:
+            self._write_all()
+            self._suspended = False
+            self._requests.end_at(self._blocks)
+            self._big.tails = self._tails
 
     def suspend(self) -> None:
-        """Let the bytes decide until `resume`."""
+        """Keep all in bytes until the next request."""
         if self._slots.decide:
             self._write_all()
             self._suspended = True
+            self._requests.end_at(self)
 
-    def resume(self) -> None:
-        """Let slots decide again if they did before `suspend` and nothing happened since."""
-        if self._suspended:
-            self._suspended = False
-            self._read_all()
+    # --- what requests end at meanwhile --------------------------------------------------------
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Serve a request; 0 for NULL."""
+        self._read_all()
+        return self._model.allocate(plan)
+
+    def free(self, address: int, tag: int = 0) -> None:
+        """Free a block; tag 0 asks for no check."""
+        self._read_all()
+        self._model.free(address, tag)
 
     # --- from slots to bytes -----------------------------------------------------------------
 
@@ -131,15 +141,15 @@ class Switch:
         slots.forget_all()
         slots.decide = False
         self._model.fragments.clear()
-        self._requests.end_at(self._blocks)
-        self._big.tails = self._tails
 
     # --- from bytes to slots -----------------------------------------------------------------
 
     def _read_all(self) -> None:
         """Make the slots of all blocks from bytes that slots have written."""
         slots = self._slots
+        slots.render_all()
         slots.forget_all()
+        self._suspended = False
         slots.edge.used = True
         read = [(pool, self._pages(pool), self._lists(pool)) for pool in self._pools]
         self._decide_by_slots()

@@ -200,7 +200,7 @@ class SanitizedList(LookasideList):
 
     def _delete(self) -> None:
         self._retire_free_entries("the list's delete")
-        for entry in self._live:
+        for entry in sorted(self._live):
             self._sanitizer.retire(entry, "nobody, when the list was deleted")
         super().delete()
         self._ceiling = _INACTIVE

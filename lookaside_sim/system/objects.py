@@ -78,11 +78,14 @@ class KernelObjects:
 
     def initialize_resource(self, resource: int) -> None:
         """ExInitializeResourceLite."""
-        machine = self._machine
-        machine.check_running()
-        machine.memory.read(resource, _RESOURCE_SIZE[machine.arch.pointer_size])
+        self._machine.check_running()
         call = InitializeResource(resource)
-        machine.hooks.run(call, self.resources.__setitem__, resource, None)
+        self._machine.hooks.run(call, self._initialize_resource, resource)
+
+    def _initialize_resource(self, resource: int) -> None:
+        machine = self._machine
+        machine.memory.read(resource, _RESOURCE_SIZE[machine.arch.pointer_size])
+        self.resources[resource] = None
 
     def delete_resource(self, resource: int) -> None:
         """ExDeleteResourceLite."""

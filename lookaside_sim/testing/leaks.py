@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import made_again
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.calls import (
     AllocateEntry,
@@ -46,6 +47,11 @@ class LeakError(AssertionError):
         super().__init__(report)
         self.leaks = leaks
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Text says all; a list is part of a machine, which stays where it is.
+        leaks = [attrs.evolve(leak, lookaside=None) for leak in self.leaks]
+        return made_again, (type(self), self.args, {**vars(self), "leaks": leaks})
+
 
 @attrs.frozen
 class Leak:
@@ -54,7 +60,7 @@ class Leak:
     Attributes:
         what: what it is, in words.
         where: file, line and function that made it, or empty where that is not known.
-        lookaside: the list concerned, or None for a pool block.
+        lookaside: the list concerned, or None for a pool block, and in an error that was pickled.
         address: of the entry or block; None for a list that was not deleted.
     """
 

@@ -5,6 +5,7 @@ import pytest
 from lookaside_sim import Kernel, LookasideList
 from lookaside_sim.memory import Uncached
 from lookaside_sim.memory.arena import BIG, BLOCKS, EXPOSED, RESERVED
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.trace import record
 from tests.helpers import allocated as allocate
@@ -56,6 +57,29 @@ class TestLinkCache:
         arena = cached.pool.nonpaged.arena
         assert arena.states[(entry - arena.base) // PAGE_SIZE] == BIG
         assert read_pointer(cached, entry) == read_pointer(plain, entry) != 0
+
+    @both_machines
+    @pytest.mark.parametrize("caching", [True, False])
+    def test_a_link_is_written_where_a_live_block_starts(
+        self, arch: str, caching: bool
+    ) -> None:
+        kernel = Kernel(arch)
+        memory = kernel.memory
+        block, big = allocate(kernel, 100), allocate(kernel, 2 * PAGE_SIZE)
+        if not caching:
+            memory.stop_caching()
+        for word, entry in enumerate((block, big, block), 0x10):
+            rest = memory.read(entry + kernel.arch.pointer_size, 64)
+            assert memory.write_link(entry, Slot(word))
+            assert memory.read_pointer(entry) == word
+            assert memory.read(entry + kernel.arch.pointer_size, 64) == rest
+            slot = memory.slots.by_address[entry] if caching else None
+            assert slot is None or slot.flink.address == word
+        before = memory.read(block, 64)
+        for wrong in (0, -16, block + 1, block + kernel.arch.pool_header.unit, big + PAGE_SIZE):
+            assert not memory.write_link(wrong, Slot(0x99))
+        assert memory.read(block, 64) == before
+        kernel.check()
 
     def test_nothing_is_cached_while_somebody_listens(self) -> None:
         kernel = Kernel()

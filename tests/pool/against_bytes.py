@@ -288,7 +288,6 @@ class Pair:
                 self.compare()
             if draw.random() < 0.5:
                 self.misuse()
-            self.model.pool.resume_model()
         else:
             self.both(self._check)
 
