@@ -24,7 +24,8 @@ FLOORS: Final = (
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
     ("clone",),  # copies them
-    ("kernel",),  # builds the parts
+    ("parts",),  # builds them all, hands them to each other
+    ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("testing",),
     ("cli",),

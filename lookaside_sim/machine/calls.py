@@ -318,7 +318,7 @@ class Hooks:
 
     def forget_listeners(self) -> None:
         """Nobody listens any more, and no call is under way."""
-        self.call = None
+        self._innermost = _Innermost()
         self._set((), ())
 
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:

@@ -227,6 +227,8 @@ MAKES = "names a place; what lies there changes with the first call on it"
 EXCEPTIONS: dict[type, dict[str, str]] = {
     Kernel: {
         "check": LOOKS,
+        "clone": LOOKS,
+        "list_at": LOOKS,
         "check_running": LOOKS,
         "peek": LOOKS,
         "listen": "says who is told",
@@ -276,7 +278,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "routines": "names code of the program; the machine changes when it is called",
     },
     Drivers: {
-        **dict.fromkeys(("at", "is_unloaded", "lists_of", "loaded"), LOOKS),
+        **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         "unmap": PART,
     },
     Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
