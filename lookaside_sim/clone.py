@@ -85,11 +85,9 @@ class Clonable:
 
     Attributes:
         machine: what its parts stand on.
-        pool: its pool manager.
     """
 
     machine: Machine
-    pool: PoolManager
 
     def clone(self) -> Self:
         """Copy the machine: what is done to one of the two never shows in the other.
@@ -114,7 +112,7 @@ class Clonable:
         Returns:
             The copy. Cost: a few milliseconds for a machine with some megabytes of pool.
         """
-        self.pool.suspend_model()  # slots refer to each other, deeper than any stack is
+        self.machine.memory.settle_all()  # slots refer to each other, deeper than any stack is
         twin = copy_of(self, {**vars(self), "_tokens": []})
         twin.machine.hooks.forget_listeners()
         return twin

@@ -87,7 +87,7 @@ class ListOnMemory(ListFields):
 
     @property
     def _first(self) -> int:
-        # The field that `ListFields` keeps as a number: here that of the slot.
+        # Next, of which a list keeps the slot at that address.
         return self._head.address
 
     @_first.setter

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.fields import ListFields, PlainFields
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ
 from lookaside_sim.pool.kind import Pool
@@ -101,7 +101,7 @@ class InMemory:
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
-        return ListFields.of_image(self._machine.arch, self.look())
+        return PlainFields.of_image(self._machine.arch, self.look())
 
 
 def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:

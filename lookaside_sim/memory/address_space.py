@@ -318,6 +318,10 @@ class Memory(Mapped):
         """
         self.stop_caching(Uncached.BYTES_ARE_TRUE)
 
+    def settle_all(self) -> None:
+        """Have all in the bytes for a moment, for whoever copies them."""
+        self.links.settle_all()
+
     @property
     def bytes_are_true(self) -> bool:
         """Whether the bytes of arenas are true now and for good."""

@@ -62,6 +62,7 @@ class LinkCache:
         reasons: why no list may keep a link in a slot; none while they may.
         may_cache: whether there are none: the truth of a Flag is a Python call.
         leave: lets bytes decide from now on and for good; set once, by the pool.
+        suspend: lets bytes decide until the next request; likewise.
         told: called when lists may take their hot paths again, and when no longer.
     """
 
@@ -74,10 +75,12 @@ class LinkCache:
         "leave",
         "may_cache",
         "reasons",
+        "suspend",
         "told",
     )
 
     leave: Callable[[], None]
+    suspend: Callable[[], None]
 
     def __init__(
         self, pointer_size: int, arenas: Arenas, blocks: LiveBlocks, slots: Slots
@@ -87,7 +90,7 @@ class LinkCache:
         self._slots = slots
         self._plan = _LinksOnly()
         self._pointer_size = pointer_size
-        self.leave = _nothing
+        self.leave = self.suspend = _nothing
         self.reasons = Uncached(0)
         self.may_cache = True
         self.told: list[Callable[[], None]] = []
@@ -161,7 +164,7 @@ class LinkCache:
         """Let no list keep links in slots as long as the reason holds."""
         if reason & FOR_GOOD:
             self.leave()
-            self._settle_all()
+            self.settle_all()
         self._set(self.reasons | reason)
 
     def resume(self, reason: Uncached) -> None:
@@ -182,7 +185,9 @@ class LinkCache:
             for tell in self.told:
                 tell()
 
-    def _settle_all(self) -> None:
+    def settle_all(self) -> None:
+        """Put all that slots hold into the bytes; they begin anew with the next call."""
+        self.suspend()
         self._slots.render_all()
         self._slots.forget_all()
 

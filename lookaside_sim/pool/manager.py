@@ -392,10 +392,6 @@ class PoolManager:
         """
         self._switch.leave()
 
-    def suspend_model(self) -> None:
-        """Keep all that is in the pools in bytes until the next request; to copy a machine."""
-        self._switch.suspend()
-
     def blocks_in_page(self, address: int) -> Iterator[PoolBlock]:
         """The headers of the page that holds an address, front to back; none for others."""
         pool = self.ordinary_at(address)

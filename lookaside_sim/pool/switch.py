@@ -85,6 +85,7 @@ class Switch:
         self._plan = plan
         self._suspended = False
         memory.links.leave = self.leave
+        memory.links.suspend = self.suspend
         self._decide_by_slots()
 
     def _decide_by_slots(self) -> None:

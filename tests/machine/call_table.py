@@ -238,7 +238,17 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     PoolManager: {
         **dict.fromkeys(
             (
-                *("usage", "tags", "query", "statistics", "plan", "pool_of", "serves", "find"),
+                *(
+                    "usage",
+                    "tags",
+                    "query",
+                    "statistics",
+                    "plan",
+                    "pool_of",
+                    "serves",
+                    "find",
+                    "leave_model",
+                ),
                 *("rows", "check", "charged_elsewhere", "row_of", "descriptor_at"),
                 "ordinary_at",
                 "range_of",

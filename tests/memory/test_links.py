@@ -248,7 +248,7 @@ class TestReasons:
         entry = allocate(kernel, 100)
         with record(kernel):
             lookaside.free(entry)
-            assert cached_link(kernel, entry) is None
+            assert kernel.memory.cached(entry) is None
         assert lookaside.allocate() == entry
         lookaside.free(entry)
         assert cached_link(kernel, entry) == 0

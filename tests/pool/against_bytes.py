@@ -283,7 +283,7 @@ class Pair:
         elif kind < 0.87:
             self.model.pool.leave_model()
         elif kind < 0.92:
-            self.model.pool.suspend_model()
+            self.model.memory.settle_all()
             if draw.random() < 0.5:
                 self.compare()
             if draw.random() < 0.5:

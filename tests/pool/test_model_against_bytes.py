@@ -174,7 +174,7 @@ class TestSuspending:
             pair.allocate() if pair.random.random() < 0.6 or not pair.live else pair.free()
         kernel = pair.model
         used = {s.address for s in kernel.memory.slots.by_address.values() if s.used}
-        kernel.pool.suspend_model()
+        kernel.memory.settle_all()
         assert leaves(kernel)
         assert not kernel.memory.slots.by_address
         pair.compare()
@@ -193,11 +193,11 @@ class TestSuspending:
     def test_what_happens_meanwhile_can_end_the_model(self) -> None:
         kernel = Kernel()
         block = allocated(kernel, 100)
-        kernel.pool.suspend_model()
+        kernel.memory.settle_all()
         kernel.write(block - 1, b"x")
         allocated(kernel, 100)
         assert leaves(kernel)
-        kernel.pool.suspend_model()
+        kernel.memory.settle_all()
         allocated(kernel, 100)
         assert leaves(kernel)
 
