@@ -209,6 +209,8 @@ class Kernel(Parts):
         Each run scans one set of lists and moves on to the next: the nonpaged lists, the
         paged lists, the system's own; so one list is scanned every third second.
 
+        Cost: each second, of the lists of the set, and of the timers.
+
         Args:
             seconds: whole seconds, 0 or more.
 
@@ -317,6 +319,8 @@ class Kernel(Parts):
 
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.
+
+        Cost: of all blocks in all pools, and of all free entries.
 
         Holds in correct use. Whoever writes over headers or links, frees an entry twice or
         to a list with larger entries, or frees what no pool allocated, breaks some.

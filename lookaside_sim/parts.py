@@ -17,6 +17,7 @@ from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
+from lookaside_sim.lookaside.slist import SLists
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.spin_lock import SpinLocks
 from lookaside_sim.memory.address_space import Memory
@@ -74,6 +75,7 @@ class Parts(Clonable):
         lists: what its lists share: the system-wide lists, the addresses of routines.
         balance_set: what tunes the lists.
         spin_locks: the routines on spin locks.
+        slists: the routines on SLISTs of a driver's own.
         drivers: the drivers ever loaded.
         processes: the processes that pool can be charged to.
         quota: requests that are charged to them.
@@ -103,6 +105,7 @@ class Parts(Clonable):
         )
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
+        self.slists = SLists(self.machine)
         self._ledger = BlockLedger(self.pool.requests, self.machine.program)
         self.drivers = Drivers(self.machine, self.lists, self._ledger, self.balance_set)
         self.processes = Processes(self.machine)

@@ -9,12 +9,11 @@ Source:
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Final, Self
+from typing import Self
 
+from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, of_words, to_words
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
-
-_SEQUENCE_MASK_X64: Final = (1 << 48) - 1
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 
 
 class ListFields:
@@ -92,7 +91,11 @@ class ListFields:
         return self.arch.lookaside_size
 
     def store_image(self) -> bytes:
-        """Render the fields as the structure's bytes."""
+        """Render the structure's bytes."""
+        return self.store_fields()
+
+    def store_fields(self) -> bytes:
+        """Render the fields as bytes."""
         arch = self.arch
         rest = arch.lookaside_list.pack(
             self._depth,
@@ -137,18 +140,9 @@ class ListFields:
     def store_head(self) -> bytes:
         """Render the fields that a hit touches: the structure's first bytes."""
         arch = self.arch
-        pushes = self._pushes
-        if arch.pointer_size == 8:
-            sequence = self._sequence_base + pushes & _SEQUENCE_MASK_X64
-            words: tuple[int, ...] = (
-                self._held | sequence << 16,
-                self._first | self._reserved,
-            )
-        else:
-            sequence = self._sequence_base + pushes & USHORT_MASK
-            words = (self._first | self._held << 32 | sequence << 48,)
+        sequence = self._sequence_base + self._pushes & SEQUENCE_MASK[arch.pointer_size]
         return arch.lookaside_head.pack(
-            *words,
+            *to_words(arch, self._first, self._held, sequence, self._reserved),
             self._depth,
             self._maximum_depth,
             self._total_allocates & ULONG_MASK,
@@ -169,18 +163,7 @@ class ListFields:
             self._total_frees,
             self._free_misses,
         ) = arch.lookaside_head.unpack_from(image)
-        low = words[0]
-        if arch.pointer_size == 8:
-            high, lost = words[1], arch.next_entry_lost_bits
-            self._held = low & USHORT_MASK
-            self._first = high & ~lost
-            self._reserved = high & lost
-            sequence = low >> 16
-        else:
-            self._first = low & ULONG_MASK
-            self._held = low >> 32 & USHORT_MASK
-            self._reserved = 0
-            sequence = low >> 48
+        self._first, self._held, sequence, self._reserved = of_words(arch, words)
         self._sequence_base = sequence - self._pushes
 
     @property

@@ -66,6 +66,7 @@ class ListOnMemory(ListFields):
         "_requests",
         "_shared",
         "_slots",
+        "_tail",
         "address",
         "name",
     )
@@ -84,6 +85,8 @@ class ListOnMemory(ListFields):
     _pool: Pool
     _requests: Requests
     _plain_free: bool
+    _tail: bytes
+    """What follows the fields in a structure of its own."""
 
     @property
     def _first(self) -> int:
@@ -110,7 +113,7 @@ class ListOnMemory(ListFields):
         """The pool of its machine, for routines that serve lists of several machines."""
         return self._pool
 
-    def load_image(self, image: bytes) -> None:
+    def load_fields(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
         self._shared.registry.forget_walks()
         self.set_fields(image)
@@ -127,6 +130,70 @@ class ListOnMemory(ListFields):
         self._depth = 0
         self._plain_free = False
         self._plan = None
+
+    # --- the structure in memory ------------------------------------------------------------
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of the structure."""
+        place = self._place
+        return place.size if place is not None else self.arch.lookaside_size + len(self._tail)
+
+    def store_image(self) -> bytes:
+        """Render the structure's bytes."""
+        return self.store_fields() + self._tail
+
+    def load_image(self, image: bytes) -> None:
+        """Take the structure over from its bytes."""
+        self.load_fields(image)
+        self._tail = image[self.arch.lookaside_size :]
+
+    def peek(self) -> ListFields | None:
+        """The fields as a debugger sees them, None where nothing is mapped any more.
+
+        Never raises or stops the machine, whatever happened to the memory.
+        """
+        place = self._place
+        return self if place is None else place.peek()
+
+    def _now(self) -> ListFields:
+        place = self._place
+        return self if place is None else place.fields()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in memory that somebody else owns."""
+        return self._place is not None
+
+    @property
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+        place = self._place
+        return self._flink if place is None or place.links_are_known else None
+
+    def __bytes__(self) -> bytes:
+        """The structure as it lies in memory."""
+        place = self._place
+        return self.store_image() if place is None else place.look()
+
+    @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        routines = self._shared.routines
+        return (
+            self.allocate_ex == routines.default_allocate
+            and self.free_ex == routines.default_free
+        )
+
+    def move_out(self, place: InMemory) -> None:
+        """From now on the fields lie elsewhere."""
+        self._place = place
+        self.rest()
+
+    def lose_memory(self) -> None:
+        """The structure's memory is unmapped: from now on every use is a touch of it."""
+        place = InMemory(self._machine, self.address, self.image_size, links_are_known=True)
+        self.move_out(place)
 
     # --- whom it calls -----------------------------------------------------------------------
 

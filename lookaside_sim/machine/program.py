@@ -154,22 +154,23 @@ class Program:
         """The image whose code runs now, None for code outside any."""
         return self.running[-1] if self.running else None
 
-    def find_data_place(self, size: int) -> int:
+    def find_data_place(self, size: int, alignment: int = 0) -> int:
         """Find room for a structure in the running driver's data, else in NT's.
 
         Args:
             size: bytes of the structure.
+            alignment: in bytes; 0 is that of a LOOKASIDE_LIST_EX.
 
         Returns:
-            An unmapped address, aligned for a LOOKASIDE_LIST_EX.
+            An unmapped address.
         """
-        alignment = self.memory.arch.lookaside_alignment
+        alignment = alignment or self.memory.arch.lookaside_alignment
         image = self.current
         if image is not None and image.loaded:
             placed = image.find_data_place(size, alignment)
             if placed is not None:
                 return placed
-        address = self._next_data
+        address = -(-self._next_data // alignment) * alignment
         while not self.memory.is_unmapped(address, size):
             address += alignment
         self._next_data = -(-(address + size) // alignment) * alignment

@@ -42,6 +42,9 @@ class SpinLocks:
         Args:
             lock: address of the KSPIN_LOCK, one pointer.
             name: for messages.
+
+        Raises:
+            BugCheck: the memory cannot be touched.
         """
         self._machine.check_running()
         self._machine.hooks.run(InitializeLock(lock, name), self._initialize, lock, name)

@@ -62,12 +62,14 @@ class SanitizedList(LookasideList):
         kernel: ListHost,
         name: str = "",
         address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> None:
         self._ceiling = _INACTIVE
         self._entry_size = 0
         self._live = set()
         self._sanitizer = sanitizer_of(kernel.lists)
-        super().__init__(kernel, name, address)
+        super().__init__(kernel, name, address, older=older)
 
     @property
     def entry_size(self) -> int:

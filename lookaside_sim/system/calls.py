@@ -83,6 +83,18 @@ class EnterProcess(Call):
 
 
 @attrs.define(eq=False)
+class InitializeTimer(Call):
+    """A timer is initialized.
+
+    Attributes:
+        timer: address of the KTIMER.
+    """
+
+    word: ClassVar[str] = "new-timer"
+    timer: int
+
+
+@attrs.define(eq=False)
 class SetTimer(Call):
     """A timer is started. The result is whether it was active.
 

@@ -132,8 +132,7 @@ class LeakTracker:
         found.sort(key=lambda leak: leak.lookaside is None)
         found += [
             Leak(
-                f"list {lookaside!r} was not deleted and keeps"
-                f" {lookaside.current_depth} free entries",
+                f"list {lookaside!r} was not deleted{_kept(lookaside)}",
                 where,
                 lookaside,
             )
@@ -167,7 +166,8 @@ class LeakTracker:
         else:
             return None
         what = f"an entry of {origin.lookaside!r}" if origin.lookaside else f"a {origin.kind}"
-        text = f"{address:#x}: {what}, {origin.size} bytes, allocated at {origin.where}"
+        size = f", {origin.size} bytes" if origin.size else ""
+        text = f"{address:#x}: {what}{size}, allocated at {origin.where}"
         return f"{text}, freed at {freed}" if freed else text
 
     def report(self, leaks: list[Leak]) -> str:
@@ -218,8 +218,10 @@ class LeakTracker:
                 self._live[call.result] = _Origin(None, call.size, kind, _caller())
         elif isinstance(call, AllocateEntry):
             if call.result is not None:
-                size = call.lookaside.size
-                self._live[call.result] = _Origin(_list_of(call), size, "", _caller())
+                lookaside = _list_of(call)
+                seen = lookaside.peek()  # its allocate routine may have freed its memory
+                size = 0 if seen is None else seen.size
+                self._live[call.result] = _Origin(lookaside, size, "", _caller())
         elif isinstance(call, (AllocateIrp, AllocateMdl)):
             if call.result:
                 kind = "IRP" if isinstance(call, AllocateIrp) else "MDL"
@@ -243,6 +245,14 @@ def _list_of(call: ListCall) -> LookasideList:
     """The list of a call; programs call no others."""
     assert isinstance(call.lookaside, LookasideList)
     return call.lookaside
+
+
+def _kept(lookaside: LookasideList) -> str:
+    """What a list keeps, where that can be seen."""
+    seen = lookaside.peek()
+    if seen is None:
+        return ", and its memory is gone"
+    return f" and keeps {seen.current_depth} free entries"
 
 
 def _caller() -> str:

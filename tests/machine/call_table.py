@@ -18,6 +18,13 @@ from lookaside_sim.lookaside.calls import (
     SetDepth,
     SetMinimumDepth,
 )
+from lookaside_sim.lookaside.slist import (
+    FlushSList,
+    InitializeSList,
+    PopEntry,
+    PushEntry,
+    SLists,
+)
 from lookaside_sim.machine.calls import (
     AcquireLock,
     Call,
@@ -45,6 +52,7 @@ from lookaside_sim.system.calls import (
     FreeIrp,
     FreeMdl,
     InitializeResource,
+    InitializeTimer,
     LoadDriver,
     PlaceData,
     SetTimer,
@@ -188,7 +196,17 @@ METHODS: dict[type, dict[str, Row]] = {
             [EnterProcess, EnterProcess],
         ),
     },
+    SLists: {
+        "initialize": (lambda s: s.kernel.slists.initialize(s.block), [InitializeSList]),
+        "push": (lambda s: s.kernel.slists.push(s.list.address, s.entry), [PushEntry]),
+        "pop": (lambda s: s.kernel.slists.pop(s.list.address), [PopEntry]),
+        "flush": (lambda s: s.kernel.slists.flush(s.list.address), [FlushSList]),
+    },
     KernelObjects: {
+        "initialize_timer": (
+            lambda s: s.kernel.objects.initialize_timer(s.block),
+            [InitializeTimer],
+        ),
         "set_timer": (lambda s: s.kernel.objects.set_timer(s.block, 1), [SetTimer]),
         "cancel_timer": (lambda s: s.kernel.objects.cancel_timer(s.block), [CancelTimer]),
         "initialize_resource": (
@@ -268,10 +286,19 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     Quota: {"serve": PART},
     LookasideList: {
-        **dict.fromkeys(("entries", "check", "store_image", "store_head"), LOOKS),
+        **dict.fromkeys(
+            ("entries", "check", "peek", "store_image", "store_fields", "store_head"), LOOKS
+        ),
         **dict.fromkeys(
             (
-                *("adjust_depth", "disable", "load_image", "lose_memory"),
+                *(
+                    "adjust_depth",
+                    "disable",
+                    "look_again",
+                    "load_image",
+                    "load_fields",
+                    "lose_memory",
+                ),
                 *("move_out", "rest", "set_fields", "set_head"),
             ),
             PART,
@@ -279,6 +306,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     SpinLock: {"load_image": PART, "store_image": LOOKS},
     SpinLocks: dict.fromkeys(("held", "owner_of"), LOOKS),
+    SLists: dict.fromkeys(("depth", "first"), LOOKS),
     Driver: {
         "call_site": "gives a line of the program an address",
         "find_data_place": PART,

@@ -15,6 +15,7 @@ from lookaside_sim.lookaside.calls import (
     ResetCounters,
     SetDepth,
 )
+from lookaside_sim.lookaside.slist import FlushSList, InitializeSList, PopEntry, PushEntry
 from lookaside_sim.machine.calls import (
     AcquireLock,
     Call,
@@ -22,6 +23,7 @@ from lookaside_sim.machine.calls import (
     LowerIrql,
     RaiseIrql,
     ReleaseLock,
+    WriteMemory,
 )
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.system.calls import (
@@ -32,6 +34,7 @@ from lookaside_sim.system.calls import (
     FreeIrp,
     FreeMdl,
     InitializeResource,
+    InitializeTimer,
     SetTimer,
 )
 from tests.machine.call_table import Row, Scene, inside, stops
@@ -104,10 +107,12 @@ DDI: dict[str, Row] = {
     **fronts(FreeBlock, lambda s: (s.block,), "ExFreePool"),
     **fronts(FreeBlock, lambda s: (s.block, 0), "ExFreePoolWithTag"),
     **fronts(FreeBlock, lambda s: (s.block, 0, 0, 0), "ExFreePool2"),
-    **fronts(RaiseIrql, lambda s: (1,), "KeRaiseIrql"),
+    **fronts(RaiseIrql, lambda s: (2, ddi.Ref()), "KeRaiseIrql"),
+    **fronts(RaiseIrql, lambda s: (), "KeRaiseIrqlToDpcLevel"),
     **fronts(LowerIrql, lambda s: (0,), "KeLowerIrql"),
-    **fronts(InitializeLock, lambda s: (), "KeInitializeSpinLock"),
-    **fronts(AcquireLock, lambda s: (s.lock,), "KeAcquireSpinLock"),
+    **fronts(InitializeLock, lambda s: (s.lock,), "KeInitializeSpinLock"),
+    **fronts(AcquireLock, lambda s: (s.lock, ddi.Ref()), "KeAcquireSpinLock"),
+    **fronts(AcquireLock, lambda s: (s.lock,), "KeAcquireSpinLockRaiseToDpc"),
     **fronts(AcquireLock, lambda s: (s.lock,), "KeAcquireSpinLockAtDpcLevel"),
     **fronts(ReleaseLock, lambda s: (s.held, 0), "KeReleaseSpinLock"),
     **fronts(ReleaseLock, lambda s: (s.held,), "KeReleaseSpinLockFromDpcLevel"),
@@ -115,12 +120,28 @@ DDI: dict[str, Row] = {
     **fronts(FreeIrp, lambda s: (s.irp,), "IoFreeIrp"),
     **fronts(AllocateMdl, lambda s: (0, 8), "IoAllocateMdl"),
     **fronts(FreeMdl, lambda s: (s.mdl,), "IoFreeMdl"),
-    **fronts(SetTimer, lambda s: (s.block, 1), "KeSetTimer"),
+    **fronts(InitializeTimer, lambda s: (s.block,), "KeInitializeTimer"),
+    **fronts(SetTimer, lambda s: (s.block, -1, 0), "KeSetTimer"),
     **fronts(CancelTimer, lambda s: (s.block,), "KeCancelTimer"),
     **fronts(InitializeResource, lambda s: (s.block,), "ExInitializeResourceLite"),
     **fronts(DeleteResource, lambda s: (s.block,), "ExDeleteResourceLite"),
+    **fronts(
+        InitializeSList, lambda s: (s.block,), "InitializeSListHead", "ExInitializeSListHead"
+    ),
+    **fronts(PushEntry, lambda s: (s.list, s.entry), "InterlockedPushEntrySList"),
+    **fronts(PushEntry, lambda s: (s.list, s.entry, 0), "ExInterlockedPushEntrySList"),
+    **fronts(PopEntry, lambda s: (s.list,), "InterlockedPopEntrySList"),
+    **fronts(PopEntry, lambda s: (s.list, 0), "ExInterlockedPopEntrySList"),
+    **fronts(
+        FlushSList, lambda s: (s.list,), "InterlockedFlushSList", "ExInterlockedFlushSList"
+    ),
+    "LOOKASIDE_LIST_EX": (lambda s: ddi.LOOKASIDE_LIST_EX(), []),
+    "NPAGED_LOOKASIDE_LIST": (lambda s: ddi.NPAGED_LOOKASIDE_LIST(), []),
+    "PAGED_LOOKASIDE_LIST": (lambda s: ddi.PAGED_LOOKASIDE_LIST(), []),
 }
 DDI_LOOKS = {
+    "ExQueryDepthSList",
+    "FirstEntrySList",
     "IoCreateNotificationEvent",
     "KeGetCurrentIrql",
     "KeGetCurrentProcessorNumber",
@@ -132,6 +153,10 @@ WINDBG: dict[str, Row] = {
 }
 OTHERS: dict[str, Row] = {
     "SpinLock()": (lambda s: SpinLock(s.kernel), [InitializeLock]),
+    "KeRaiseIrql, to memory": (
+        lambda s: ddi.KeRaiseIrql(1, s.block),
+        [RaiseIrql, WriteMemory],
+    ),
     "with a lock": (inside(lambda s: s.lock), [AcquireLock, ReleaseLock]),
     "with a list": (inside(lambda s: s.list), [DeleteList]),
     "LookasideList()": (lambda s: LookasideList(s.kernel), []),

@@ -108,6 +108,7 @@ def test_the_classes_are_those_of_a_machine() -> None:
             kernel.pool,
             kernel.quota,
             kernel.spin_locks,
+            kernel.slists,
             kernel.drivers,
             kernel.processes,
             kernel.objects,
