@@ -278,11 +278,12 @@ class Blocks:
             side = self._tags.find(sides, owner & TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        slot = self._slots.pop(address, None)
         word = None
-        if slot is not None and slot.flink is not UNKNOWN:
-            word = slot.flink.address
-            slot.flink = UNKNOWN
+        if address in self._slots:
+            slot = self._slots.pop(address)
+            if slot.flink is not UNKNOWN:
+                word = slot.flink.address
+                slot.flink = UNKNOWN
 
         # Merge with the block behind, then with the one in front.
         if behind < lowest_type:
