@@ -347,10 +347,7 @@ class LookasideList(ListOnMemory):
             try:
                 slot = self._slots[entry]  # type: ignore[index]
             except (KeyError, TypeError):
-                found = self._memory.cached(entry)
-                if found is None:
-                    return self._free_slowly(entry)
-                slot = found
+                slot = self._memory.cached(entry) or self._memory.slots.null
             # What starts no live block is none of a list's; nor is what is no int.
             if slot.used:
                 slot.flink = self._head

@@ -426,7 +426,7 @@ def test_nothing_is_recorded_after_the_end_and_hot_paths_are_back() -> None:
         assert kernel.machine.hooks.listening
         assert not kernel.memory.caching
         made.free(made.allocate())
-        assert cached_link(kernel, entry) is None
+        assert kernel.memory.cached(entry) is None
         recording.events.clear()
     assert not kernel.machine.hooks.listening
     assert kernel.memory.caching
