@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from lookaside_sim.trace import lines
+from lookaside_sim.errors import TraceEndError
+from lookaside_sim.trace import lines, pack, packed
 from lookaside_sim.trace.columns import Columns
 from lookaside_sim.trace.event import Event, Header
 from lookaside_sim.trace.lines import FORMAT, GZIP_SUFFIX, TIME_UNIT, VERSION, Chunk
@@ -32,22 +33,29 @@ class Trace:
     """A trace file, read anew by every iteration.
 
     Args:
-        path: the file, ``.jsonl`` or ``.jsonl.gz``.
+        path: the file: ``.jsonl``, ``.jsonl.gz``, or a packed one, which is known by its
+            first bytes.
+        partial: whether a file that ends in the middle is read until there without an error.
 
     Attributes:
         path: the file.
         name: its name, as errors show it.
         header: its first line.
+        ended: with ``partial``, the error that ended the last iteration too early, or None.
 
     Raises:
         OSError: the file cannot be opened.
         TraceError: it has no valid header.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, partial: bool = False) -> None:
         self.path = Path(path)
         self.name = str(path)
-        self.header = lines.read_header(self.path, self.name)
+        self._partial = partial
+        self._is_packed = packed.is_packed(self.path)
+        reader = packed if self._is_packed else lines
+        self.header = reader.read_header(self.path, self.name)
+        self.ended: TraceEndError | None = None
 
     def __iter__(self) -> Iterator[Event]:
         for chunk in self.chunks():
@@ -55,14 +63,28 @@ class Trace:
 
     def chunks(self) -> Iterator[Chunk]:
         """The events, many at a time, in the cheapest form they come in."""
-        return lines.chunks(self.path, self.name)
+        for stored in self.stored():
+            yield stored.chunk() if isinstance(stored, packed.Block) else stored
+
+    def stored(self) -> Iterator[Chunk | packed.Block]:
+        """The events as they are stored: blocks of a packed trace are not decoded."""
+        reader = packed.blocks if self._is_packed else lines.chunks
+        self.ended = None
+        try:
+            yield from reader(self.path, self.name)
+        except TraceEndError as error:
+            if not self._partial:
+                raise
+            self.ended = error
 
 
-def load(path: str | Path) -> Trace:
+def load(path: str | Path, *, partial: bool = False) -> Trace:
     """Open a trace file.
 
     Args:
-        path: the file, ``.jsonl`` or ``.jsonl.gz``.
+        path: the file: ``.jsonl``, ``.jsonl.gz``, or a packed one.
+        partial: whether a file that ends in the middle is read until there without an error;
+            `Trace.ended` then holds that error.
 
     Returns:
         Its header, and its events by iteration.
@@ -71,25 +93,29 @@ def load(path: str | Path) -> Trace:
         OSError: the file cannot be opened.
         TraceError: it has no valid header; iteration raises it for a malformed event.
     """
-    return Trace(path)
+    return Trace(path, partial=partial)
 
 
 def save(path: str | Path, events: Iterable[Event], source: str = "") -> None:
     """Write a trace file; the same events give the same bytes.
 
     Args:
-        path: the file; compressed when it ends in ``.gz``.
+        path: the file; compressed when it ends in ``.gz``, packed when it ends in ``.lkt``.
         events: the events, in order of time.
         source: free text for the header.
 
     Raises:
         OSError: the file cannot be written.
+        ValueError: a packed file takes no event before the one in front of it.
     """
+    if str(path).endswith(packed.SUFFIX):
+        pack.write(Path(path), events, source)
+        return
     header = {"format": FORMAT, "version": VERSION, "time_unit": TIME_UNIT, "source": source}
     with Path(path).open("wb") as raw:
         if str(path).endswith(GZIP_SUFFIX):
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                _write(packed, header, events)
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped:
+                _write(zipped, header, events)
         else:
             _write(raw, header, events)
 

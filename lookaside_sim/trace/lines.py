@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final, TypeAlias, cast
 
-from lookaside_sim.errors import TraceError
+from lookaside_sim.errors import TraceEndError, TraceError
 from lookaside_sim.trace.columns import Columns, decode, objects
 from lookaside_sim.trace.event import Event, Header
 from lookaside_sim.trace.text import event_of, json_object, parse
@@ -88,9 +88,16 @@ def chunks(path: Path, name: str) -> Iterator[Chunk]:
                 return
             if not text:
                 return
-            for chunk in _decoded(text, name, line, time):
-                yield chunk
-                time = chunk.times[-1] if isinstance(chunk, Columns) else chunk[-1].time
+            try:
+                for chunk in _decoded(text, name, line, time):
+                    yield chunk
+                    time = chunk.times[-1] if isinstance(chunk, Columns) else chunk[-1].time
+            except TraceError as error:
+                last = line + text.count(b"\n")
+                if error.line == last and error.field is None and len(text) <= LINE_BYTES:
+                    # A line without an end, which is no object: the rest of it is missing.
+                    raise TraceEndError(*error.args) from None
+                raise
             line += text.count(b"\n")
 
 
@@ -176,6 +183,8 @@ def _numbered(file: IO[bytes], name: str, number: int = 1) -> Iterator[tuple[int
             number += 1
     except UnicodeDecodeError as error:
         raise TraceError(name, number, None, f"not UTF-8: {error.reason}") from None
+    except EOFError as error:
+        raise TraceEndError(name, number, None, f"damaged gzip file: {error}") from None
     except _DAMAGED as error:
         raise TraceError(name, number, None, f"damaged gzip file: {error}") from None
 
