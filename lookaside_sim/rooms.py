@@ -25,6 +25,7 @@ FLOORS: Final = (
     ("verifier", "sanitizer"),
     ("kernel",),  # builds the parts
     ("allocator", "ddi", "windbg", "trace"),
+    ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
 )

@@ -66,6 +66,10 @@ class Trace:
         for stored in self.stored():
             yield stored.chunk() if isinstance(stored, packed.Block) else stored
 
+    def names_lists(self) -> bool:
+        """Whether a packed trace has events of lists; False for a text, which nobody asks."""
+        return self._is_packed and packed.names_lists(self.path, self.name)
+
     def stored(self) -> Iterator[Chunk | packed.Block]:
         """The events as they are stored: blocks of a packed trace are not decoded."""
         reader = packed.blocks if self._is_packed else lines.chunks

@@ -109,7 +109,7 @@ class _Writer:
 
     def _write(self, block: list[Event], codes: list[int]) -> None:
         often = Counter(code >> 1 for code in codes).most_common(FREQUENT)
-        frequent = sorted(number for number, _ in often)
+        frequent = [number for number, _ in often]
         of_kind = {number: 2 * place for place, number in enumerate(frequent)}
         short = bytes(
             of_kind[code >> 1] + (code & 1) if code >> 1 in of_kind else RARE for code in codes

@@ -305,6 +305,27 @@ def blocks(path: Path, name: str) -> Iterator[Block]:
                 section.refuse(f"of the unknown kind {section.kind!r}")
 
 
+def names_lists(path: Path, name: str) -> bool:
+    """Whether a packed trace has events of lists; no block is decoded for that.
+
+    Args:
+        path: the file.
+        name: what errors call it.
+
+    Returns:
+        Whether any is found before its end, or before damage.
+    """
+    kinds: list[Kind] = []
+    with path.open("rb") as file:
+        try:
+            for section in sections(file, name):
+                if section.kind == KINDS:
+                    _add_kinds(section, kinds)
+        except TraceError:
+            pass  # told by who reads the events
+    return any(kind.event.list is not None for kind in kinds)
+
+
 def _header(found: Iterator[Section]) -> Header:
     section = next(found)
     if section.kind != HEAD:

@@ -47,7 +47,9 @@ def pool_name(pool: PoolType) -> str:
     Returns:
         A PoolType name, or several joined by ``|``; a bit without a name is its number.
     """
-    names = {member.value: name for name, member in PoolType.__members__.items()}
+    names: dict[int, str] = {}
+    for name, member in PoolType.__members__.items():
+        names.setdefault(member.value, name)  # the others are aliases
     if pool.value in names:
         return names[pool.value]
     bits = [1 << at for at in range(pool.value.bit_length()) if pool.value >> at & 1]
