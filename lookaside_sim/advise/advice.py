@@ -174,7 +174,7 @@ def advise(
     if isinstance(trace, str | Path):
         trace = Trace(trace, partial=partial)
     name = str(getattr(trace, "name", "events"))
-    apart = _only(BY[by], sizes)
+    apart = only(BY[by], sizes)
     alone = _Counts(name, apart, policy, depths=depths)
     layout = architecture(arch)
     together = _Groups(name, apart, policy, layout, depths=depths) if groups else None
@@ -198,7 +198,8 @@ def advise(
     )
 
 
-def _only(apart: Apart, sizes: Collection[int] | None) -> Apart:
+def only(apart: Apart, sizes: Collection[int] | None) -> Apart:
+    """Choose lists for some sizes only; for all where ``sizes`` is None."""
     if sizes is None:
         return apart
     wanted = frozenset(sizes)
@@ -207,6 +208,47 @@ def _only(apart: Apart, sizes: Collection[int] | None) -> Apart:
         return apart(pool, size, tag, site) if size in wanted else None
 
     return some
+
+
+def row_of(
+    key: Key,
+    lists: list[CountedList],
+    seconds: int,
+    sizes: tuple[int, ...],
+    depths: AllDepths | None = None,
+) -> Row:
+    """Say what lists did.
+
+    Args:
+        key: what their calls have in common.
+        lists: those of one policy, one for each processor.
+        seconds: that passed.
+        sizes: that they serve, in order.
+        depths: the same calls under every fixed depth.
+
+    Returns:
+        All of them as one row.
+    """
+    held = sum(each.held for each in lists)
+    average: float = held
+    if seconds:
+        average = sum(each.held_seconds for each in lists) / seconds
+    return Row(
+        pool_type=PoolType(key.pool),
+        size=sizes[-1],
+        tag=key.tag,
+        site=key.site,
+        total_allocates=sum(each.total_allocates for each in lists),
+        allocate_misses=sum(each.allocate_misses for each in lists),
+        total_frees=sum(each.total_frees for each in lists),
+        free_misses=sum(each.free_misses for each in lists),
+        depth=max(each.depth for each in lists),
+        current_depth=held,
+        most_held=sum(each.most_held for each in lists),
+        average_held=average,
+        depths=depths,
+        sizes=sizes,
+    )
 
 
 class _Counts:
@@ -256,27 +298,8 @@ class _Counts:
         return tuple(rows)
 
     def _row(self, key: Key, lists: list[CountedList]) -> Row:
-        sizes = self._sizes(key)
-        held = sum(each.held for each in lists)
-        average: float = held
-        if self.second:
-            average = sum(each.held_seconds for each in lists) / self.second
-        return Row(
-            pool_type=PoolType(key.pool),
-            size=sizes[-1],
-            tag=key.tag,
-            site=key.site,
-            total_allocates=sum(each.total_allocates for each in lists),
-            allocate_misses=sum(each.allocate_misses for each in lists),
-            total_frees=sum(each.total_frees for each in lists),
-            free_misses=sum(each.free_misses for each in lists),
-            depth=max(each.depth for each in lists),
-            current_depth=held,
-            most_held=sum(each.most_held for each in lists),
-            average_held=average,
-            depths=None if self._depths is None else self._depths[key].result(),
-            sizes=sizes,
-        )
+        depths = None if self._depths is None else self._depths[key].result()
+        return row_of(key, lists, self.second, self._sizes(key), depths)
 
     def _sizes(self, key: Key) -> tuple[int, ...]:
         return (key.size,)
