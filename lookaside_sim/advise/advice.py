@@ -188,13 +188,13 @@ def advise(
         view.finish()
     return Advice(
         name=name,
-        source=trace.header.source if isinstance(trace, Trace) else "",
+        source=str(getattr(getattr(trace, "header", None), "source", "")),
         by=by,
         calls=alone.calls,
         seconds=alone.second,
         rows=alone.rows(),
         groups=() if together is None else together.rows(),
-        ended=trace.ended if isinstance(trace, Trace) else None,
+        ended=getattr(trace, "ended", None),
     )
 
 

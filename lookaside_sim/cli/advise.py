@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from lookaside_sim.cli.convert import add_partial, warn_of_end
+from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
+from lookaside_sim.trace.foreign.formats import load_any
 
 EXIT_OK: Final = 0
 _ROWS: Final = 20
@@ -53,20 +54,20 @@ def add_command(commands: Any) -> None:
     advise.add_argument(
         "--curves", action="store_true", help="in JSON, what every fixed depth saves"
     )
+    add_format(advise)
     add_partial(advise)
     advise.set_defaults(command=_advise)
 
 
 def _advise(options: argparse.Namespace) -> int:
     from lookaside_sim.advise import advise, as_values, table
-    from lookaside_sim.trace import load
 
     top: int | None = options.top
     if top is not None and top < 0:
         raise ValueError(f"--top {top}: give 0 or more")
     if top is None and not options.json:
         top = _ROWS
-    trace = load(options.file, partial=options.partial)
+    trace = load_any(options.file, options.format, partial=options.partial)
     with Progress(trace.name) as progress:
         advice = advise(
             trace,

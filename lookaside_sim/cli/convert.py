@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lookaside_sim.trace import Event, Trace, load, save
+from lookaside_sim.trace import Event, Trace, save
+from lookaside_sim.trace.foreign.formats import FORMATS, Recording, load_any
 
 EXIT_OK: Final = 0
 _PARTIAL_HELP: Final = "use a trace that ends in the middle until there, with a warning"
@@ -25,6 +26,7 @@ def add_command(commands: Any) -> None:
     )
     convert.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
     convert.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
+    add_format(convert)
     add_partial(convert)
     convert.set_defaults(command=_convert)
 
@@ -34,14 +36,31 @@ def add_partial(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partial", action="store_true", help=_PARTIAL_HELP)
 
 
-def warn_of_end(trace: Trace) -> None:
-    """Say on stderr where a trace that was read ended too early, if it did."""
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the format of a recording."""
+    kinds = "; ".join(f"{name}: {each.says}" for name, each in FORMATS.items())
+    parser.add_argument(
+        "--from",
+        dest="format",
+        choices=tuple(FORMATS),
+        help=f"what another tool recorded ({kinds}); by default seen by its first lines",
+    )
+
+
+def warn_of_end(trace: Trace | Recording) -> None:
+    """Say on stderr what of a trace that was read is missing, if anything is."""
     if trace.ended is not None:
         print(f"lookaside-sim: warning: {trace.ended}; used until there", file=sys.stderr)
+    if isinstance(trace, Recording) and trace.unknown:
+        print(
+            f"lookaside-sim: warning: {trace.name}: {trace.unknown:,} frees of what was allocated"
+            " before it; left out",
+            file=sys.stderr,
+        )
 
 
 def _convert(options: argparse.Namespace) -> int:
-    trace = load(options.file, partial=options.partial)
+    trace = load_any(options.file, options.format, partial=options.partial)
     before = options.file.stat().st_size
     output: Path = options.output
     count = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -79,6 +79,8 @@ def _sweep(options: argparse.Namespace) -> int:
         raise ValueError(f"--workers {options.workers}: give 1 or more")
     executor: AbstractContextManager[Executor | None] = nullcontext()
     if options.workers > 1:
+        from concurrent.futures import ProcessPoolExecutor
+
         executor = ProcessPoolExecutor(options.workers)
     with executor as workers, Progress(str(options.file)) as line:
         outcomes = sweep(

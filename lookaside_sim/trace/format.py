@@ -82,13 +82,11 @@ class Trace:
             self.ended = error
 
 
-def load(path: str | Path, *, partial: bool = False) -> Trace:
+def load(path: str | Path) -> Trace:
     """Open a trace file.
 
     Args:
         path: the file: ``.jsonl``, ``.jsonl.gz``, or a packed one.
-        partial: whether a file that ends in the middle is read until there without an error;
-            `Trace.ended` then holds that error.
 
     Returns:
         Its header, and its events by iteration.
@@ -97,7 +95,7 @@ def load(path: str | Path, *, partial: bool = False) -> Trace:
         OSError: the file cannot be opened.
         TraceError: it has no valid header; iteration raises it for a malformed event.
     """
-    return Trace(path, partial=partial)
+    return Trace(path)
 
 
 def save(path: str | Path, events: Iterable[Event], source: str = "") -> None:

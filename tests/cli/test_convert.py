@@ -71,3 +71,18 @@ def test_a_trace_that_ends_in_the_middle_is_used_on_request(
     assert errors.startswith(f"lookaside-sim: warning: {path}, line 3: not a JSON object")
     assert errors.endswith("; used until there\n")
     assert len(list(load(output))) == 1
+
+
+SAMPLES = Path(__file__).parent.parent / "trace" / "foreign" / "samples"
+
+
+def test_what_another_tool_recorded(path: Path, command: Command) -> None:
+    code, output, errors = command("convert", SAMPLES / "ltrace.txt", path)
+    assert code == 0
+    assert output.startswith("8 events: ")
+    assert errors.endswith("1 frees of what was allocated before it; left out\n")
+    assert load(path).header.source == "calls of malloc and free, as ltrace prints: ltrace.txt"
+    code, _, errors = command("convert", SAMPLES / "ltrace.txt", path, "--from", "wpa")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert command("advise", SAMPLES / "windows.csv")[0] == 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lookaside_sim import PoolTag, PoolType, TraceError
 from lookaside_sim.errors import TraceEndError
-from lookaside_sim.trace import Event, Header, load, pack, save, sections
+from lookaside_sim.trace import Event, Header, Trace, load, pack, save, sections
 from lookaside_sim.trace.columns import Columns
 from lookaside_sim.trace.packed import Block
 from tests.trace.damage import HEADER, good_lines, told
@@ -146,7 +146,7 @@ def test_a_file_that_ends_anywhere(path: Path) -> None:
             continue  # in its header
         assert events in ([], SMALL)
         assert error is not None
-        trace = load(path, partial=True)
+        trace = Trace(path, partial=True)
         assert list(trace) == events
         assert isinstance(trace.ended, TraceEndError)
         assert str(trace.ended) == error[0]
@@ -349,7 +349,7 @@ def test_a_text_that_ends_in_the_middle_of_a_line(tmp_path: Path, end: str) -> N
     path.write_bytes(HEADER + b'\n{"op":"alloc","id":1,"size":8}\n' + end.encode()[:-1])
     with pytest.raises(TraceEndError, match="line 3"):
         list(load(path))
-    trace = load(path, partial=True)
+    trace = Trace(path, partial=True)
     assert [event.id for event in trace] == [1]
     assert trace.ended is not None
     assert trace.ended.line == 3
@@ -359,7 +359,7 @@ def test_a_gzip_file_that_ends_in_the_middle(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl.gz"
     save(path, heap(tmp_path, 900))
     path.write_bytes(path.read_bytes()[:-2000])
-    trace = load(path, partial=True)
+    trace = Trace(path, partial=True)
     assert len(list(trace)) > 100
     assert isinstance(trace.ended, TraceEndError)
 
@@ -371,12 +371,12 @@ def test_a_wrong_line_is_no_end(tmp_path: Path, line: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(HEADER + b"\n" + line.encode())
     with pytest.raises(TraceError) as caught:
-        list(load(path, partial=True))
+        list(Trace(path, partial=True))
     assert not isinstance(caught.value, TraceEndError)
 
 
 def test_what_was_read_whole_has_no_early_end(path: Path) -> None:
     save(path, SMALL)
-    trace = load(path, partial=True)
+    trace = Trace(path, partial=True)
     assert list(trace) == SMALL
     assert trace.ended is None
