@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from lookaside_sim.advise.words import ALLOCATE, FREE
@@ -14,6 +15,7 @@ from lookaside_sim.trace.event import Event
 from lookaside_sim.trace.format import Trace
 from lookaside_sim.trace.packed import MICROSECONDS, RARE, Block
 
+_BATCH: Final = 1000
 _AT_ONCE: Final = 1 << 22
 """Calls that are held back at most before a second is over."""
 _SHARE: Final = 24
@@ -297,5 +299,10 @@ def chunks_of(trace: Trace | Iterable[Event]) -> Iterable[Columns | list[Event] 
     and a name may be given to another list.
     """
     if not isinstance(trace, Trace):
-        return ([event] for event in trace)
+        return _batches(iter(trace))
     return trace.chunks() if trace.names_lists() else trace.stored()
+
+
+def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
+    while batch := list(islice(events, _BATCH)):
+        yield batch
