@@ -18,8 +18,8 @@ from lookaside_sim.trace.packed import MICROSECONDS, RARE, Block
 _BATCH: Final = 1000
 _AT_ONCE: Final = 1 << 22
 """Calls that are held back at most before a second is over."""
-_SHARE: Final = 24
-"""A kind with this part of a block's calls is taken out of it in one step."""
+_SHARE: Final = 96
+"""A kind with this part of a block's calls is taken out of it in one step, not call by call."""
 _CALLS: Final = [
     bytes(code & 1 ^ ALLOCATE if code >> 1 == place else 0 for code in range(256))
     for place in range(_SHARE)
@@ -195,12 +195,15 @@ class Streams:
         self._learn(block)
         by_number = self._by_number
         rare = iter(block.rare)
+        uncounted = b""
+        if all(by_number[code >> 1] is None for code in set(block.rare)):
+            uncounted = bytes([RARE])
         start = 0
         for position, second in [*block.marks, (block.count, None)]:
             codes = block.codes[start:position]
             start = position
             least = len(codes) // _SHARE
-            taken = bytearray()
+            taken = bytearray(uncounted)
             gone = 0
             # The most frequent kinds come first, as far as the writer could know.
             is_frequent = least > 0
