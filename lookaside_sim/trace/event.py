@@ -32,7 +32,7 @@ class Event(NamedTuple):
     """
 
     op: str
-    """``init``, ``alloc``, ``free``, ``flush``, ``delete`` or ``irql``."""
+    """One of `text.OPS`: ``init``, ``alloc``, ``free``, ``flush``, ``delete`` or ``irql``."""
     time: int = 0
     """Microseconds since the start."""
     id: int | None = None

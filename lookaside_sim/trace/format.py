@@ -24,9 +24,9 @@ from lookaside_sim.trace import lines, pack, packed
 from lookaside_sim.trace.columns import Columns
 from lookaside_sim.trace.event import Event, Header
 from lookaside_sim.trace.lines import FORMAT, GZIP_SUFFIX, TIME_UNIT, VERSION, Chunk
-from lookaside_sim.trace.text import as_json, parse
+from lookaside_sim.trace.text import OPS, as_json, parse
 
-__all__ = ["Event", "Header", "Trace", "load", "parse", "save"]
+__all__ = ["OPS", "Event", "Header", "Trace", "load", "parse", "save"]
 
 
 class Trace:

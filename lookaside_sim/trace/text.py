@@ -7,18 +7,30 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from lookaside_sim.errors import TraceError
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+)
+from lookaside_sim.machine.calls import RaiseIrql
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType
 from lookaside_sim.trace.event import Event
 
 _LIST_FIELDS: Final = frozenset({"t", "op", "list"})
 _FIELDS: Final = {
-    "init": frozenset({"t", "op", "list", "size", "tag", "pool", "flags", "depth"}),
-    "alloc": frozenset({"t", "op", "id", "size", "tag", "pool", "list", "site"}),
-    "free": frozenset({"t", "op", "id"}),
-    "flush": _LIST_FIELDS,
-    "delete": _LIST_FIELDS,
-    "irql": frozenset({"t", "op", "level"}),
+    InitializeList.word: frozenset(
+        {"t", "op", "list", "size", "tag", "pool", "flags", "depth"}
+    ),
+    AllocateEntry.word: frozenset({"t", "op", "id", "size", "tag", "pool", "list", "site"}),
+    FreeEntry.word: frozenset({"t", "op", "id"}),
+    FlushList.word: _LIST_FIELDS,
+    DeleteList.word: _LIST_FIELDS,
+    RaiseIrql.word: frozenset({"t", "op", "level"}),
 }
+OPS: Final = tuple(_FIELDS)
+"""What an event can be: words of calls, `Call.word`."""
 _DECODE = json.JSONDecoder().raw_decode
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from lookaside_sim.errors import made_again
 from lookaside_sim.testing.programs.steps import Program, Step, format_program
 
 __all__ = ["AllocatorDifference", "State"]
@@ -57,6 +58,9 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         self.reuse = reuse
         self.steps_run = len(self.program) if steps_run is None else steps_run
         self.regression = _regression(self.program, level, reuse, factory)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return made_again, (type(self), self.args, vars(self))
 
     def __str__(self) -> str:
         return "\n".join(

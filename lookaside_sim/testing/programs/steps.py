@@ -11,10 +11,21 @@ The repr of a step is the source that makes it again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import attrs
 from attrs import validators
+
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+)
+from lookaside_sim.machine import calls
+from lookaside_sim.machine.calls import RaiseIrql, WriteMemory
+from lookaside_sim.pool.calls import AllocateBlock
 
 __all__ = [
     "Allocate",
@@ -46,7 +57,14 @@ _natural = [validators.instance_of(int), validators.ge(0)]
 
 @attrs.frozen(repr=False)
 class Step:
-    """Base of all steps; its repr leaves out what is the default."""
+    """Base of all steps; its repr leaves out what is the default.
+
+    Attributes:
+        words: which calls it makes on a machine, by `Call.word`, in the order of the first of
+            each.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
         shown = []
@@ -74,6 +92,7 @@ class Create(Step):
         depth: likewise.
     """
 
+    words: ClassVar[tuple[str, ...]] = (InitializeList.word,)
     size: int = attrs.field(default=32, validator=_natural)
     pool_type: int = attrs.field(default=0, validator=_natural, kw_only=True, converter=int)
     tag: bytes = attrs.field(default=b"tseT", kw_only=True, converter=bytes)
@@ -85,6 +104,7 @@ class Create(Step):
 class Allocate(Step):
     """Allocate ``count`` entries and keep them."""
 
+    words: ClassVar[tuple[str, ...]] = (AllocateEntry.word,)
     count: int = attrs.field(default=1, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
@@ -93,6 +113,7 @@ class Allocate(Step):
 class Free(Step):
     """Free ``count`` live entries: the newest ones first, or the oldest first."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     count: int = attrs.field(default=1, validator=_positive)
     oldest: bool = attrs.field(default=False, kw_only=True)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
@@ -102,6 +123,7 @@ class Free(Step):
 class FreeAt(Step):
     """Free one live entry: number ``index`` in order of allocation, modulo how many live."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     index: int = attrs.field(default=0, validator=_natural)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
@@ -110,6 +132,10 @@ class FreeAt(Step):
 class AllocateFree(Step):
     """Allocate an entry and free it again, ``count`` times."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateEntry.word,
+        FreeEntry.word,
+    )
     count: int = attrs.field(default=1, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
@@ -118,6 +144,10 @@ class AllocateFree(Step):
 class AllocateEachSecond(Step):
     """Allocate ``count`` entries and keep them, then let a second pass, ``seconds`` times."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateEntry.word,
+        calls.Tick.word,
+    )
     count: int = attrs.field(default=1, validator=_positive)
     seconds: int = attrs.field(default=1, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
@@ -127,6 +157,7 @@ class AllocateEachSecond(Step):
 class Flush(Step):
     """Flush the list."""
 
+    words: ClassVar[tuple[str, ...]] = (FlushList.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -134,6 +165,7 @@ class Flush(Step):
 class Delete(Step):
     """Delete the list, whatever entries are still held; later steps on it do nothing."""
 
+    words: ClassVar[tuple[str, ...]] = (DeleteList.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -141,6 +173,7 @@ class Delete(Step):
 class Tick(Step):
     """Let whole seconds pass, each with one run of the balance set manager."""
 
+    words: ClassVar[tuple[str, ...]] = (calls.Tick.word,)
     seconds: int = attrs.field(default=1, validator=_positive)
 
 
@@ -158,6 +191,7 @@ class SetCounters(Step):
     The way to the wrap of a ULONG: four thousand million calls are too many for a test.
     """
 
+    words: ClassVar[tuple[str, ...]] = (WriteMemory.word,)
     value: int = attrs.field(
         default=0xFFFF_FFFF, validator=[*_natural, validators.le(0xFFFF_FFFF)]
     )
@@ -168,6 +202,7 @@ class SetCounters(Step):
 class SetIrql(Step):
     """Run what follows at this IRQL, by number."""
 
+    words: ClassVar[tuple[str, ...]] = (RaiseIrql.word,)
     level: int = attrs.field(default=0, validator=[*_natural, validators.le(15)])
 
 
@@ -178,6 +213,7 @@ class SetIrql(Step):
 class FreeTwice(Step):
     """Free the newest live entry, then free it again."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -185,6 +221,7 @@ class FreeTwice(Step):
 class FreeWrongList(Step):
     """Free the newest live entry of one list to another."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
     to: int = attrs.field(default=1, validator=_natural, kw_only=True)
 
@@ -193,6 +230,10 @@ class FreeWrongList(Step):
 class FreeForeign(Step):
     """Free a pool block to a list that did not hand it out."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateBlock.word,
+        FreeEntry.word,
+    )
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -200,6 +241,10 @@ class FreeForeign(Step):
 class WriteAfterFree(Step):
     """Free the newest live entry, then overwrite its first pointer."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        FreeEntry.word,
+        WriteMemory.word,
+    )
     value: int = attrs.field(default=0, validator=_natural)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
