@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from lookaside_sim import windbg
+from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.errors import BugCheck
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.trace import Replay, Trace, load, replay
+from lookaside_sim.trace import Replay, Trace, replay
+from lookaside_sim.trace.foreign.formats import Recording, load_any
 from lookaside_sim.windbg.usage import SIDE_NAMES, bytes_each, used_sides
 
 EXIT_OK: Final = 0
@@ -53,6 +55,8 @@ def add_command(commands: Any) -> None:
         action="store_true",
         help="print Current Depth 0, as WinDbg does on x64, not the true depth",
     )
+    add_format(run)
+    add_partial(run)
 
 
 def _count(text: str) -> int:
@@ -66,7 +70,7 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    trace = load(options.file)
+    trace = load_any(options.file, options.format, partial=options.partial)
     kernel = Kernel(
         options.arch,
         nonpaged_pool_bytes=options.nonpaged_bytes,
@@ -83,6 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     except BugCheck as stop:
         print(f"*** STOP: {stop}")
         return EXIT_STOPPED
+    warn_of_end(trace)
     if done.lists:
         shown = done.lists.values()
         print(windbg.lookasides(kernel, shown, debugger_depth=options.debugger_depth))
@@ -91,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def summary(trace: Trace, done: Replay) -> str:
+def summary(trace: Trace | Recording, done: Replay) -> str:
     """Summarize a replay.
 
     Args:

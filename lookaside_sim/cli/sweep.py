@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
+from lookaside_sim.trace.foreign.formats import load_any
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -51,6 +53,8 @@ def add_command(commands: Any) -> None:
         type=Path,
         help="a JSON Lines file of all results; what it holds is not worked out again",
     )
+    add_format(sweep)
+    add_partial(sweep)
     sweep.set_defaults(command=_sweep)
 
 
@@ -82,15 +86,17 @@ def _sweep(options: argparse.Namespace) -> int:
         from concurrent.futures import ProcessPoolExecutor
 
         executor = ProcessPoolExecutor(options.workers)
-    with executor as workers, Progress(str(options.file)) as line:
+    trace = load_any(options.file, options.format, partial=options.partial)
+    with executor as workers, Progress(trace.name) as line:
         outcomes = sweep(
-            options.file,
+            trace,
             policies(**varied),
             workers,
             sizes=options.size,
             results=options.output,
             progress=lambda done, of: line.say(f"{done:,} of {of:,} policies"),
         )
+    warn_of_end(trace)
     good = [outcome for outcome in outcomes if outcome.error is None]
     good.sort(key=lambda each: (-each.pool_calls_saved, each.bytes_held))
     names = list(varied) or ["policy"]

@@ -13,6 +13,7 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
+from lookaside_sim.pool.plans import MOST_PLANS, PoolPlan
 from lookaside_sim.trace.columns import Columns
 from lookaside_sim.trace.event import Event
 from lookaside_sim.trace.format import Trace
@@ -144,7 +145,7 @@ class _Run:
         lookaside: sizes that get lists.
     """
 
-    __slots__ = ("_by_size", "_made_here", "_name", "_owners", "_second", "done")
+    __slots__ = ("_by_size", "_made_here", "_name", "_owners", "_plans", "_second", "done")
 
     def __init__(self, trace: object, done: Replay, lookaside: Iterable[int]) -> None:
         self._name = str(getattr(trace, "name", "events"))
@@ -160,6 +161,7 @@ class _Run:
         self._made_here = frozenset(done.lists)
         # The list that a live allocation came from, where it came from one.
         self._owners: dict[int, LookasideList] = {}
+        self._plans: dict[int, PoolPlan] = {}
         self._second = 0
 
     def columns(self, chunk: Columns) -> None:
@@ -167,7 +169,13 @@ class _Run:
         done = self.done
         live, owners, lists = done.live, self._owners, self._by_size
         pool = done.kernel.pool
-        allocate, free = pool.allocate, pool.free
+        allocate = pool.allocate
+        free: Callable[[int], None] = pool.free
+        plans = None
+        if not done.kernel.machine.hooks.listening:
+            # Requests repeat, and nobody is told of them: go to the pool's door with plans.
+            serve, free = pool.requests.top.allocate, pool.requests.top.free
+            plans = self._plans
         bits = done.kernel.arch.address_bits
         next_second = (self._second + 1) * MICROSECONDS
         pool_calls = 0
@@ -202,9 +210,15 @@ class _Run:
                     owners[identity] = owner
                 else:
                     pool_calls += 1
-                    if size >> bits:
+                    if plans is not None:
+                        plan = plans.get(size)
+                        if plan is None:
+                            plan = self._plan(size, bits, line)
+                        address = serve(plan) or None
+                    elif size >> bits:
                         raise _too_wide("size", size, bits, self._name, line)
-                    address = allocate(_NONPAGED, size, NONE_TAG)
+                    else:
+                        address = allocate(_NONPAGED, size, NONE_TAG)
                 if address is None:
                     done.failed += 1
                 live[identity] = address
@@ -212,6 +226,16 @@ class _Run:
         finally:
             done.pool_calls += pool_calls
             done.events += line - chunk.line
+
+    def _plan(self, size: int, bits: int, line: int) -> PoolPlan:
+        """Work out what allocations of a size need, once."""
+        if size >> bits:
+            raise _too_wide("size", size, bits, self._name, line)
+        plan = self.done.kernel.pool.plan(int(_NONPAGED), size, NONE_TAG)
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        self._plans[size] = plan
+        return plan
 
     def event(self, event: Event) -> None:
         """Run any event."""

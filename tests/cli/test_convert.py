@@ -71,6 +71,10 @@ def test_a_trace_that_ends_in_the_middle_is_used_on_request(
     assert errors.startswith(f"lookaside-sim: warning: {path}, line 3: not a JSON object")
     assert errors.endswith("; used until there\n")
     assert len(list(load(output))) == 1
+    for name in ("run", "sweep"):
+        assert command(name, path)[0] == 2
+        code, _, errors = command(name, path, "--partial")
+        assert (code, errors.count("used until there")) == (0, 1)
 
 
 SAMPLES = Path(__file__).parent.parent / "trace" / "foreign" / "samples"
@@ -85,4 +89,7 @@ def test_what_another_tool_recorded(path: Path, command: Command) -> None:
     code, _, errors = command("convert", SAMPLES / "ltrace.txt", path, "--from", "wpa")
     assert code == 2
     assert errors.count("\n") == 1
-    assert command("advise", SAMPLES / "windows.csv")[0] == 0
+    for name in ("advise", "run", "sweep"):
+        code, output, errors = command(name, SAMPLES / "windows.csv")
+        assert (code, errors.count("left out")) == (0, 1)
+        assert output

@@ -87,3 +87,23 @@ def test_progress_is_told_of_columns_too(tmp_path: Path) -> None:
     trace = load(written(tmp_path / "test.jsonl", pair * 20_000))
     replay(trace, progress=lambda done: told.append(done.events))
     assert told == [16_384, 32_768]
+
+
+def test_who_listens_hears_of_columns(tmp_path: Path) -> None:
+    lines = [b'{"t":0,"op":"alloc","id":0,"size":8}', *good_lines(random.Random(3), 300)]
+    trace = load(written(tmp_path / "test.jsonl", lines))
+    heard: list[list[str]] = []
+    for events in (trace, list(trace)):
+        kernel, calls = Kernel(), list[str]()
+        stop = kernel.listen(lambda call, calls=calls: calls.append(repr(call)))  # type: ignore[misc]
+        replay(events, kernel, lookaside=[24])
+        stop()
+        heard.append(calls)
+    assert heard[0] == heard[1]
+    assert len(heard[0]) > 300
+    kernel = Kernel()
+    kernel.listen(lambda call: None)
+    big = b'{"t":0,"op":"alloc","id":0,"size":%d}' % (1 << 64)
+    trace = load(written(tmp_path / "big.jsonl", [big]))
+    with pytest.raises(TraceError, match="give 0 to"):
+        replay(trace, kernel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -102,6 +104,9 @@ class _Lines:
         except EOFError as error:
             problem = f"damaged gzip file: {error}"
             raise TraceEndError(self._name, self._number + 1, None, problem) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            problem = f"damaged gzip file: {error}"
+            raise TraceError(self._name, self._number + 1, None, problem) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -131,10 +136,11 @@ def load_any(
         raise ValueError(f"format {kind!r}: give one of {', '.join(FORMATS)}")
     if kind is None and not packed.is_packed(path):
         lines = _Lines(path, str(path))
+        first: list[str] = []
         try:
-            first = [line for _, line in islice(lines, _SNIFFED)]
-        except TraceEndError:
-            first = []
+            first.extend(line for _, line in islice(lines, _SNIFFED))
+        except TraceError:
+            pass  # told by who reads it
         finally:
             lines.close()
         for name, each in FORMATS.items():

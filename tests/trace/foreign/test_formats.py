@@ -214,6 +214,11 @@ def test_a_recording_that_ends_in_the_middle(tmp_path: Path) -> None:
     with pytest.raises(TraceEndError, match="damaged gzip file"):
         list(load_any(packed, "malloc"))
     assert len(list(load_any(packed, "malloc", partial=True))) > 5
+    packed.write_bytes(b"garbage")
+    with pytest.raises(TraceError, match="line 1: damaged gzip file"):
+        list(load_any(packed, "malloc"))
+    with pytest.raises(TraceError, match="line 1: damaged gzip file"):
+        load_any(packed)
 
 
 def test_a_line_that_is_too_long(tmp_path: Path) -> None:
