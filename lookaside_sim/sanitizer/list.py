@@ -32,6 +32,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
@@ -108,15 +109,15 @@ class SanitizedList(LookasideList):
             self._refuse("allocated from", AllocateEntry(self))
         held = self._held
         if held:
-            entry = self._first
-            try:
-                self._first = self._links[entry]
-            except KeyError:
-                return self._allocate_checked()
-            self._held = held - 1
-            self._total_allocates += 1
-            self._live.add(entry)
-            return entry
+            slot = self._head
+            link = slot.flink
+            if link is not UNKNOWN:
+                self._head = link
+                self._held = held - 1
+                self._total_allocates += 1
+                entry = slot.address
+                self._live.add(entry)
+                return entry
         return self._allocate_checked()
 
     def free(self, entry: int | None) -> None:
@@ -133,10 +134,10 @@ class SanitizedList(LookasideList):
             self._refuse_entry(entry)
         held = self._held
         if held < self._depth:
-            links = self._links
-            if type(entry) is int and (entry in links or self._memory.cache(entry)):
-                links[entry] = self._first
-                self._first = entry
+            slot = self._slots.get(entry)  # type: ignore[arg-type]
+            if slot is not None and slot.used and type(entry) is int:
+                slot.flink = self._head
+                self._head = slot
                 self._held = held + 1
                 self._total_frees += 1
                 return

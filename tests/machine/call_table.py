@@ -190,7 +190,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "unload": (lambda s: s.driver.unload(), [UnloadDriver]),
         "place_data": (lambda s: s.driver.place_data(8, 8, b"data"), [PlaceData]),
     },
-    Drivers: {"load": (lambda s: s.kernel.drivers.load("other.sys"), [LoadDriver])},
+    Drivers: {
+        "load": (lambda s: s.kernel.drivers.load("other.sys"), [LoadDriver]),
+        "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
+    },
     Processes: {
         "create": (lambda s: s.kernel.processes.create("a.exe"), [CreateProcess]),
         "running": (
@@ -259,7 +262,17 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     PoolManager: {
         **dict.fromkeys(
             (
-                *("usage", "tags", "query", "statistics", "plan", "pool_of", "serves", "find"),
+                *(
+                    "usage",
+                    "tags",
+                    "query",
+                    "statistics",
+                    "plan",
+                    "pool_of",
+                    "serves",
+                    "find",
+                    "leave_model",
+                ),
                 *("rows", "check", "charged_elsewhere", "row_of", "descriptor_at"),
                 "ordinary_at",
                 "range_of",
@@ -284,7 +297,14 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
         **dict.fromkeys(
             (
-                *("adjust_depth", "disable", "load_image", "load_fields", "lose_memory"),
+                *(
+                    "adjust_depth",
+                    "disable",
+                    "look_again",
+                    "load_image",
+                    "load_fields",
+                    "lose_memory",
+                ),
                 *("move_out", "rest", "set_fields", "set_head"),
             ),
             PART,
@@ -302,7 +322,6 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "routines": "names code of the program; the machine changes when it is called",
     },
     Drivers: {
-        "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         "unmap": PART,
     },
