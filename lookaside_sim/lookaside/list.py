@@ -246,7 +246,7 @@ class LookasideList(ListOnMemory):
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
     ) -> None:
-        self._set_up(settings, allocate, free)
+        self._set_up(settings, allocate, free, older=True)
         lock = self.arch.obsolete_lock_offset
         if lock is not None and lock < self.image_size:
             self._memory.write_pointer(self.address + lock, 0)
@@ -256,6 +256,8 @@ class LookasideList(ListOnMemory):
         settings: ListSettings | NtStatus,
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
+        *,
+        older: bool = False,
     ) -> NtStatus:
         """Write every field and append the list to its system-wide list."""
         if isinstance(settings, NtStatus):
@@ -273,8 +275,8 @@ class LookasideList(ListOnMemory):
         self._type = settings.pool_type
         self._size = settings.size & ULONG_MASK
         self._tag = int(settings.tag)
-        self._allocate_ex = shared.routines.allocate_address(allocate)
-        self._free_ex = shared.routines.free_address(free)
+        self._allocate_ex = shared.routines.allocate_address(allocate, older=older)
+        self._free_ex = shared.routines.free_address(free, older=older)
         self._prepare_misses()
         if self._place is not None:
             self._place.put_back(self)

@@ -22,7 +22,7 @@ class LoadDriver(Call):
     name: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OptIntoNx(Call):
     """The running code's NonPagedPool is not executable from now on."""
 
