@@ -141,9 +141,7 @@ class Depths:
                 before = len(calls)
                 calls = calls.replace(cycle, rest)
                 cycles[min(width, most + 1)] += (before - len(calls)) // (2 * width)
-        if not calls:
-            return
-        runs = self._runs
+        runs = self._runs  # something is left: a cycle leaves its outer calls
         lengths = list(map(len, _runs(calls)))
         if not runs:
             self._first = calls[0]
