@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from lookaside_sim.testing.conformance.allocator import COUNTERS
 from lookaside_sim.testing.conformance.backend import Backend
-from lookaside_sim.testing.conformance.contract import COUNTERS
 
 __all__ = ["NativeAllocator", "NativeLibrary"]
 

@@ -31,7 +31,7 @@ def test_addresses_are_used_again_only_on_request() -> None:
 
 def test_requests_are_refused_as_often_as_asked() -> None:
     backend = Backend(32)
-    backend.refuse_next = 2
+    backend.refuse.plan(2)
     assert [backend.allocate(8) is None for _ in range(3)] == [True, True, False]
     assert (backend.requests, backend.refusals) == (3, 2)
 
