@@ -115,7 +115,7 @@ class Backend:
         except TypeError:
             number = 0
         if number <= 0:
-            self._note(f"asked the backend for {size!r} bytes")
+            self.note(f"asked the backend for {size!r} bytes")
             return None
         size = number
         self.requests += 1
@@ -141,11 +141,11 @@ class Backend:
         self.switch()
         block = self._block_starting_at(address)
         if block is None:
-            self._note(f"gave {_hex(address)} to the backend, which is no live block of it")
+            self.note(f"gave {_hex(address)} to the backend, which is no live block of it")
             return
         if block.entries:
             held = _hex(block.entries[0][0])
-            self._note(f"gave the block {_hex(address)} back while its entry {held} is live")
+            self.note(f"gave the block {_hex(address)} back while its entry {held} is live")
         slot = block.address - _BASE >> _SLOT_SHIFT
         del self.blocks[slot]
         self.held -= block.size
@@ -166,7 +166,7 @@ class Backend:
         self.switch()
         block = self._block_holding(address, size)
         if block is None:
-            self._note(f"read {size} bytes at {_hex(address)}, outside of its memory")
+            self.note(f"read {size} bytes at {_hex(address)}, outside of its memory")
             return _GARBAGE * size
         data = self._bytes_of(block)
         start = address - block.address
@@ -183,11 +183,11 @@ class Backend:
         size = len(data)
         block = self._block_holding(address, size)
         if block is None:
-            self._note(f"wrote {size} bytes at {_hex(address)}, outside of its memory")
+            self.note(f"wrote {size} bytes at {_hex(address)}, outside of its memory")
             return
         entry = _entry_between(block, address, address + size)
         if entry is not None:
-            self._note(
+            self.note(
                 f"wrote {size} bytes at {_hex(address)}, into the live entry {_hex(entry)}"
             )
             return
@@ -302,7 +302,12 @@ class Backend:
         """Whether a block was not given back yet."""
         return self.blocks.get(block.address - _BASE >> _SLOT_SHIFT) is block
 
-    def _note(self, what: str) -> None:
+    def note(self, what: str) -> None:
+        """Note something wrong, unless something was before.
+
+        Args:
+            what: the allocator did; goes on after its name.
+        """
         if self.violation is None:
             self.violation = what
 

@@ -9,6 +9,7 @@ is left of its memory, and the next example gets a fresh one.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import re
@@ -40,6 +41,9 @@ _REPORT: Final = re.compile(
     r"|(?P<file>[^\s:]+):\d+:\d+: runtime error: (?P<undefined>[^\n]+)"
 )
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
+_LOOKS: Final = 8
+"""How often in the time limit a worker is looked at."""
+_READY: Final = "ready"
 # Places of the shared memory: those of `Comparison`, the example, calls finished.
 _STEP, _MAY_END, _EXAMPLE, _CALLS = range(4)
 
@@ -82,6 +86,7 @@ def _plain(state: dict[str, object]) -> dict[str, object]:
 
 def _serve(link: Connection, shared: Any, errors: str, setting: Setting) -> None:
     """What the worker does: run examples until one differs, or nobody asks any more."""
+    faulthandler.disable()  # a crash is what is looked for, and told elsewhere
     with contextlib.suppress(OSError, ValueError):
         into = os.open(errors, os.O_WRONLY | os.O_APPEND)
         os.dup2(into, 2)
@@ -89,6 +94,7 @@ def _serve(link: Connection, shared: Any, errors: str, setting: Setting) -> None
     counting: MutableSequence[int] = _Counting(shared)  # type: ignore[assignment]
     setting = attrs.evolve(setting, factory=_alive(setting.factory, shared))
     trials = Trials(setting, counting)
+    link.send(_READY)
     while True:
         try:
             examples: Sequence[Example] = link.recv()
@@ -150,19 +156,25 @@ class _Worker:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.process.start()
         other.close()
+        # Only from here on does time count.
+        with contextlib.suppress(EOFError, ConnectionError):
+            self.link.recv()
 
     def answer(self, seconds: float) -> tuple[str, Any]:
         """Wait for the answer, an end, or for too long without a sign of life."""
+        calls, still = self.shared[_CALLS], 0
         while True:
-            calls = self.shared[_CALLS]
-            ready = wait([self.link, self.process.sentinel], seconds)
+            ready = wait([self.link, self.process.sentinel], seconds / _LOOKS)
             if self.link in ready:
                 with contextlib.suppress(EOFError, ConnectionError):
                     return "answer", self.link.recv()
             if ready:
                 self.process.join()
                 return "end", self.process.exitcode
-            if self.shared[_CALLS] == calls:
+            now = self.shared[_CALLS]
+            still = still + 1 if now == calls else 0
+            calls = now
+            if still >= _LOOKS:
                 return "hang", None
 
     def close(self) -> None:

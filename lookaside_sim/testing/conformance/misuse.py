@@ -48,7 +48,11 @@ def misuse(sides: Sides, step: Step, progress: MutableSequence[int]) -> None:
         address = live[-1].entry
         sides.free(live.pop())
     progress[1] = promise == "stops"
-    raised = subject.free_wrongly(address)
+    try:
+        raised = subject.free_wrongly(address)
+    except Broken:
+        progress[1] = 0
+        raise
     if promise == "ignored" and raised is not None:
         happened = f"raised {type(raised).__name__}: {raised}"
     elif promise != "ignored" and raised is None:

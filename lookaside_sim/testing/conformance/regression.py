@@ -35,9 +35,15 @@ def write_regression(program: Program, factory: object, arguments: str) -> str:
         "    program = [",
         format_program(program, " " * 8),
         "    ]",
-        f"    run_program({name}, program, {arguments})",
-        "",
     ]
+    if imports and hasattr(factory, "as_source") and hasattr(factory, "__exit__"):
+        lines += [
+            f"    with {name} as factory:",
+            f"        run_program(factory, program, {arguments})",
+        ]
+    else:
+        lines.append(f"    run_program({name}, program, {arguments})")
+    lines.append("")
     return "\n".join(lines)
 
 

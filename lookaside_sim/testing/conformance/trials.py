@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, MutableSequence
 from typing import Final
 
@@ -53,9 +54,8 @@ class Trials:
             refused=example.refused,
             progress=self._progress,
         )
-        seconds = _SECONDS + _SECONDS_A_CALL * cost(example.program)
         try:
-            with time_limited(seconds if not self._quick else seconds / 4):
+            with self._limit(example):
                 comparison.execute(list(example.program))
         except Overtime:
             what = "the program does not end"  # between two calls: what looped is not known
@@ -68,6 +68,12 @@ class Trials:
             difference.setting = attrs.evolve(self.setting, reuse=example.reuse)
             return difference
         return None
+
+    def _limit(self, example: Example) -> contextlib.AbstractContextManager[None]:
+        if self._progress is not None:
+            return contextlib.nullcontext()  # another process looks after this one
+        seconds = _SECONDS + _SECONDS_A_CALL * cost(example.program)
+        return time_limited(seconds / 4 if self._quick else seconds)
 
     def be_quick(self, quick: bool) -> None:
         """Wait only for a part of the time limit, or for all of it again.
