@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from lookaside_sim.rooms import door
 
 if TYPE_CHECKING:
+    from lookaside_sim.testing.allocator_machine import AllocatorMachine
     from lookaside_sim.testing.conformance.allocator import Allocator
     from lookaside_sim.testing.conformance.backend import Backend
     from lookaside_sim.testing.conformance.check import (
@@ -80,6 +81,7 @@ __all__ = [
     "Allocator",
     "AllocatorConformance",
     "AllocatorDifference",
+    "AllocatorMachine",
     "Backend",
     "Contract",
     "Create",
@@ -135,6 +137,7 @@ _ROOMS = {
     "Allocator": "conformance.allocator",
     "AllocatorConformance": "conformance.for_pytest",
     "AllocatorDifference": "conformance.differences",
+    "AllocatorMachine": "allocator_machine",
     "Backend": "conformance.backend",
     "Contract": "conformance.contract",
     "Create": "programs.steps",

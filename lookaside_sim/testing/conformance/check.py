@@ -21,7 +21,7 @@ from lookaside_sim.testing.programs.example import Example
 from lookaside_sim.testing.programs.steps import Program, split_program
 from lookaside_sim.testing.programs.threads import thread_examples
 
-__all__ = ["TIME_LIMIT", "check_allocator", "run_program", "shrink_program"]
+__all__ = ["TIME_LIMIT", "check_allocator", "is_isolated", "run_program", "shrink_program"]
 
 TIME_LIMIT: Final = 0.4
 """Seconds in which an allocator in a process of its own must finish a step or use the backend."""
@@ -203,10 +203,20 @@ def _example(program: Program, reuse: bool) -> Example:
     return Example(tuple(steps), size, reuse, refused)
 
 
+def is_isolated(factory: Factory, asked: bool | None) -> bool:
+    """Whether an allocator runs in a process of its own.
+
+    Args:
+        factory: makes it.
+        asked: what the caller said; None for native code alone.
+    """
+    return _is_native(factory) if asked is None else asked
+
+
 def _trials(setting: Setting, time_limit: float) -> Trials | IsolatedTrials:
-    asked = setting.isolate
-    isolate = _is_native(setting.factory) if asked is None else asked
-    return IsolatedTrials(setting, time_limit) if isolate else Trials(setting)
+    if is_isolated(setting.factory, setting.isolate):
+        return IsolatedTrials(setting, time_limit)
+    return Trials(setting)
 
 
 def _is_native(factory: Any) -> bool:

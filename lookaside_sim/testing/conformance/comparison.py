@@ -178,7 +178,7 @@ class Comparison:
                 self.run_step(steps[-1])
             steps.append(Delete())
             self.run_step(steps[-1])
-        if self._progress[1]:
+        if self._progress[1] or not self._contract.gives_back:
             return  # it stopped, as it promised: nothing more can be asked of it
         leaked = len(self._subject.backend.blocks)
         # What callers still hold after a deletion is theirs, not the allocator's.

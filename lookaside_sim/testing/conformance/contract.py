@@ -108,6 +108,8 @@ class Contract:
             up to 16.
         memory: "backend" if entries lie in memory of the backend, "own" if they may lie
             elsewhere, as in an arena inside the allocator.
+        gives_back: whether ``delete()`` gives everything back; False where there is nothing to
+            delete, as with a static pool.
         layouts: it has the face of a fixed-size allocator, see level "fixed".
         double_free: what becomes of an entry freed twice: "ignored", "refused" (an exception,
             nothing else), or "stops" (an exception, or the end of the process). None is never tried.
@@ -130,6 +132,7 @@ class Contract:
     realloc: bool = attrs.field(default=False, validator=_one_of(False, True))
     alignment: int | None = attrs.field(default=None, validator=_check_alignment)
     memory: str = attrs.field(default="backend", validator=_one_of("backend", "own"))
+    gives_back: bool = attrs.field(default=True, validator=_one_of(False, True))
     layouts: bool = attrs.field(default=False, validator=_one_of(False, True))
     double_free: str | None = attrs.field(default=None, validator=_one_of(*_OUTCOMES, None))
     foreign_free: str | None = attrs.field(default=None, validator=_one_of(*_OUTCOMES, None))

@@ -117,6 +117,10 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         return write_regression(self.program, self.setting.factory, self.setting.arguments())
 
     def __str__(self) -> str:
+        return "\n".join((self.report(), "", "A test to keep:", "", self.regression))
+
+    def report(self) -> str:
+        """The difference, its program and both sides, without the test."""
         warning = (
             "\n\nFLAKY: run again, alone, the program shows no difference. The allocator depends"
             "\non programs that ran before in the same process, or on chance."
@@ -131,10 +135,6 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
                 format_program(self.program),
                 "",
                 _table(self.expected, self.actual),
-                "",
-                "A test to keep:",
-                "",
-                self.regression,
             )
         )
 

@@ -63,6 +63,7 @@ class AllocatorConformance:
             realloc=promised.realloc,
             alignment=promised.alignment if self.contract or self.alignment else None,
             memory=promised.memory,
+            gives_back=promised.gives_back,
         )
         self._check(safety)
 
