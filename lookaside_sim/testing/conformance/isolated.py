@@ -266,8 +266,10 @@ class IsolatedTrials:
                 found.__cause__ = RuntimeError(cause)
             return found
         steps = example.program[:step]
-        during = "the end of the program" if step > len(example.program) else "being created"
-        if steps and step <= len(example.program):
+        during = "the end of the program" if steps else "being created"
+        if not steps and step:
+            during = "the end of the program"
+        if steps and step <= len(example.program) and not isinstance(steps[-1], Delete):
             during = repr(steps[-1])
         happened = self._happened(kind, answer)
         end: Program = [Delete()] if step > len(example.program) else []

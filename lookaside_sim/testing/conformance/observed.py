@@ -32,13 +32,20 @@ class Observed:
         self._most_live = 0
         self._most_held = 0
         self._rounds = 0
+        self._most_this_round = 0
+        self._size = 0
+        self._emptied = False
         self._free: dict[int, Block] = {}  # in order of their free
         self._count = {"total_allocates": 0, "total_frees": 0}
         self._one_size = not contract.sized
         self._ordered = ordered and contract.order is not None
 
-    def served(self, entry: int) -> None:
+    def served(self, entry: int, size: int) -> None:
         """An entry was handed out.
+
+        Args:
+            entry: its address.
+            size: its bytes.
 
         Raises:
             Broken: it is not the one whose turn it is, or it took memory that it should not.
@@ -48,6 +55,12 @@ class Observed:
         if self._ordered:
             self._check_order(entry)
         capacity = self._contract.capacity
+        self._most_this_round = max(self._most_this_round, self._live)
+        if size != self._size:
+            # Another kind of load, which may not fit into what another one left.
+            self._size = size
+            self._rounds = 0
+            self._emptied = False
         if self._live > self._most_live:
             if capacity is not None and capacity is not True and self._live > capacity:
                 raise Broken(
@@ -59,6 +72,7 @@ class Observed:
             # A larger load than ever: what it takes is taken note of from here.
             self._most_live = self._live
             self._rounds = 0
+            self._emptied = False
         self._check_growth()
 
     def _check_order(self, entry: int) -> None:
@@ -81,7 +95,7 @@ class Observed:
         held = self._backend.held
         if held <= self._most_held:
             return
-        if self._contract.grows is False and self._rounds > ROUNDS and self._one_size:
+        if self._contract.grows is False and self._rounds > ROUNDS:
             raise Broken(
                 f"the allocator takes more memory for a load of {self._most_live} that it"
                 f" served more than {ROUNDS} times before",
@@ -119,7 +133,7 @@ class Observed:
                     {"allocate()": "an entry"},
                     {"allocate()": None},
                 )
-        elif self._rounds and self._live < self._most_live:
+        elif self._emptied and self._live < self._most_live:
             raise Broken(
                 f"allocate() returned None although {self._most_live} entries were served at"
                 " once, and everything was freed since",
@@ -134,7 +148,10 @@ class Observed:
         if self._ordered:
             self._free[entry] = block
         if not self._live:
-            self._rounds += 1
+            self._emptied = True
+            # Rounds of a smaller load say nothing about this one.
+            self._rounds += self._most_this_round == self._most_live
+            self._most_this_round = 0
 
     def restart(self, live: int) -> None:
         """Calls were made that were not seen.
@@ -145,12 +162,15 @@ class Observed:
         self._free.clear()
         self._live = live
         self._most_live = max(self._most_live, live)
+        self._most_this_round = live
         self._rounds = 0
+        self._emptied = False
 
     def resized(self, grown: bool) -> None:
         """An entry has another size: loads before are not comparable any more."""
         if grown:
             self._rounds = 0
+            self._emptied = False
 
     def flushed(self, kept: int) -> None:
         """The allocator was flushed.

@@ -90,7 +90,7 @@ class Sides:
                 return False
             block = self.subject.hand_out(entry, size, alignment)
             if self.observed is not None:
-                self.observed.served(entry)
+                self.observed.served(entry, size or self._size)
         except Broken:
             if model is not None:
                 # Only the model has an entry: it is given back at the end.

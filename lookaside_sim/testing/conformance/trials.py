@@ -16,7 +16,7 @@ from lookaside_sim.testing.programs.example import Example, cost
 
 __all__ = ["Trials"]
 
-_SECONDS: Final = 0.4
+_SECONDS: Final = 0.25
 """Seconds of processor time that any program has."""
 _SECONDS_A_CALL: Final = 0.0005
 """Seconds more for each call: much more than one takes."""
