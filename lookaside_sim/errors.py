@@ -16,12 +16,18 @@
 
 Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``TypeError`` or
 ``ValueError`` and leaves everything as it was.
+
+Each can be pickled, as test runners do that work in several processes: it keeps its text and
+fields, and names the lists and blocks it is about by their addresses (`NamedList`,
+`NamedBlock`), since they are parts of a machine that stays where it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import attrs
 
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
@@ -70,6 +76,61 @@ class MisusedList(Protocol):
         """Where it lies."""
 
 
+@attrs.frozen
+class NamedList:
+    """What is left of a list outside of its machine.
+
+    Attributes:
+        name: symbol at its address.
+        address: where it lies.
+    """
+
+    name: str
+    address: int
+
+    @classmethod
+    def of(cls, lookaside: MisusedList) -> NamedList:
+        """Name a list."""
+        return cls(lookaside.name, lookaside.address)
+
+
+@attrs.frozen
+class NamedBlock:
+    """What is left of a block outside of its machine.
+
+    Attributes:
+        address: of its body.
+        size: bytes asked for.
+        tag: its tag.
+        call_site: where in the program it was allocated.
+    """
+
+    address: int
+    size: int
+    tag: PoolTag
+    call_site: object
+
+    @classmethod
+    def of(cls, block: LeakedBlock) -> NamedBlock:
+        """Name a block."""
+        return cls(block.address, block.size, block.tag, block.call_site)
+
+
+def made_again(
+    kind: type[BaseException], args: tuple[Any, ...], fields: Mapping[str, Any]
+) -> Any:
+    """Make an exception from what it carries, whatever its class takes.
+
+    Args:
+        kind: its class.
+        args: what it has as ``args``.
+        fields: its attributes.
+    """
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
+
+
 class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an error
     """The machine stopped.
 
@@ -95,6 +156,10 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         self.parameters = parameters
         self.message = message
         self.leaks = tuple(leaks)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        leaks = tuple(map(NamedBlock.of, self.leaks))
+        return made_again, (type(self), self.args, {**vars(self), "leaks": leaks})
 
     def __str__(self) -> str:
         values = ", ".join(f"{p:#x}" for p in self.parameters)
@@ -128,6 +193,10 @@ class SanitizerError(Exception):
         self.lookaside = lookaside
         self.message = message
         self.history = tuple(history)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        named = NamedList.of(self.lookaside)
+        return made_again, (type(self), self.args, {**vars(self), "lookaside": named})
 
     def __str__(self) -> str:
         return "\n    ".join((f"{self.kind}: {self.message}", *self.history))

@@ -1,4 +1,4 @@
-"""The kernel: builds the parts of one machine, hands them to each other, fronts the public calls.
+"""The kernel: the public calls on one machine.
 
 Two kernels share nothing. Flow of a request: a `LookasideList` (or a `ddi` routine) → its
 free entries in memory on a hit, the pool's door on a miss → blocks → pages. Flow of a tick:
@@ -10,68 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from typing import Final, NoReturn, Self, cast
+from typing import NoReturn, Self
 
-import attrs
-
-from lookaside_sim.errors import BugCheck, LookasideSimError
-from lookaside_sim.lookaside.balance_set import BalanceSet
+from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
-from lookaside_sim.lookaside.registry import Registry
-from lookaside_sim.lookaside.routines import Routines
-from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Listener
-from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.machine import Reached
 from lookaside_sim.machine.processors import IrqlScope
-from lookaside_sim.machine.spin_lock import SpinLocks
-from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.touch import READ
-from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
 from lookaside_sim.nt.types import Irql
-from lookaside_sim.pool.kinds import make_pool
-from lookaside_sim.pool.ledger import BlockLedger
-from lookaside_sim.pool.manager import PoolManager
-from lookaside_sim.pool.values import PoolLimits
-from lookaside_sim.sanitizer.list import SanitizedList
-from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
-from lookaside_sim.system.drivers import Driver, Drivers
-from lookaside_sim.system.io import IoLists
-from lookaside_sim.system.objects import KernelObjects
-from lookaside_sim.system.parking import ParkingLayer
-from lookaside_sim.system.processes import Processes
-from lookaside_sim.system.quota import Quota
-from lookaside_sim.system.small_pool_lists import SmallPoolLists
+from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.system.drivers import Driver
 from lookaside_sim.verifier.enable import EnableVerifier, enable
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
-_MIB: Final = 1 << 20
-_DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
-
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
 
 
-@attrs.frozen
-class KernelSettings:
-    """What a kernel was made with: the arguments of `Kernel`, by their names."""
-
-    arch: str
-    processors: int
-    nonpaged_pool_bytes: int | None
-    paged_pool_bytes: int | None
-    verifier: Verifier | None
-    nonpaged_nx_pool_bytes: int | None
-    seed: int
-    strict_pool_tags: bool
-    sanitizer: bool
-    small_pool_lists: bool
-    delayed_free: bool
-    track_pool: bool
-    pool: str
-
-
-class Kernel:
+class Kernel(Parts):
     """One simulated machine.
 
     As a context manager it makes itself the kernel that the pool routines of
@@ -100,19 +57,7 @@ class Kernel:
     Raises:
         ValueError: an argument that describes no machine.
 
-    Attributes:
-        settings: what it was made with.
-        machine: what its parts stand on: memory, the gate, whose code runs, who looks on.
-        pool: its pool manager.
-        lists: what its lists share: the system-wide lists, the addresses of routines.
-        balance_set: what tunes the lists.
-        spin_locks: the routines on spin locks.
-        drivers: the drivers ever loaded.
-        processes: the processes that pool can be charged to.
-        quota: requests that are charged to them.
-        objects: timers and resources.
-        small_pool_lists: the small-pool lookaside lists, or None.
-        verification: the verifier at work, or None.
+    What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
 
     def __init__(
@@ -132,143 +77,26 @@ class Kernel:
         track_pool: bool = False,
         pool: str = "classic",
     ) -> None:
-        self.settings = KernelSettings(
-            arch,
-            processors,
-            nonpaged_pool_bytes,
-            paged_pool_bytes,
-            verifier,
-            nonpaged_nx_pool_bytes,
-            seed,
-            strict_pool_tags,
-            sanitizer,
-            small_pool_lists,
-            delayed_free,
-            track_pool,
-            pool,
-        )
-        layouts = architecture(arch)
-        limits = _pool_limits(layouts, self.settings)
-        self.machine = Machine(layouts, processors=processors, seed=unsigned("seed", seed, 64))
-        made = make_pool(pool, self.machine, limits, strict_tags=bool(strict_pool_tags))
-        # Users know the default kind; the parts below know the protocol `Pool` only.
-        self.pool = cast("PoolManager", made)
-        self.lists: Shared = (
-            SanitizedShared(self.machine, self.pool, SanitizedList)
-            if sanitizer
-            else Shared(self.machine, self.pool, LookasideList)
-        )
-        self.balance_set = BalanceSet(self.machine, self.lists)
-        self.spin_locks = SpinLocks(self.machine)
-        self._ledger = BlockLedger(self.pool.requests, self.machine.program)
-        self.drivers = Drivers(self.machine, self.lists, self._ledger, self.balance_set)
-        self.processes = Processes(self.machine)
-        self.quota = Quota(self.machine, self.pool, self.processes)
-        self.objects = KernelObjects(self.machine)
-        self._io_lists: IoLists | None = None
-        self.small_pool_lists = SmallPoolLists(self.machine) if small_pool_lists else None
-        self._parking: ParkingLayer | None = None
-        if self.small_pool_lists is not None:
-            self.balance_set.built_in.append(self.small_pool_lists)
-        if small_pool_lists or delayed_free:
-            if not isinstance(made, PoolManager):
-                raise ValueError(f"pool={pool!r} has no small-pool lists and no delayed frees")
-            self._parking = ParkingLayer(
-                self.machine, self.pool, self.small_pool_lists, delayed=delayed_free
+        super().__init__(
+            KernelSettings(
+                arch,
+                processors,
+                nonpaged_pool_bytes,
+                paged_pool_bytes,
+                verifier,
+                nonpaged_nx_pool_bytes,
+                seed,
+                strict_pool_tags,
+                sanitizer,
+                small_pool_lists,
+                delayed_free,
+                track_pool,
+                pool,
             )
-            self.pool.requests.put(self._parking)
-        self.verification: Verification | None = None
+        )
         self._tokens: list[Token[Kernel | None]] = []
-        if track_pool:
-            self._ledger.open()
         if verifier is not None:
             self.enable_verifier(verifier)
-
-    # --- what it is made of ------------------------------------------------------------------
-
-    @property
-    def arch(self) -> Architecture:
-        """The machine's layouts."""
-        return self.machine.arch
-
-    @property
-    def memory(self) -> Memory:
-        """The address space."""
-        return self.machine.memory
-
-    @property
-    def registry(self) -> Registry:
-        """The two system-wide lists of lookaside lists."""
-        return self.lists.registry
-
-    @property
-    def routines(self) -> Routines:
-        """The addresses of the routines that lists point at."""
-        return self.lists.routines
-
-    @property
-    def bugcheck(self) -> BugCheck | None:
-        """None, or the stop that ended it.
-
-        Every later call raises it again; what only looks (fields of a list, views) still
-        works, as a crash dump can be read.
-        """
-        return self.machine.bugcheck
-
-    @property
-    def minimum_lookaside_depth(self) -> int:
-        """ExMinimumLookasideDepth, in entries; may be set. With 0 new lists are disabled."""
-        return self.lists.minimum_depth
-
-    @minimum_lookaside_depth.setter
-    def minimum_lookaside_depth(self, depth: int) -> None:
-        self.lists.minimum_depth = unsigned("depth", depth, 16)
-
-    @property
-    def seconds(self) -> int:
-        """Seconds simulated so far."""
-        return self.machine.seconds
-
-    @property
-    def processors(self) -> int:
-        """How many processors it has."""
-        return self.machine.processors.count
-
-    @property
-    def processor(self) -> int:
-        """Number of the processor that runs."""
-        return self.machine.processors.current
-
-    @property
-    def ledger(self) -> BlockLedger | None:
-        """Who allocated each live block where, or None while nobody needs to know."""
-        return self._ledger if self._ledger.is_open else None
-
-    @property
-    def sanitizer(self) -> Sanitizer | None:
-        """What the sanitized lists know of their entries, or None."""
-        return self.lists.sanitizer if isinstance(self.lists, SanitizedShared) else None
-
-    @property
-    def pending_frees(self) -> dict[str, list[int]] | None:
-        """The delayed free list of each pool, by its name, or None."""
-        return None if self._parking is None else self._parking.waiting
-
-    @property
-    def io_lists(self) -> IoLists:
-        """The P and L lists of IRPs and MDLs, made when they are first needed."""
-        if self._io_lists is None:
-            self._io_lists = IoLists(self.machine, self.pool, self.quota)
-            self.balance_set.built_in.insert(0, self._io_lists)
-        return self._io_lists
-
-    @property
-    def lookaside_lists(self) -> list[LookasideList]:
-        """The active general lists: nonpaged, then paged, each in order of initialization.
-
-        As a debugger sees them: nothing stops where links are overwritten.
-        """
-        return cast("list[LookasideList]", self.registry.look())
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -381,6 +209,8 @@ class Kernel:
         Each run scans one set of lists and moves on to the next: the nonpaged lists, the
         paged lists, the system's own; so one list is scanned every third second.
 
+        Cost: each second, of the lists of the set, and of the timers.
+
         Args:
             seconds: whole seconds, 0 or more.
 
@@ -457,8 +287,8 @@ class Kernel:
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every public call, when it begins and when it is over.
 
-        Any number may listen. While anybody does, no list takes its hot path; what the machine
-        does is the same. Inside a listener look only: `peek`, fields, views.
+        Any number may listen. No list takes its hot path meanwhile; what the machine does is the
+        same. Inside a listener look only: `peek`, fields, views. What it raises, see `Hooks`.
 
         Args:
             listener: called with a `Call`, twice; `Call.is_over` tells which time it is.
@@ -472,8 +302,25 @@ class Kernel:
         """
         return self.machine.hooks.listen(listener, reads=reads)
 
+    def step_through(self, reached: Reached) -> AbstractContextManager[None]:
+        """Tell somebody of each point inside the lists' routines where another could come.
+
+        Inside the block every call of a list, hits too, goes step by step. A scheduler with a
+        thread for each processor takes its time in ``reached`` and lets another thread run.
+
+        Args:
+            reached: called with a list and a `lookaside_sim.lookaside.on_memory.Point`. What
+                it raises ends the call there. Inside a second block only that one's is called.
+
+        Raises:
+            TypeError: nothing that can be called.
+        """
+        return self.machine.step_through(reached)
+
     def check(self) -> None:
         """Walk every page and every list and verify every invariant; for tests.
+
+        Cost: of all blocks in all pools, and of all free entries.
 
         Holds in correct use. Whoever writes over headers or links, frees an entry twice or
         to a list with larger entries, or frees what no pool allocated, breaks some.
@@ -504,31 +351,6 @@ class Kernel:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
         used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
         return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
-
-
-def _pool_limits(arch: Architecture, settings: KernelSettings) -> PoolLimits:
-    """Check how much each pool may have.
-
-    Raises:
-        TypeError, ValueError: no number of bytes, or more than a pool has addresses.
-    """
-    most = arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
-
-    def limit(name: str, given: int | None, default: int) -> int:
-        if given is None:
-            return default
-        given = unsigned(name, given, 64)
-        if given > most:
-            raise ValueError(f"{name} {given}: give 0 to {most} bytes on {arch.name}")
-        return given
-
-    default = _DEFAULT_POOL_BYTES[arch.name]
-    nonpaged = limit("nonpaged_pool_bytes", settings.nonpaged_pool_bytes, default)
-    return PoolLimits(
-        nonpaged=nonpaged,
-        nonpaged_nx=limit("nonpaged_nx_pool_bytes", settings.nonpaged_nx_pool_bytes, nonpaged),
-        paged=limit("paged_pool_bytes", settings.paged_pool_bytes, default),
-    )
 
 
 def current_kernel() -> Kernel:

@@ -23,7 +23,9 @@ FLOORS: Final = (
     ("lookaside",),  # one list, all lists, their tuning
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
-    ("kernel",),  # builds the parts
+    ("clone",),  # copies them
+    ("parts",),  # builds them all, hands them to each other
+    ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("testing",),
     ("cli",),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Any
+
 import pytest
 
 from lookaside_sim import (
@@ -10,13 +14,21 @@ from lookaside_sim import (
     BugCheckCode,
     InitError,
     InvariantError,
+    Kernel,
     LayoutError,
     LookasideSimError,
     NotSupportedError,
     NtStatus,
     NtStatusError,
+    PoolType,
+    SanitizerError,
     TraceError,
+    Verifier,
 )
+from lookaside_sim.errors import NamedBlock, NamedList
+from lookaside_sim.testing import Allocate, AllocatorDifference
+from lookaside_sim.testing.leaks import LeakError, LeakTracker
+from tests.helpers import new_list, stop_of
 
 
 def test_a_bug_check_carries_code_parameters_and_message() -> None:
@@ -78,3 +90,69 @@ def test_what_nt_does_is_no_error_of_the_package() -> None:
         assert issubclass(kind, Exception)
         assert not issubclass(kind, LookasideSimError)
     assert issubclass(InvariantError, AssertionError)
+
+
+# --- carried to another process -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BugCheck(BugCheckCode.BAD_POOL_CALLER, (7, 0, 0x20001, 0x1010), "freed twice"),
+        NtStatusError(NtStatus.STATUS_INSUFFICIENT_RESOURCES, "no room"),
+        LookasideSimError("wrong"),
+        InitError(NtStatus.STATUS_INVALID_PARAMETER_4, "refused"),
+        AllocError("none left"),
+        LayoutError("too large"),
+        NotSupportedError("Not supported"),
+        TraceError("a.jsonl", 3, "size", "bad"),
+        InvariantError("does not hold"),
+        AllocatorDifference(
+            "differs", [Allocate()], {"result": 1}, {"result": None}, level="memory"
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("carry", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
+def test_an_error_can_be_carried_elsewhere(error: Exception, carry: Any) -> None:
+    error.add_note("a note")
+    again = carry(error)
+    assert type(again) is type(error)
+    assert again.args == error.args
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+def test_a_carried_report_names_its_list() -> None:
+    lookaside = new_list(Kernel(sanitizer=True), "drv!List")
+    entry = lookaside.allocate()
+    lookaside.free(entry)
+    with pytest.raises(SanitizerError) as caught:
+        lookaside.free(entry)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert again.history == caught.value.history
+    assert again.lookaside == NamedList("drv!List", lookaside.address)
+    assert caught.value.lookaside is lookaside
+
+
+def test_a_carried_stop_names_its_leaks() -> None:
+    driver = Kernel(verifier=Verifier.standard()).load_driver("my.sys")
+    block = driver.allocate(PoolType.NonPagedPool, 24, b"Leak")
+    stop = stop_of(driver.unload)
+    again = pickle.loads(pickle.dumps(stop))
+    assert str(again) == str(stop)
+    leak = stop.leaks[0]
+    assert again.leaks == (NamedBlock(block or 0, 24, leak.tag, leak.call_site),)
+
+
+def test_a_carried_leak_keeps_its_report() -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker:
+        new_list(kernel).allocate()
+        with pytest.raises(LeakError) as caught:
+            tracker.check()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert [each.what for each in again.leaks] == [each.what for each in caught.value.leaks]
+    assert [each.lookaside for each in again.leaks] == [None] * len(again.leaks)

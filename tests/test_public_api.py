@@ -232,7 +232,7 @@ def test_attributes() -> None:
         (PoolManager.usage, "(self, tag)"),
         (PoolManager.tags, "(self)"),
         (PoolManager.query, "(self, address)"),
-        (LookasideList, "(kernel, name='', address=None)"),
+        (LookasideList, "(kernel, name='', address=None, *, older=False)"),
         (
             LookasideList.initialize,
             "(self, *, pool_type=<PoolType.NonPagedPool: 0>, size, tag, flags=0, depth=0,"

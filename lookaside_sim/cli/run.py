@@ -12,6 +12,7 @@ from lookaside_sim import windbg
 from lookaside_sim.errors import BugCheck
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.trace import Replay, Trace, load, replay
+from lookaside_sim.windbg.usage import SIDE_NAMES, bytes_each, used_sides
 
 EXIT_OK: Final = 0
 EXIT_STOPPED: Final = 1
@@ -148,17 +149,12 @@ def summary(trace: Trace, done: Replay) -> str:
         "",
         " Tag  Type      Allocs      Frees      Diff       Bytes  Per Alloc",
     ]
-    for tag, usage in done.kernel.pool.tags().items():
-        for kind, allocs, freed, size in (
-            ("Nonp", usage.nonpaged_allocs, usage.nonpaged_frees, usage.nonpaged_bytes),
-            ("Paged", usage.paged_allocs, usage.paged_frees, usage.paged_bytes),
-        ):
-            if allocs or freed:
-                diff = allocs - freed
-                each = size // diff if diff else 0
-                lines.append(
-                    f" {tag!s:4} {kind:5}{allocs:11}{freed:11}{diff:10}{size:12}{each:11}"
-                )
+    for tag, paged, (allocs, freed, size) in used_sides(done.kernel):
+        each = bytes_each(allocs, freed, size)
+        lines.append(
+            f" {tag!s:4} {SIDE_NAMES[paged]:5}{allocs:11}{freed:11}"
+            f"{allocs - freed:10}{size:12}{each:11}"
+        )
     return "\n".join(lines)
 
 

@@ -1,19 +1,45 @@
 """The documented routines, positional, for transcribing C.
 
-NULL is 0 here, in arguments and results. Pool routines act on the kernel made current by
-``with kernel:``; list routines on the kernel of the list. A custom routine is a callable with
-the documented parameters, that returns 0 for NULL.
+NULL is 0 here, in arguments and results. List routines act on the kernel of the list, all
+others on the kernel made current by ``with kernel:``. A custom routine is a callable with the
+documented parameters, that returns 0 for NULL.
+
+A pointer to a structure is its address, or the object that stands for it, such as a
+`lookaside_sim.SpinLock`. A pointer to a variable that a routine stores a result in is an address in
+simulated memory, or a `Ref`::
+
+    OldIrql = ddi.Ref()
+    ddi.KeAcquireSpinLock(lock, OldIrql)  # KeAcquireSpinLock(&Lock, &OldIrql);
+    ddi.KeReleaseSpinLock(lock, OldIrql.value)  # KeReleaseSpinLock(&Lock, OldIrql);
 
 Source:
     [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
     section 2.
 """
 
+from lookaside_sim.ddi.arguments import Ref
+from lookaside_sim.ddi.io import IoAllocateIrp, IoAllocateMdl, IoFreeIrp, IoFreeMdl
+from lookaside_sim.ddi.irql import (
+    KeAcquireSpinLock,
+    KeAcquireSpinLockAtDpcLevel,
+    KeAcquireSpinLockRaiseToDpc,
+    KeGetCurrentIrql,
+    KeGetCurrentProcessorNumber,
+    KeInitializeSpinLock,
+    KeLowerIrql,
+    KeRaiseIrql,
+    KeRaiseIrqlToDpcLevel,
+    KeReleaseSpinLock,
+    KeReleaseSpinLockFromDpcLevel,
+)
 from lookaside_sim.ddi.lookaside import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
     EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
     EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT,
+    LOOKASIDE_LIST_EX,
+    NPAGED_LOOKASIDE_LIST,
+    PAGED_LOOKASIDE_LIST,
     PROTECTED_POOL,
     ExAllocateFromLookasideListEx,
     ExAllocateFromNPagedLookasideList,
@@ -28,6 +54,13 @@ from lookaside_sim.ddi.lookaside import (
     ExInitializeLookasideListEx,
     ExInitializeNPagedLookasideList,
     ExInitializePagedLookasideList,
+)
+from lookaside_sim.ddi.objects import (
+    ExDeleteResourceLite,
+    ExInitializeResourceLite,
+    KeCancelTimer,
+    KeInitializeTimer,
+    KeSetTimer,
 )
 from lookaside_sim.ddi.pool import (
     POOL_FLAG_CACHE_ALIGNED,
@@ -73,24 +106,17 @@ from lookaside_sim.ddi.pool import (
     NormalPoolPrioritySpecialPoolOverrun,
     NormalPoolPrioritySpecialPoolUnderrun,
 )
-from lookaside_sim.ddi.system import (
-    ExDeleteResourceLite,
-    ExInitializeResourceLite,
-    IoAllocateIrp,
-    IoAllocateMdl,
-    IoFreeIrp,
-    IoFreeMdl,
-    KeAcquireSpinLock,
-    KeAcquireSpinLockAtDpcLevel,
-    KeCancelTimer,
-    KeGetCurrentIrql,
-    KeGetCurrentProcessorNumber,
-    KeInitializeSpinLock,
-    KeLowerIrql,
-    KeRaiseIrql,
-    KeReleaseSpinLock,
-    KeReleaseSpinLockFromDpcLevel,
-    KeSetTimer,
+from lookaside_sim.ddi.slist import (
+    ExInitializeSListHead,
+    ExInterlockedFlushSList,
+    ExInterlockedPopEntrySList,
+    ExInterlockedPushEntrySList,
+    ExQueryDepthSList,
+    FirstEntrySList,
+    InitializeSListHead,
+    InterlockedFlushSList,
+    InterlockedPopEntrySList,
+    InterlockedPushEntrySList,
 )
 
 __all__ = [
@@ -98,6 +124,9 @@ __all__ = [
     "EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL",
     "EX_MAXIMUM_LOOKASIDE_DEPTH_BASE",
     "EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT",
+    "LOOKASIDE_LIST_EX",
+    "NPAGED_LOOKASIDE_LIST",
+    "PAGED_LOOKASIDE_LIST",
     "POOL_FLAG_CACHE_ALIGNED",
     "POOL_FLAG_NON_PAGED",
     "POOL_FLAG_NON_PAGED_EXECUTE",
@@ -145,9 +174,19 @@ __all__ = [
     "ExInitializeNPagedLookasideList",
     "ExInitializePagedLookasideList",
     "ExInitializeResourceLite",
+    "ExInitializeSListHead",
+    "ExInterlockedFlushSList",
+    "ExInterlockedPopEntrySList",
+    "ExInterlockedPushEntrySList",
+    "ExQueryDepthSList",
+    "FirstEntrySList",
     "HighPoolPriority",
     "HighPoolPrioritySpecialPoolOverrun",
     "HighPoolPrioritySpecialPoolUnderrun",
+    "InitializeSListHead",
+    "InterlockedFlushSList",
+    "InterlockedPopEntrySList",
+    "InterlockedPushEntrySList",
     "IoAllocateIrp",
     "IoAllocateMdl",
     "IoCreateNotificationEvent",
@@ -155,12 +194,15 @@ __all__ = [
     "IoFreeMdl",
     "KeAcquireSpinLock",
     "KeAcquireSpinLockAtDpcLevel",
+    "KeAcquireSpinLockRaiseToDpc",
     "KeCancelTimer",
     "KeGetCurrentIrql",
     "KeGetCurrentProcessorNumber",
     "KeInitializeSpinLock",
+    "KeInitializeTimer",
     "KeLowerIrql",
     "KeRaiseIrql",
+    "KeRaiseIrqlToDpcLevel",
     "KeReadStateEvent",
     "KeReleaseSpinLock",
     "KeReleaseSpinLockFromDpcLevel",
@@ -171,4 +213,5 @@ __all__ = [
     "NormalPoolPriority",
     "NormalPoolPrioritySpecialPoolOverrun",
     "NormalPoolPrioritySpecialPoolUnderrun",
+    "Ref",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.nt.types import (
@@ -28,6 +29,9 @@ __all__ = [
     "EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL",
     "EX_MAXIMUM_LOOKASIDE_DEPTH_BASE",
     "EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT",
+    "LOOKASIDE_LIST_EX",
+    "NPAGED_LOOKASIDE_LIST",
+    "PAGED_LOOKASIDE_LIST",
     "PROTECTED_POOL",
     "ExAllocateFromLookasideListEx",
     "ExAllocateFromNPagedLookasideList",
@@ -52,6 +56,16 @@ _Routine = TypeVar("_Routine", bound=Callable[..., Any])
 
 
 # --- LOOKASIDE_LIST_EX -------------------------------------------------------------------
+
+
+def LOOKASIDE_LIST_EX(name: str = "", address: int | None = None) -> LookasideList:
+    """Declare a LOOKASIDE_LIST_EX on the current kernel; see `LookasideList`.
+
+    Args:
+        name: symbol at its address.
+        address: where it lies; None for the next place in a driver's data.
+    """
+    return LookasideList(current_kernel(), name, address)
 
 
 def ExInitializeLookasideListEx(
@@ -115,6 +129,24 @@ def ExDeleteLookasideListEx(Lookaside: LookasideList) -> None:
 
 
 # --- NPAGED_LOOKASIDE_LIST and PAGED_LOOKASIDE_LIST --------------------------------------
+
+
+def NPAGED_LOOKASIDE_LIST(name: str = "", address: int | None = None) -> LookasideList:
+    """Declare an NPAGED_LOOKASIDE_LIST on the current kernel: 0x80 bytes on x64, 0xC0 on x86.
+
+    The routines of this family take a LOOKASIDE_LIST_EX too, as the fields are the same.
+
+    Args:
+        name: symbol at its address.
+        address: where it lies; None for the next cache line in a driver's data.
+
+    Source:
+        docs/sources.md, lists section 1.
+    """
+    return LookasideList(current_kernel(), name, address, older=True)
+
+
+PAGED_LOOKASIDE_LIST = NPAGED_LOOKASIDE_LIST
 
 
 def ExInitializeNPagedLookasideList(

@@ -14,6 +14,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType, TagLike
+from lookaside_sim.pool.calls import FreeBlock
 from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
 
 POOL_FLAG_USE_QUOTA: Final = 0x1
@@ -217,7 +218,8 @@ def ExFreePool2(
     kernel = current_kernel()
     kernel.check_running()
     if ExtendedParameters or ExtendedParametersCount:
-        kernel.pool.refuse_parameters(P)
+        call = FreeBlock(P, PoolTag(Tag) or None)
+        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, P)
     kernel.pool.free(P, Tag)
 
 

@@ -101,6 +101,18 @@ class SetDepth(ListCall):
     depth: int
 
 
+@attrs.define(eq=False)
+class SetMinimumDepth(Call):
+    """ExMinimumLookasideDepth is set, for all lists.
+
+    Attributes:
+        depth: entries.
+    """
+
+    word: ClassVar[str] = "minimum"
+    depth: int
+
+
 def is_inside_list_call(call: Call) -> bool:
     """Whether a call was made in a list's custom routine, and so belongs to the list's call."""
     outer = call.outer

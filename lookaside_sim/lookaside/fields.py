@@ -8,18 +8,19 @@ Source:
 
 from __future__ import annotations
 
-from typing import Final, Self
+from abc import abstractmethod
+from typing import Self
 
+from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, of_words, to_words
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
-
-_SEQUENCE_MASK_X64: Final = (1 << 48) - 1
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 
 
 class ListFields:
     """The fields of one structure as plain attributes.
 
-    Counters only grow here; they are cut to 32 bits where they are read.
+    Counters only grow here; they are cut to 32 bits where they are read. How Next is kept is
+    up to who extends this: as a number (`PlainFields`), or as the slot at that address.
 
     Args:
         arch: whose layout it has.
@@ -30,7 +31,6 @@ class ListFields:
         "_allocate_misses",
         "_blink",
         "_depth",
-        "_first",
         "_flink",
         "_free_ex",
         "_free_misses",
@@ -50,7 +50,6 @@ class ListFields:
     )
 
     arch: Architecture
-    _first: int
     _held: int
     _sequence_base: int
     _reserved: int
@@ -75,6 +74,15 @@ class ListFields:
         self.arch = arch
         self.set_fields(bytes(arch.lookaside_size))
 
+    @property
+    @abstractmethod
+    def _first(self) -> int:
+        """Next: address of the newest free entry, 0 for none."""
+
+    @_first.setter
+    @abstractmethod
+    def _first(self, address: int) -> None: ...
+
     # --- as bytes ------------------------------------------------------------------------
 
     @property
@@ -83,7 +91,11 @@ class ListFields:
         return self.arch.lookaside_size
 
     def store_image(self) -> bytes:
-        """Render the fields as the structure's bytes."""
+        """Render the structure's bytes."""
+        return self.store_fields()
+
+    def store_fields(self) -> bytes:
+        """Render the fields as bytes."""
         arch = self.arch
         rest = arch.lookaside_list.pack(
             self._depth,
@@ -128,18 +140,9 @@ class ListFields:
     def store_head(self) -> bytes:
         """Render the fields that a hit touches: the structure's first bytes."""
         arch = self.arch
-        pushes = self._pushes
-        if arch.pointer_size == 8:
-            sequence = self._sequence_base + pushes & _SEQUENCE_MASK_X64
-            words: tuple[int, ...] = (
-                self._held | sequence << 16,
-                self._first | self._reserved,
-            )
-        else:
-            sequence = self._sequence_base + pushes & USHORT_MASK
-            words = (self._first | self._held << 32 | sequence << 48,)
+        sequence = self._sequence_base + self._pushes & SEQUENCE_MASK[arch.pointer_size]
         return arch.lookaside_head.pack(
-            *words,
+            *to_words(arch, self._first, self._held, sequence, self._reserved),
             self._depth,
             self._maximum_depth,
             self._total_allocates & ULONG_MASK,
@@ -160,18 +163,7 @@ class ListFields:
             self._total_frees,
             self._free_misses,
         ) = arch.lookaside_head.unpack_from(image)
-        low = words[0]
-        if arch.pointer_size == 8:
-            high, lost = words[1], arch.next_entry_lost_bits
-            self._held = low & USHORT_MASK
-            self._first = high & ~lost
-            self._reserved = high & lost
-            sequence = low >> 16
-        else:
-            self._first = low & ULONG_MASK
-            self._held = low >> 32 & USHORT_MASK
-            self._reserved = 0
-            sequence = low >> 48
+        self._first, self._held, sequence, self._reserved = of_words(arch, words)
         self._sequence_base = sequence - self._pushes
 
     @property
@@ -263,6 +255,14 @@ class ListFields:
     def free_ex(self) -> int:
         """FreeEx: address of the free routine."""
         return self._now()._free_ex
+
+
+class PlainFields(ListFields):
+    """The fields with Next as a number."""
+
+    __slots__ = ("_first",)
+
+    _first: int
 
     @classmethod
     def of_image(cls, arch: Architecture, image: bytes) -> Self:

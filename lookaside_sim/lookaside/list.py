@@ -1,8 +1,8 @@
 """The lookaside list that users hold: its hot path, and its life.
 
-How the hot path stays short: the fields are plain attributes, kept exact, and the words with
-the links are reached through `Memory.links`. A hit is taken only when the entry's word is
-cached there; anything else (an empty or full list, an entry the pool did not make, a list
+How the hot path stays short: the fields are plain attributes, kept exact, and the links are
+references from slot to slot (`lookaside_sim.memory.slots`). A hit is taken only when the
+entry's slot knows the link; anything else (an empty or full list, an entry the pool did not make, a list
 that lies in somebody else's memory, a stopped machine) falls through to `on_memory`, which does
 the same on memory.
 
@@ -37,7 +37,9 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import integer, unsigned
+from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
 
 
@@ -55,6 +57,8 @@ class LookasideList(ListOnMemory):
             unmapped address outside the pools. None takes the next place in a driver's zeroed
             data section. Whoever follows a link to a structure gives the place itself, and
             nothing is checked.
+        older: whether the structure is an NPAGED_LOOKASIDE_LIST or PAGED_LOOKASIDE_LIST,
+            which are larger. The routines take either.
 
     Attributes:
         address: where it lies.
@@ -78,23 +82,34 @@ class LookasideList(ListOnMemory):
     owner: Image | None
 
     def __new__(
-        cls, kernel: ListHost, name: str = "", address: int | InMemory | None = None
+        cls,
+        kernel: ListHost,
+        name: str = "",
+        address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> LookasideList:
         """Make a list of the kind that the machine has."""
         return object.__new__(kernel.lists.kind if cls is LookasideList else cls)
 
     def __init__(
-        self, kernel: ListHost, name: str = "", address: int | InMemory | None = None
+        self,
+        kernel: ListHost,
+        name: str = "",
+        address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> None:
         shared = kernel.lists
         machine = shared.machine
         self._shared = shared
         self._machine = machine
         self._memory = machine.memory
-        self._links = machine.memory.links
+        self._slots = machine.memory.slots.by_address if machine.memory.caching else {}
         self._pool = shared.pool
         self._requests = shared.pool.requests
         self._active = False
+        self._tail = b""
         self.owner = None
         self.name = name
         ListFields.__init__(self, machine.arch)
@@ -103,34 +118,37 @@ class LookasideList(ListOnMemory):
             self._place, self.address = address, address.address
             return
         machine.check_running()
+        arch = machine.arch
+        size = arch.older_lookaside_size if older else arch.lookaside_size
         if address is None:
             self._place = None
-            address = machine.program.find_data_place(machine.arch.lookaside_size)
+            address = machine.program.find_data_place(size, CACHE_LINE if older else 0)
         else:
-            address = unsigned("address", address, machine.arch.address_bits)
-            self._place = place_at(machine, shared.pool, address)
+            address = unsigned("address", address, arch.address_bits)
+            self._place = place_at(machine, shared.pool, address, size)
         self.address = address
         there = self._memory.structure_at(address)
         if self._place is not None:
             self.rest()
         elif isinstance(there, LookasideList) and there.address == address:
-            self._take_over(there)
+            self._take_over(there, size)
         else:
+            self._tail = bytes(size - arch.lookaside_size)
             self._memory.attach(self)
 
-    def _take_over(self, old: LookasideList) -> None:
+    def _take_over(self, old: LookasideList, size: int) -> None:
         """Become the object for the structure of an inactive list, bytes and all."""
         if old.is_active:
             raise ValueError(f"address {self.address:#x}: the active list {old!r} is there")
+        if old.image_size < size:
+            raise ValueError(
+                f"address {self.address:#x}: the structure there has {old.image_size:#x} bytes,"
+                f" and {size:#x} are needed"
+            )
         image = old.store_image()
         self._memory.take_over(old, self)
         self.load_image(image)
-        old.move_out(InMemory(self._machine, self.address))
-
-    def move_out(self, place: InMemory) -> None:
-        """From now on the fields lie elsewhere."""
-        self._place = place
-        self.rest()
+        old.move_out(InMemory(self._machine, self.address, old.image_size))
 
     # --- initialize ----------------------------------------------------------------------
 
@@ -220,7 +238,18 @@ class LookasideList(ListOnMemory):
         settings = ListSettings(unsigned("pool_type", pool_type, 32), size, PoolTag(tag))
         _check_routines(allocate, free)
         call = InitializeList(self, size, settings, is_older=True)
-        machine.hooks.run(call, self._set_up, settings, allocate, free)
+        machine.hooks.run(call, self._set_up_older, settings, allocate, free)
+
+    def _set_up_older(
+        self,
+        settings: ListSettings,
+        allocate: AllocateRoutine | None,
+        free: FreeRoutine | None,
+    ) -> None:
+        self._set_up(settings, allocate, free)
+        lock = self.arch.obsolete_lock_offset
+        if lock is not None and lock < self.image_size:
+            self._memory.write_pointer(self.address + lock, 0)
 
     def _set_up(
         self,
@@ -264,6 +293,8 @@ class LookasideList(ListOnMemory):
         routine had memory. The entry is not initialized: its first pointer is the old link,
         the rest as its last owner left it.
 
+        Cost: constant for a hit; for a miss that of the allocate routine.
+
         Returns:
             The entry's address; None when the routine returned NULL.
 
@@ -278,15 +309,14 @@ class LookasideList(ListOnMemory):
         """
         held = self._held
         if held:
-            entry = self._first
-            try:
-                self._first = self._links[entry]
-            except KeyError:
-                return self._allocate_slowly()
-            self._held = held - 1
-            self._total_allocates += 1
-            return entry
-        if not self._first and self._plan is not None and self._machine.is_plain:
+            slot = self._head
+            link = slot.flink
+            if link is not UNKNOWN:
+                self._head = link
+                self._held = held - 1
+                self._total_allocates += 1
+                return slot.address
+        elif self._plan is not None and self._machine.is_plain and not self._head.address:
             # An empty list with the default routine, on a running machine nobody listens to.
             self._total_allocates += 1
             self._allocate_misses += 1
@@ -298,6 +328,8 @@ class LookasideList(ListOnMemory):
 
         Counts one free and, when the list was full, one miss. Nothing checks that the entry
         came from this list, or that it is not on it already.
+
+        Cost: constant for a hit; for a full list that of the free routine.
 
         Args:
             entry: its address.
@@ -312,26 +344,29 @@ class LookasideList(ListOnMemory):
         """
         held = self._held
         if held < self._depth:
-            links = self._links
-            # What is no int is in no cache, and told apart there: no type check on a hit.
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first  # type: ignore[index]
-                self._first = entry  # type: ignore[assignment]
+            try:
+                slot = self._slots[entry]  # type: ignore[index]
+            except (KeyError, TypeError):
+                slot = self._memory.cached(entry) or self._memory.slots.null
+            # What starts no live block is none of a list's; nor is what is no int.
+            if slot.used:
+                slot.flink = self._head
+                self._head = slot
                 self._held = held + 1
                 self._total_frees += 1
-                return
+                return None
         elif type(entry) is int and self._plain_free and self._machine.is_plain:
             # A full list with the default routine, on a running machine nobody listens to.
             self._total_frees += 1
             self._free_misses += 1
             try:
                 self._requests.top.free(entry)
-                return
+                return None
             except ValueError:
                 # No address: nothing is counted, and the slow path says what is wrong.
                 self._total_frees -= 1
                 self._free_misses -= 1
-        self._free_slowly(entry)
+        return self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
         machine = self._machine
@@ -424,49 +459,20 @@ class LookasideList(ListOnMemory):
 
     # --- what it is ----------------------------------------------------------------------
 
-    def _now(self) -> ListFields:
-        place = self._place
-        return self if place is None else place.fields()
-
-    @property
-    def has_default_routines(self) -> bool:
-        """Whether entries come from and go back to the pool straight."""
-        routines = self._shared.routines
-        return (
-            self.allocate_ex == routines.default_allocate
-            and self.free_ex == routines.default_free
-        )
-
     @property
     def is_active(self) -> bool:
         """Whether the list was initialized and not yet deleted."""
         return self._active
 
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the structure lies in memory that somebody else owns."""
-        return self._place is not None
-
-    @property
-    def next_entry(self) -> int | None:
-        """ListEntry.Flink where the object knows it; None where memory must be asked."""
-        place = self._place
-        return self._flink if place is None or place.links_are_known else None
-
-    def __bytes__(self) -> bytes:
-        """The structure as it lies in memory."""
-        place = self._place
-        return self.store_image() if place is None else place.look()
-
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"
         label = f" {self.name}" if self.name else ""
-        place = self._place
-        if place is not None and not place.is_mapped:
+        seen = self.peek()
+        if seen is None:
             return f"<LookasideList{label} @ {self.address:#x} not mapped>"
         return (
-            f"<LookasideList{label} @ {self.address:#x} {self.tag!s}"
-            f" size={self.size} depth={self.current_depth}/{self.depth} {state}>"
+            f"<LookasideList{label} @ {self.address:#x} {seen.tag!s}"
+            f" size={seen.size} depth={seen.current_depth}/{seen.depth} {state}>"
         )
 
     def entries(self) -> Iterator[int]:
@@ -480,14 +486,12 @@ class LookasideList(ListOnMemory):
     def check(self) -> None:
         """Verify the list's invariants; see `lookaside_sim.lookaside.check`.
 
+        Cost: of its free entries.
+
         Raises:
             InvariantError: the first one that does not hold.
         """
         check_list(self, self._pool)
-
-    def lose_memory(self) -> None:
-        """The structure's memory is unmapped: from now on every use is a touch of it."""
-        self.move_out(InMemory(self._machine, self.address, links_are_known=True))
 
 
 def _check_routines(allocate: object, free: object) -> None:

@@ -7,7 +7,13 @@ other.
 
 Between two points another processor could come. Whoever wants to be there (a scheduler that
 runs processors against each other, a stepper that shows what happens inside a call) is told
-of each `Point` through `Machine.reached`, and may take its time before it returns.
+of each `Point` by `Kernel.step_through`, and may take its time before it returns. At a point
+everything the routine has written is in memory; what it has read, it keeps.
+
+What others can disturb: counting reads the counter, adds one and writes it, so counts get
+lost; seeing room for an entry and putting it there are two steps, so a list can grow past its
+depth. What they cannot: taking off and putting on are one interlocked step each, and the
+sequence counts what was put on whatever the counters say.
 
 The list trusts memory, as on NT: a link that was overwritten is followed, an entry freed
 twice is handed out twice. No case of misuse is special here.
@@ -18,6 +24,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from lookaside_sim.lookaside.fields import ListFields
@@ -25,8 +32,9 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
-from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
@@ -34,11 +42,12 @@ from lookaside_sim.pool.requests import Requests
 
 
 class Point(Enum):
-    """Where a routine stands."""
+    """Where a routine stands: what it did last."""
 
     COUNT_READ = "read the counter"
     COUNT_WRITTEN = "wrote the counter"
     POPPED = "took the first entry off"
+    ROOM_SEEN = "saw room for the entry"
     PUSHED = "put the entry in front"
     MISS_COUNTED = "counted a miss"
 
@@ -47,7 +56,7 @@ class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
     __slots__ = (
-        "_links",
+        "_head",
         "_machine",
         "_memory",
         "_place",
@@ -56,6 +65,8 @@ class ListOnMemory(ListFields):
         "_pool",
         "_requests",
         "_shared",
+        "_slots",
+        "_tail",
         "address",
         "name",
     )
@@ -65,14 +76,44 @@ class ListOnMemory(ListFields):
     _shared: Shared
     _machine: Machine
     _memory: Memory
-    _links: dict[int, int]
+    _head: Slot
+    """What the header's Next refers to."""
+    _slots: dict[int, Slot]
+    """Where a hit finds the slot of an entry; empty while no list may keep links in slots."""
     _place: InMemory | None
     _plan: PoolPlan | None
     _pool: Pool
     _requests: Requests
     _plain_free: bool
+    _tail: bytes
+    """What follows the fields in a structure of its own."""
 
-    def load_image(self, image: bytes) -> None:
+    @property
+    def _first(self) -> int:
+        # Next, of which a list keeps the slot at that address.
+        return self._head.address
+
+    @_first.setter
+    def _first(self, address: int) -> None:
+        self._head = self._memory.slot_at(address)
+
+    def look_again(self) -> None:
+        """Take hot paths from now on, or no longer, as memory has it."""
+        memory = self._memory
+        self._slots = memory.slots.by_address if memory.caching else {}
+        self._head = memory.slot_at(self._head.address)
+
+    @property
+    def machine(self) -> Machine:
+        """The machine it lies on."""
+        return self._machine
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of its machine, for routines that serve lists of several machines."""
+        return self._pool
+
+    def load_fields(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
         self._shared.registry.forget_walks()
         self.set_fields(image)
@@ -89,6 +130,70 @@ class ListOnMemory(ListFields):
         self._depth = 0
         self._plain_free = False
         self._plan = None
+
+    # --- the structure in memory ------------------------------------------------------------
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of the structure."""
+        place = self._place
+        return place.size if place is not None else self.arch.lookaside_size + len(self._tail)
+
+    def store_image(self) -> bytes:
+        """Render the structure's bytes."""
+        return self.store_fields() + self._tail
+
+    def load_image(self, image: bytes) -> None:
+        """Take the structure over from its bytes."""
+        self.load_fields(image)
+        self._tail = image[self.arch.lookaside_size :]
+
+    def peek(self) -> ListFields | None:
+        """The fields as a debugger sees them, None where nothing is mapped any more.
+
+        Never raises or stops the machine, whatever happened to the memory.
+        """
+        place = self._place
+        return self if place is None else place.peek()
+
+    def _now(self) -> ListFields:
+        place = self._place
+        return self if place is None else place.fields()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the structure lies in memory that somebody else owns."""
+        return self._place is not None
+
+    @property
+    def next_entry(self) -> int | None:
+        """ListEntry.Flink where the object knows it; None where memory must be asked."""
+        place = self._place
+        return self._flink if place is None or place.links_are_known else None
+
+    def __bytes__(self) -> bytes:
+        """The structure as it lies in memory."""
+        place = self._place
+        return self.store_image() if place is None else place.look()
+
+    @property
+    def has_default_routines(self) -> bool:
+        """Whether entries come from and go back to the pool straight."""
+        routines = self._shared.routines
+        return (
+            self.allocate_ex == routines.default_allocate
+            and self.free_ex == routines.default_free
+        )
+
+    def move_out(self, place: InMemory) -> None:
+        """From now on the fields lie elsewhere."""
+        self._place = place
+        self.rest()
+
+    def lose_memory(self) -> None:
+        """The structure's memory is unmapped: from now on every use is a touch of it."""
+        place = InMemory(self._machine, self.address, self.image_size, links_are_known=True)
+        self.move_out(place)
 
     # --- whom it calls -----------------------------------------------------------------------
 
@@ -114,15 +219,17 @@ class ListOnMemory(ListFields):
     def _allocate_in_steps(self) -> int | None:
         """ExAllocateFromLookasideListEx."""
         machine, place = self._machine, self._place
-        call, reached = machine.hooks.call, machine.reached
+        call = reached = None
+        if not machine.is_plain:
+            call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch_head(self)
         count = self._total_allocates
         if reached is not None:
-            reached(self, Point.COUNT_READ)
+            self._stand_at(Point.COUNT_READ, reached)
         self._total_allocates = count + 1
         if reached is not None:
-            reached(self, Point.COUNT_WRITTEN)
+            self._stand_at(Point.COUNT_WRITTEN, reached)
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
@@ -149,17 +256,22 @@ class ListOnMemory(ListFields):
     def _free_in_steps(self, entry: int) -> None:
         """ExFreeToLookasideListEx."""
         machine, place = self._machine, self._place
-        call, reached = machine.hooks.call, machine.reached
+        call = reached = None
+        if not machine.is_plain:
+            call, reached = machine.hooks.call, machine.reached
         if place is not None:
             place.fetch_head(self)
-        count = self._total_frees
+        count = self._total_frees + 1
         if reached is not None:
-            reached(self, Point.COUNT_READ)
-        self._total_frees = count + 1
+            self._stand_at(Point.COUNT_READ, reached)
+        # The sequence is worked out from the counters, and counting does not change it.
+        self._sequence_base += self._total_frees - count
+        self._total_frees = count
         if reached is not None:
-            reached(self, Point.COUNT_WRITTEN)
+            self._stand_at(Point.COUNT_WRITTEN, reached)
         if self._held >= self._depth:
             self._free_misses += 1
+            self._sequence_base += 1
             if call is not None:
                 call.branch = Branch.FULL
             if place is not None:
@@ -174,11 +286,21 @@ class ListOnMemory(ListFields):
         else:
             if call is not None:
                 call.branch = Branch.HIT
+            if reached is not None:
+                self._stand_at(Point.ROOM_SEEN, reached)
             self._push(entry)
             if place is not None:
                 place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
+
+    def _stand_at(self, point: Point, reached: Reached) -> None:
+        """Stand at a point in the middle, where another processor may use the list."""
+        if self._place is not None:
+            self._place.put_back_head(self)
+        reached(self, point)
+        if self._place is not None:
+            self._place.fetch_head(self)
 
     def _flush(self) -> None:
         """ExFlushLookasideListEx: all at once, then one by one."""
@@ -192,9 +314,7 @@ class ListOnMemory(ListFields):
         if place is not None:
             place.put_back(self)
         while entry:
-            link = self._links.get(entry)
-            if link is None:
-                link = self._memory.read_pointer(entry)
+            link = self._link_in(entry)
             self._call_free(routine_address, entry)
             entry = self._as_next_entry(link)
 
@@ -203,26 +323,23 @@ class ListOnMemory(ListFields):
     def _pop(self) -> int:
         """InterlockedPopEntrySList on a list with a first entry."""
         entry = self._first
-        link = self._links.get(entry)
-        if link is None:
-            link = self._memory.read_pointer(entry)
-        self._first = self._as_next_entry(link)
-        if self._first == link:
-            self._memory.cache(entry)
+        self._first = self._as_next_entry(self._link_in(entry))
         self._held = self._held - 1 & USHORT_MASK
         return entry
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList."""
-        self._memory.cache(entry)
-        self._sequence_base -= 1  # the free is counted already, and may still fault
-        if entry in self._links:
-            self._links[entry] = self._first
-        else:
-            self._memory.write_pointer(entry, self._first)
+        memory = self._memory
+        if not memory.write_link(entry, self._head):
+            memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
         self._sequence_base += 1
+
+    def _link_in(self, entry: int) -> int:
+        """The link to the next entry, from wherever it is."""
+        link = self._memory.links.link_in(entry)
+        return self._memory.read_pointer(entry) if link is None else link
 
     def _as_next_entry(self, address: int) -> int:
         """What remains of an address in the header: on x64 its low 4 bits have no room."""
@@ -285,3 +402,19 @@ class ListOnMemory(ListFields):
         self._depth = depth
         if self._place is not None:
             self._place.put_back(self)
+
+
+def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> None:
+    """Scan lists one after the other; see `ListOnMemory.adjust_depth`.
+
+    Most lists of most machines are untouched at the minimum, where a scan changes nothing:
+    those are told apart here, without a call for each.
+    """
+    for each in lists:
+        if (
+            each._depth != minimum_depth
+            or each._total_allocates != each._last_total_allocates
+            or each._allocate_misses != each._last_allocate_misses
+            or each._place is not None
+        ):
+            each.adjust_depth(minimum_depth)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.fields import ListFields, PlainFields
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ
 from lookaside_sim.pool.kind import Pool
@@ -22,11 +22,11 @@ from lookaside_sim.pool.kind import Pool
 class Resting(Protocol):
     """A list, as its place sees it."""
 
-    def load_image(self, image: bytes) -> None:
+    def load_fields(self, image: bytes) -> None:
         """Take every field over from the structure's bytes."""
 
-    def store_image(self) -> bytes:
-        """Render the fields."""
+    def store_fields(self) -> bytes:
+        """Render the fields as bytes."""
 
     def set_head(self, image: bytes) -> None:
         """Take over the fields that a hit touches."""
@@ -44,33 +44,36 @@ class InMemory:
     Args:
         machine: whose memory.
         address: where.
+        size: bytes of the structure, the fields and what follows them; 0 for the fields alone.
+        links_are_known: whether the object knows ListEntry, as nobody can write to it.
     """
 
-    __slots__ = ("_head_size", "_machine", "address", "links_are_known")
+    __slots__ = ("_head_size", "_machine", "address", "links_are_known", "size")
 
     def __init__(
-        self, machine: Machine, address: int, *, links_are_known: bool = False
+        self, machine: Machine, address: int, size: int = 0, *, links_are_known: bool = False
     ) -> None:
         self._machine = machine
         self.address = address
+        self.size = size or machine.arch.lookaside_size
         self._head_size = machine.arch.lookaside_head.size
         self.links_are_known = links_are_known
 
     @property
     def is_mapped(self) -> bool:
         """Whether there still is memory."""
-        return self._machine.memory.is_mapped(self.address, self._machine.arch.lookaside_size)
+        return self._machine.memory.is_mapped(self.address, self.size)
 
     def fetch(self, of: Resting) -> None:
         """Read the fields, as code that runs on the machine does."""
         machine, size = self._machine, self._machine.arch.lookaside_size
         for check in machine.touch_checks:
             check(self.address, size, READ, False)
-        of.load_image(machine.memory.read(self.address, size))
+        of.load_fields(machine.memory.read(self.address, size))
 
     def put_back(self, of: Resting) -> None:
         """Write the fields, and let the object rest."""
-        self._machine.memory.write(self.address, of.store_image())
+        self._machine.memory.write(self.address, of.store_fields())
         of.rest()
 
     def fetch_head(self, of: Resting) -> None:
@@ -91,7 +94,7 @@ class InMemory:
         Raises:
             LookasideSimError: its memory is gone.
         """
-        seen = self._machine.memory.peek_bytes(self.address, self._machine.arch.lookaside_size)
+        seen = self._machine.memory.peek_bytes(self.address, self.size)
         if seen is None:
             raise LookasideSimError(
                 f"the memory of the lookaside list at {self.address:#x} is gone: nothing is"
@@ -99,13 +102,25 @@ class InMemory:
             )
         return seen
 
+    def peek(self) -> ListFields | None:
+        """The fields as they lie there now, None where nothing is mapped; never raises."""
+        arch = self._machine.arch
+        image = self._machine.memory.peek_bytes(self.address, arch.lookaside_size)
+        return None if image is None else PlainFields.of_image(arch, image)
+
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
-        return ListFields.of_image(self._machine.arch, self.look())
+        return PlainFields.of_image(self._machine.arch, self.look())
 
 
-def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
+def place_at(machine: Machine, pool: Pool, address: int, size: int) -> InMemory | None:
     """Decide whether a structure lies in a pool block or is driver data of its own.
+
+    Args:
+        machine: whose memory.
+        pool: its pools.
+        address: where the structure shall lie.
+        size: bytes of it.
 
     Returns:
         Where in somebody else's memory it lies, None for data of its own.
@@ -118,7 +133,6 @@ def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
         raise ValueError(
             f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
         )
-    size = machine.arch.lookaside_size
     region = machine.memory.region_at(address)
     if region is not None:
         if address + size > region.end or not region.writable:
@@ -126,7 +140,7 @@ def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
                 f"address {address:#x}: the {size:#x} bytes there are not inside one region"
                 " that can be written"
             )
-        return InMemory(machine, address)
+        return InMemory(machine, address, size)
     if pool.descriptor_at(address) is None:
         return None
     block = pool.find(address)
@@ -135,4 +149,4 @@ def place_at(machine: Machine, pool: Pool, address: int) -> InMemory | None:
             f"address {address:#x}: the {size:#x} bytes there are not"
             " inside one live pool block"
         )
-    return InMemory(machine, address)
+    return InMemory(machine, address, size)

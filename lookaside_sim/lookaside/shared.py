@@ -9,6 +9,7 @@ from lookaside_sim.lookaside.registry import Registry
 from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.pool.kind import Pool
 
 
@@ -38,11 +39,28 @@ class Shared:
         self.minimum_depth = MINIMUM_DEPTH
         self.registry = Registry(machine, self._over_memory)
         self.routines = Routines(machine, pool)
+        machine.memory.links.told.append(self._look_again)
 
     @property
     def lists(self) -> Shared:
         """Itself: what is shared is enough to make a list with."""
         return self
+
+    def _look_again(self) -> None:
+        """Lists may keep links in slots from now on, or no longer."""
+        for structure in self.machine.memory.structures():
+            if isinstance(structure, self.kind):
+                structure.look_again()
+
+    def at(self, address: int) -> Any:
+        """The list at an address: the active one, else an object there, else over the memory."""
+        address = unsigned("address", address, self.machine.arch.address_bits)
+        found: object = self.registry.at(address)
+        if found is None:
+            found = self.machine.memory.structure_at(address)
+            if not isinstance(found, self.kind) or found.address != address:
+                return self._over_memory(address)
+        return found
 
     def _over_memory(self, address: int) -> Any:
         """Take whatever lies at an address for a list."""

@@ -10,22 +10,24 @@ A `Call` says what was asked, and once it is over how it ended. Three kinds of o
 
 Recorder, traces and the toolkit's programs use the same words (`Call.word`). What a call does
 inside is no call of its own; what the program does inside a custom routine is, and knows the
-call around it as `Call.outer`.
+call around it as `Call.outer`. What an argument no caller could pass raises, and the stop that a
+machine which has stopped raises again, come before there is a call: nobody hears of them.
 
 While nobody listens no list or pool call makes a value: hot paths ask one flag at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, TypeVar, TypeVarTuple
 
 import attrs
 
 from lookaside_sim.errors import BugCheck, SanitizerError
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 C = TypeVar("C", bound="Call")
 
@@ -63,7 +65,8 @@ class Call:
         error: what it raised, or None.
         branch: which way a list's routine went; None where there is no choice.
         outer: the call around it: it was made in that one's custom routine, or in an unload
-            routine. None for a call of the program's own.
+            routine. None for a call of the program's own, and where that one was not told.
+        inner_error: the last error that a call inside this one raised.
         is_over: whether it has ended.
     """
 
@@ -72,6 +75,7 @@ class Call:
     error: BaseException | None = attrs.field(default=None, init=False)
     branch: Branch | None = attrs.field(default=None, init=False)
     outer: Call | None = attrs.field(default=None, init=False, repr=False)
+    inner_error: BaseException | None = attrs.field(default=None, init=False, repr=False)
     is_over: bool = attrs.field(default=False, init=False, repr=False)
 
     @property
@@ -86,7 +90,7 @@ class Call:
             return None
         if isinstance(self.error, BugCheck):
             return Outcome.STOPPED
-        if isinstance(self.error, SanitizerError):
+        if isinstance(self.error, SanitizerError) and self.error is not self.inner_error:
             return Outcome.REFUSED
         if self.error is not None:
             return Outcome.RAISED
@@ -121,6 +125,20 @@ class WriteMemory(Call):
 
 
 @attrs.define(eq=False)
+class TouchMemory(Call):
+    """`Kernel.touch_fault`: the program touches memory that is not there.
+
+    Attributes:
+        address: what is touched.
+        operation: READ, WRITE or EXECUTE.
+    """
+
+    word: ClassVar[str] = "touch"
+    address: int
+    operation: int
+
+
+@attrs.define(eq=False)
 class Tick(Call):
     """`Kernel.tick`: seconds pass."""
 
@@ -150,6 +168,20 @@ class SwitchProcessor(Call):
 
     word: ClassVar[str] = "processor"
     number: int
+
+
+@attrs.define(eq=False)
+class InitializeLock(Call):
+    """A word becomes a spin lock that is free.
+
+    Attributes:
+        lock: address of the KSPIN_LOCK.
+        name: of the lock, for messages.
+    """
+
+    word: ClassVar[str] = "lock"
+    lock: int
+    name: str
 
 
 @attrs.define(eq=False)
@@ -201,24 +233,33 @@ class IrqlChange:
     by_spin_lock: bool
 
 
+class _Innermost(threading.local):
+    """The innermost call of each thread: who simulates processors runs each in its own."""
+
+    call: Call | None = None
+
+
 class Hooks:
     """Who looks on at the calls of one machine.
+
+    What a listener raises goes up to whoever made the call. Raised while the call begins, it
+    keeps the call from happening; raised when it is over, the call's effect stays. Either way
+    every other listener is told, and what was raised is the call's error only in the first case.
 
     Args:
         changed: called when the first listener comes and when the last one goes.
 
     Attributes:
         listening: whether anybody listens: the one look on paths that matter.
-        call: the innermost call that is being told, None while nobody listens.
     """
 
     __slots__ = (
         "_changed",
         "_checks",
         "_followers",
+        "_innermost",
         "_listeners",
         "_readers",
-        "call",
         "listening",
     )
 
@@ -228,8 +269,8 @@ class Hooks:
         self._followers: dict[type[Any], list[Callable[[Any], None]]] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._readers: tuple[Listener, ...] = ()
+        self._innermost = _Innermost()
         self.listening = False
-        self.call: Call | None = None
 
     # --- who looks on ----------------------------------------------------------------------
 
@@ -244,6 +285,9 @@ class Hooks:
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every call from now on, also on a machine that has stopped.
 
+        A call that runs already is not told. Whoever ends it inside a call hears no more of
+        that call either.
+
         Args:
             listener: who.
             reads: whether `ReadMemory` is told too.
@@ -253,20 +297,29 @@ class Hooks:
         """
         if not callable(listener):
             raise TypeError(f"listener {listener!r}: give a callable that takes a Call")
+        listens = True
 
         # A handle of its own for each: one function may listen twice.
-        def heard(call: Call) -> object:
-            return listener(call)
+        def heard(call: Call) -> None:
+            if listens:
+                listener(call)
 
         self._set((*self._listeners, heard), (*self._readers, *([heard] if reads else [])))
 
         def stop() -> None:
+            nonlocal listens
+            listens = False
             self._set(
                 tuple(each for each in self._listeners if each is not heard),
                 tuple(each for each in self._readers if each is not heard),
             )
 
         return stop
+
+    def forget_listeners(self) -> None:
+        """Nobody listens any more, and no call is under way."""
+        self._innermost = _Innermost()
+        self._set((), ())
 
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
         self._listeners, self._readers = listeners, readers
@@ -282,47 +335,73 @@ class Hooks:
 
     # --- calls -----------------------------------------------------------------------------
 
-    def run(self, call: Call, do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    @property
+    def call(self) -> Call | None:
+        """The innermost call that runs and is told, None while nobody listens."""
+        return self._innermost.call if self.listening else None
+
+    def run(self, call: Call, do: Callable[[*Ts], R], *args: *Ts) -> R:
         """Let a call happen: tell that it begins, check it, do it, tell how it ended.
 
         Args:
             call: what is asked.
             do: does it; its result is the call's.
             *args: for ``do``.
-            **kwargs: for ``do``.
 
         Returns:
             What ``do`` returned.
         """
         if not self.listening:
-            checks = self._checks.get(type(call), ())
-            for check in checks:
+            for check in self._checks.get(type(call), ()):
                 check(call)
-            result = do(*args, **kwargs)
+            result = do(*args)
             for follower in self._followers.get(type(call), ()):
                 follower(call)
             return result
         listeners = self._readers if type(call) is ReadMemory else self._listeners
-        call.outer, self.call = self.call, call
+        innermost = self._innermost
+        outer = call.outer = innermost.call
+        innermost.call = call
+        rest = iter(listeners)
         try:
-            for listener in listeners:
+            for listener in rest:
                 listener(call)
-            for check in self._checks.get(type(call), ()):
-                check(call)
-            result = call.result = do(*args, **kwargs)
-            for follower in self._followers.get(type(call), ()):
-                follower(call)
+            if self._checks:
+                for check in self._checks.get(type(call), ()):
+                    check(call)
+            result = call.result = do(*args)
+            if self._followers:
+                for follower in self._followers.get(type(call), ()):
+                    follower(call)
         except BaseException as error:
             call.error = error
+            if outer is not None:
+                outer.inner_error = error
+            _tell_the_rest(call, rest)
             raise
         finally:
-            self.call = call.outer
+            innermost.call = outer
             call.is_over = True
-            for listener in listeners:
-                listener(call)
+            rest = iter(listeners)
+            try:
+                for listener in rest:
+                    listener(call)
+            except BaseException:
+                _tell_the_rest(call, rest)
+                raise
         return result
 
     def happened(self, change: object) -> None:
         """Let followers see what is no call of its own."""
         for follower in self._followers.get(type(change), ()):
             follower(change)
+
+
+def _tell_the_rest(call: Call, rest: Iterator[Listener]) -> None:
+    """Tell those listeners of a call whose turn would have come after one that raised."""
+    try:
+        for listener in rest:
+            listener(call)
+    except BaseException:
+        _tell_the_rest(call, rest)
+        raise

@@ -24,7 +24,8 @@ class Gate:
             compare on the pool's paths answers both questions.
         bugcheck: None, or the stop that ended it.
         hooks: who looks on at calls.
-        is_plain: whether it runs and nobody listens: lists may take their hot paths.
+        is_plain: whether it runs and nobody listens or steps through routines: lists may take
+            their hot paths.
     """
 
     __slots__ = ("bugcheck", "gate", "hooks", "is_plain")

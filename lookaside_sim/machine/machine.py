@@ -7,10 +7,11 @@ the `Kernel` that builds them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from lookaside_sim.machine.calls import ReadMemory, WriteMemory
+from lookaside_sim.machine.calls import ReadMemory, TouchMemory, WriteMemory
 from lookaside_sim.machine.gate import Gate
 from lookaside_sim.machine.processors import Processors
 from lookaside_sim.machine.program import Program
@@ -58,8 +59,8 @@ class Machine(Gate):
         each_second: called when a second has passed.
         touch_checks: see each touch of memory before it happens, the program's and those that
             list routines make in memory which somebody else owns.
-        reached: told of each point inside a list's slow routine where another processor could
-            come: a scheduler, a stepper. None is nobody.
+        reached: told of each point inside a list's routine where another processor could
+            come, see `step_through`. None is nobody.
     """
 
     __slots__ = (
@@ -90,13 +91,34 @@ class Machine(Gate):
 
     def _look_again(self) -> None:
         super()._look_again()
+        self.is_plain = self.is_plain and self.reached is None
         # Without cached links every call of a list takes its slow path.
         if self.bugcheck is not None:
             self.memory.stop_caching(Uncached.STOPPED)
-        elif self.hooks.listening:
+        elif not self.is_plain:
             self.memory.stop_caching()
         else:
             self.memory.resume_caching()
+
+    # --- inside a list's routine -----------------------------------------------------------
+
+    @contextmanager
+    def step_through(self, reached: Reached) -> Iterator[None]:
+        """Tell somebody of each point inside the lists' routines; see `Kernel.step_through`."""
+        if not callable(reached):
+            raise TypeError(
+                f"reached {reached!r}: give a callable that takes a list and a Point"
+            )
+        before = self.reached
+        self._step(reached)
+        try:
+            yield
+        finally:
+            self._step(before)
+
+    def _step(self, reached: Reached | None) -> None:
+        self.reached = reached
+        self._look_again()
 
     # --- faults ----------------------------------------------------------------------------
 
@@ -149,7 +171,11 @@ class Machine(Gate):
         )
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch by the program itself; see `page_fault`."""
+        """Stop the machine for a touch by the program itself; see `Kernel.touch_fault`."""
+        self.check_running()
+        self.hooks.run(TouchMemory(address, operation), self._touch, address, operation)
+
+    def _touch(self, address: int, operation: int) -> NoReturn:
         self._program_touches = True
         self.page_fault(address, operation)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Protocol, Self
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.machine.calls import AcquireLock, ReleaseLock
+from lookaside_sim.machine.calls import AcquireLock, InitializeLock, ReleaseLock
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
@@ -42,10 +42,15 @@ class SpinLocks:
         Args:
             lock: address of the KSPIN_LOCK, one pointer.
             name: for messages.
+
+        Raises:
+            BugCheck: the memory cannot be touched.
         """
-        machine = self._machine
-        machine.check_running()
-        machine.memory.write_pointer(lock, 0)
+        self._machine.check_running()
+        self._machine.hooks.run(InitializeLock(lock, name), self._initialize, lock, name)
+
+    def _initialize(self, lock: int, name: str) -> None:
+        self._machine.memory.write_pointer(lock, 0)
         self._owners.pop(lock, None)
         self._names[lock] = name
 

@@ -19,6 +19,8 @@ import attrs
 PAGE_SIZE: Final = 4096
 PAGE_SHIFT: Final = 12
 PAGE_MASK: Final = PAGE_SIZE - 1
+CACHE_LINE: Final = 64
+"""Bytes that a structure declared DECLSPEC_CACHEALIGN is aligned to."""
 
 LOOKASIDE_FIELDS: Final = (
     "Depth",
@@ -135,6 +137,20 @@ class Architecture:
     def lookaside_size(self) -> int:
         """Bytes of a LOOKASIDE_LIST_EX."""
         return self.slist_header_size + self.lookaside_list.size
+
+    @property
+    def older_lookaside_size(self) -> int:
+        """Bytes of an NPAGED_LOOKASIDE_LIST or PAGED_LOOKASIDE_LIST.
+
+        The same fields, aligned to a cache line; on x86 an obsolete spin lock
+        follows in a line of its own.
+        """
+        return 0x80 if self.pointer_size == 8 else 0xC0
+
+    @property
+    def obsolete_lock_offset(self) -> int | None:
+        """Offset of Lock__ObsoleteButDoNotDelete in such a list; None where there is none."""
+        return None if self.pointer_size == 8 else 0x80
 
     @property
     def minimum_entry_size(self) -> int:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import attrs
 
 from lookaside_sim.machine.calls import Call
-from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
+from lookaside_sim.nt.types import PoolTag, PoolType
 
 
 @attrs.define(eq=False)
@@ -48,4 +48,4 @@ class FreeBlock(Call):
 
     word: ClassVar[str] = "free"
     address: int
-    tag: TagLike | None
+    tag: PoolTag | None

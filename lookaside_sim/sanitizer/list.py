@@ -32,6 +32,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
@@ -61,12 +62,14 @@ class SanitizedList(LookasideList):
         kernel: ListHost,
         name: str = "",
         address: int | InMemory | None = None,
+        *,
+        older: bool = False,
     ) -> None:
         self._ceiling = _INACTIVE
         self._entry_size = 0
         self._live = set()
         self._sanitizer = sanitizer_of(kernel.lists)
-        super().__init__(kernel, name, address)
+        super().__init__(kernel, name, address, older=older)
 
     @property
     def entry_size(self) -> int:
@@ -106,15 +109,15 @@ class SanitizedList(LookasideList):
             self._refuse("allocated from", AllocateEntry(self))
         held = self._held
         if held:
-            entry = self._first
-            try:
-                self._first = self._links[entry]
-            except KeyError:
-                return self._allocate_checked()
-            self._held = held - 1
-            self._total_allocates += 1
-            self._live.add(entry)
-            return entry
+            slot = self._head
+            link = slot.flink
+            if link is not UNKNOWN:
+                self._head = link
+                self._held = held - 1
+                self._total_allocates += 1
+                entry = slot.address
+                self._live.add(entry)
+                return entry
         return self._allocate_checked()
 
     def free(self, entry: int | None) -> None:
@@ -131,10 +134,10 @@ class SanitizedList(LookasideList):
             self._refuse_entry(entry)
         held = self._held
         if held < self._depth:
-            links = self._links
-            if type(entry) is int and (entry in links or self._memory.cache(entry)):
-                links[entry] = self._first
-                self._first = entry
+            slot = self._slots.get(entry)  # type: ignore[arg-type]
+            if slot is not None and slot.used and type(entry) is int:
+                slot.flink = self._head
+                self._head = slot
                 self._held = held + 1
                 self._total_frees += 1
                 return
@@ -199,7 +202,7 @@ class SanitizedList(LookasideList):
 
     def _delete(self) -> None:
         self._retire_free_entries("the list's delete")
-        for entry in self._live:
+        for entry in sorted(self._live):
             self._sanitizer.retire(entry, "nobody, when the list was deleted")
         super().delete()
         self._ceiling = _INACTIVE

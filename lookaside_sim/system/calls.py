@@ -30,12 +30,14 @@ class PlaceData(Call):
         driver: whose.
         size: bytes.
         alignment: in bytes.
+        contents: what it begins with; zeroes follow.
     """
 
     word: ClassVar[str] = "data"
     driver: Image
     size: int
     alignment: int
+    contents: bytes
 
 
 @attrs.define(eq=False)
@@ -72,10 +74,24 @@ class EnterProcess(Call):
 
     Attributes:
         name: of its image.
+        process: address of its EPROCESS.
     """
 
     word: ClassVar[str] = "attach"
     name: str
+    process: int
+
+
+@attrs.define(eq=False)
+class InitializeTimer(Call):
+    """A timer is initialized.
+
+    Attributes:
+        timer: address of the KTIMER.
+    """
+
+    word: ClassVar[str] = "new-timer"
+    timer: int
 
 
 @attrs.define(eq=False)

@@ -15,6 +15,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
@@ -27,9 +28,36 @@ from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import EXECUTE, WRITE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
-from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
+from lookaside_sim.nt.types import PoolType, TagLike
 from lookaside_sim.pool.ledger import BlockLedger, BlockRecord
 from lookaside_sim.system.calls import Leaving, LoadDriver, PlaceData, UnloadDriver
+
+
+class OwnedRoutine:
+    """A routine of a driver's that lists call.
+
+    It knows the driver by its address alone, and whose code it is by the list that calls: so
+    on a copy of the machine it is the copied driver's.
+
+    Args:
+        driver: whose code it is.
+        routine: what it does; its last argument is the list.
+    """
+
+    __slots__ = ("_address", "_routine")
+
+    def __init__(self, driver: Driver, routine: Callable[..., Any]) -> None:
+        self._address = driver.image_base + CODE_OFFSET
+        self._routine = routine
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run as the driver's code; a touch of unloaded code where the driver is gone."""
+        machine: Machine = arguments[-1].machine
+        image = machine.program.owner_of(self._address)
+        if image is None:
+            machine.page_fault(self._address, EXECUTE)
+        with image:
+            return self._routine(*arguments)
 
 
 class Driver(Image):
@@ -83,25 +111,17 @@ class Driver(Image):
             free: a free routine.
 
         Returns:
-            The two to pass on. After the unload, calling one is a touch of unloaded code.
+            The two to pass on. After the unload, calling one is a touch of unloaded code. On
+            another machine, such as a copy of this one, they are the code of the driver that
+            is there at this driver's addresses.
         """
-
-        def allocate_ex(
-            pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList
-        ) -> int | None:
-            self._check_loaded_code()
-            with self:
-                return allocate(pool_type, size, tag, lookaside)
-
-        def free_ex(entry: int, lookaside: LookasideList) -> None:
-            self._check_loaded_code()
-            with self:
-                free(entry, lookaside)
-
-        return allocate_ex, free_ex
+        return OwnedRoutine(self, allocate), OwnedRoutine(self, free)
 
     def on_unload(self, routine: Callable[[], None]) -> None:
-        """Set DriverUnload: what `unload` calls first, as this driver's code."""
+        """Set DriverUnload: what `unload` calls first, as this driver's code.
+
+        A copy of the machine calls the same routine, with whatever it has in hand.
+        """
         self._unload_routine = routine
 
     @property
@@ -142,17 +162,13 @@ class Driver(Image):
         if address is None:
             state = "its data section is full" if self.loaded else "it is unloaded"
             raise LookasideSimError(f"{self.name} has no room for {size} bytes: {state}")
-        call = PlaceData(self, size, alignment)
+        call = PlaceData(self, size, alignment, bytes(contents))
         region = Region(address, size, contents=contents)
         return self._drivers.machine.hooks.run(call, self._map, region)
 
     def _map(self, region: Region) -> int:
         self._drivers.machine.memory.map(region)
         return region.address
-
-    def _check_loaded_code(self) -> None:
-        if not self.loaded:
-            self._drivers.machine.page_fault(self.image_base + CODE_OFFSET, EXECUTE)
 
     # --- unloading -----------------------------------------------------------------------
 
@@ -240,6 +256,17 @@ class Drivers:
     def loaded(self) -> Iterator[Driver]:
         """The drivers that are loaded."""
         return iter(self._loaded.values())
+
+    def named(self, name: str) -> Driver:
+        """The loaded driver of a name.
+
+        Raises:
+            ValueError: none is loaded under it.
+        """
+        driver = self._loaded.get(name)
+        if driver is None:
+            raise ValueError(f"driver {name!r}: give the name of a driver that is loaded")
+        return driver
 
     @property
     def current(self) -> Image | None:

@@ -1,7 +1,7 @@
 """Timers and resources, as far as the pool cares: they must not lie in memory that is freed.
 
 Source:
-    [doc] KeInitializeTimer, KeSetTimer, ExInitializeResourceLite; docs/sources.md, pool section 6
+    [doc] KeInitializeTimer, KeSetTimer, ExInitializeResourceLite; [header] KTIMER; docs/sources.md, pool section 6
     (0xC4/0x15, 0x17, 0xD0 to 0xD2, 0xC7).
 """
 
@@ -14,10 +14,13 @@ from lookaside_sim.system.calls import (
     CancelTimer,
     DeleteResource,
     InitializeResource,
+    InitializeTimer,
     SetTimer,
 )
 
 _TIMER_SIZE: Final = {8: 0x40, 4: 0x28}
+_TIMER_TYPE: Final = 8  # Header.Type, of a notification timer
+_WAIT_LIST_OFFSET: Final = 8  # Header.WaitListHead, an empty LIST_ENTRY while nobody waits
 _RESOURCE_SIZE: Final = {8: 0x68, 4: 0x38}
 
 
@@ -40,12 +43,34 @@ class KernelObjects:
         self.resources: dict[int, None] = {}
         machine.each_second.append(self._expire)
 
+    def initialize_timer(self, timer: int) -> None:
+        """KeInitializeTimer: write a KTIMER that is not active.
+
+        Args:
+            timer: its address.
+
+        Raises:
+            BugCheck: the memory cannot be touched.
+        """
+        self._machine.check_running()
+        self._machine.hooks.run(InitializeTimer(timer), self._initialize_timer, timer)
+
+    def _initialize_timer(self, timer: int) -> None:
+        memory = self._machine.memory
+        pointer_size = self._machine.arch.pointer_size
+        size = _TIMER_SIZE[pointer_size]
+        links = (timer + _WAIT_LIST_OFFSET).to_bytes(pointer_size, "little") * 2
+        # Type, two flags, Size in ulongs; SignalState; the waiting threads; nothing is due.
+        image = bytes((_TIMER_TYPE, 0, size // 4, 0)) + bytes(4) + links
+        memory.write(timer, image.ljust(size, b"\0"))
+        self.timers.pop(timer, None)
+
     def set_timer(self, timer: int, seconds: int) -> bool:
         """KeSetTimer: start a timer.
 
         Args:
             timer: address of the KTIMER.
-            seconds: until it expires.
+            seconds: until it expires; 0 or less expires at once.
 
         Returns:
             Whether it was active already.
@@ -58,8 +83,9 @@ class KernelObjects:
     def _set_timer(self, timer: int, seconds: int) -> bool:
         machine = self._machine
         machine.memory.read(timer, _TIMER_SIZE[machine.arch.pointer_size])
-        was_active = timer in self.timers
-        self.timers[timer] = machine.seconds + seconds
+        was_active = self.timers.pop(timer, None) is not None
+        if seconds > 0:
+            self.timers[timer] = machine.seconds + seconds
         return was_active
 
     def cancel_timer(self, timer: int) -> bool:
@@ -78,11 +104,14 @@ class KernelObjects:
 
     def initialize_resource(self, resource: int) -> None:
         """ExInitializeResourceLite."""
-        machine = self._machine
-        machine.check_running()
-        machine.memory.read(resource, _RESOURCE_SIZE[machine.arch.pointer_size])
+        self._machine.check_running()
         call = InitializeResource(resource)
-        machine.hooks.run(call, self.resources.__setitem__, resource, None)
+        self._machine.hooks.run(call, self._initialize_resource, resource)
+
+    def _initialize_resource(self, resource: int) -> None:
+        machine = self._machine
+        machine.memory.read(resource, _RESOURCE_SIZE[machine.arch.pointer_size])
+        self.resources[resource] = None
 
     def delete_resource(self, resource: int) -> None:
         """ExDeleteResourceLite."""

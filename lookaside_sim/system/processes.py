@@ -96,13 +96,17 @@ class Processes:
     def running(self, process: Process) -> Iterator[Process]:
         """Run what is inside in a process."""
         before = self.current
-        self._machine.hooks.run(EnterProcess(process.name), self._enter, process)
+        self._enter(process)
         try:
             yield process
         finally:
-            self._machine.hooks.run(EnterProcess(before.name), self._enter, before)
+            self._enter(before)
 
     def _enter(self, process: Process) -> None:
+        call = EnterProcess(process.name, process.address)
+        self._machine.hooks.run(call, self._set_current, process)
+
+    def _set_current(self, process: Process) -> None:
         self.current = process
 
     def charge(self, process: Process, block: PoolAllocation) -> None:

@@ -8,11 +8,12 @@ asks every run to clean up.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, overload
 
-from lookaside_sim.errors import AllocError, NtStatusError
+from lookaside_sim.errors import AllocError, LookasideSimError, NtStatusError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.pool.plans import PoolPlan, request_of
 from lookaside_sim.pool.requests import Layer, Order, refused
@@ -157,6 +158,8 @@ def fail_each_allocation(
 
     Raises:
         AssertionError: a run left something behind, or there is no end to the runs.
+        LookasideSimError: the test asked the pools of its kernel for nothing, so that it
+            passed without a failure to answer.
         Exception: what a run raised otherwise, with a note that says which allocation was
             refused.
     """
@@ -182,6 +185,11 @@ def fail_each_allocation(
                 else f"none of the {injector.requests} allocations was refused"
             )
             raise
+        if not injector.requests:
+            raise LookasideSimError(
+                "no allocation was counted, so none could be refused: the test has to allocate"
+                " on the kernel it is called with, and not only while faults are suspended"
+            )
         if not injector.refused:
             return injector.requests
     raise AssertionError(
@@ -189,30 +197,77 @@ def fail_each_allocation(
     )
 
 
+@overload
 def with_each_fault(
     test: Callable[Concatenate[Kernel, FaultInjector, P], object],
-) -> Callable[P, None]:
+    /,
+) -> Callable[P, None]: ...
+
+
+@overload
+def with_each_fault(
+    *,
+    make_kernel: Callable[[], Kernel] | None = ...,
+    expected: tuple[type[Exception], ...] = ...,
+    most_runs: int = ...,
+    **settings: Any,
+) -> Callable[[Callable[Concatenate[Kernel, FaultInjector, P], object]], Callable[P, None]]: ...
+
+
+def with_each_fault(
+    test: Callable[..., object] | None = None,
+    /,
+    *,
+    make_kernel: Callable[[], Kernel] | None = None,
+    expected: tuple[type[Exception], ...] = EXPECTED_FAILURES,
+    most_runs: int = 1000,
+    **settings: Any,
+) -> Callable[..., Any]:
     """Decorate a test function so that `fail_each_allocation` runs it.
+
+    As ``@with_each_fault`` on plain machines, or with arguments, as in
+    ``@with_each_fault(arch="x86", verifier=Verifier.standard())``.
 
     Args:
         test: takes the kernel and the injector first, then anything else, such as fixtures.
+        make_kernel: makes the machine of a run, in place of settings.
+        expected: as for `fail_each_allocation`.
+        most_runs: likewise.
+        **settings: what `Kernel` is made with.
 
     Returns:
         A function of the remaining parameters.
+
+    Raises:
+        TypeError: settings that `Kernel` does not have, or both settings and ``make_kernel``.
     """
+    if make_kernel is None:
+        inspect.signature(Kernel).bind(**settings)
+        make_kernel = functools.partial(Kernel, **settings)
+    elif settings:
+        raise TypeError(
+            f"make_kernel makes the kernel: leave out {', '.join(sorted(settings))}"
+        )
+    make = make_kernel
 
-    @functools.wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        fail_each_allocation(lambda kernel, faults: test(kernel, faults, *args, **kwargs))
+    def decorate(test: Callable[..., object]) -> Callable[..., None]:
+        @functools.wraps(test)
+        def run(*args: Any, **kwargs: Any) -> None:
+            fail_each_allocation(
+                lambda kernel, faults: test(kernel, faults, *args, **kwargs),
+                make_kernel=make,
+                expected=expected,
+                most_runs=most_runs,
+            )
 
-    # pytest takes the parameters from the signature: the first two are filled in here.
-    _hide_first_parameters(run, 2)
-    return run
+        # pytest takes the parameters from the signature: the first two are filled in here.
+        _hide_first_parameters(run, 2)
+        return run
+
+    return decorate if test is None else decorate(test)
 
 
 def _hide_first_parameters(function: Any, count: int) -> None:
-    import inspect
-
     signature = inspect.signature(function)
     rest = list(signature.parameters.values())[count:]
     function.__signature__ = signature.replace(parameters=rest)

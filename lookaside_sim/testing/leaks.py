@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import made_again
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.calls import (
     AllocateEntry,
@@ -46,6 +47,11 @@ class LeakError(AssertionError):
         super().__init__(report)
         self.leaks = leaks
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Text says all; a list is part of a machine, which stays where it is.
+        leaks = [attrs.evolve(leak, lookaside=None) for leak in self.leaks]
+        return made_again, (type(self), self.args, {**vars(self), "leaks": leaks})
+
 
 @attrs.frozen
 class Leak:
@@ -54,7 +60,7 @@ class Leak:
     Attributes:
         what: what it is, in words.
         where: file, line and function that made it, or empty where that is not known.
-        lookaside: the list concerned, or None for a pool block.
+        lookaside: the list concerned, or None for a pool block, and in an error that was pickled.
         address: of the entry or block; None for a list that was not deleted.
     """
 
@@ -126,8 +132,7 @@ class LeakTracker:
         found.sort(key=lambda leak: leak.lookaside is None)
         found += [
             Leak(
-                f"list {lookaside!r} was not deleted and keeps"
-                f" {lookaside.current_depth} free entries",
+                f"list {lookaside!r} was not deleted{_kept(lookaside)}",
                 where,
                 lookaside,
             )
@@ -161,7 +166,8 @@ class LeakTracker:
         else:
             return None
         what = f"an entry of {origin.lookaside!r}" if origin.lookaside else f"a {origin.kind}"
-        text = f"{address:#x}: {what}, {origin.size} bytes, allocated at {origin.where}"
+        size = f", {origin.size} bytes" if origin.size else ""
+        text = f"{address:#x}: {what}{size}, allocated at {origin.where}"
         return f"{text}, freed at {freed}" if freed else text
 
     def report(self, leaks: list[Leak]) -> str:
@@ -212,8 +218,10 @@ class LeakTracker:
                 self._live[call.result] = _Origin(None, call.size, kind, _caller())
         elif isinstance(call, AllocateEntry):
             if call.result is not None:
-                size = call.lookaside.size
-                self._live[call.result] = _Origin(_list_of(call), size, "", _caller())
+                lookaside = _list_of(call)
+                seen = lookaside.peek()  # its allocate routine may have freed its memory
+                size = 0 if seen is None else seen.size
+                self._live[call.result] = _Origin(lookaside, size, "", _caller())
         elif isinstance(call, (AllocateIrp, AllocateMdl)):
             if call.result:
                 kind = "IRP" if isinstance(call, AllocateIrp) else "MDL"
@@ -237,6 +245,14 @@ def _list_of(call: ListCall) -> LookasideList:
     """The list of a call; programs call no others."""
     assert isinstance(call.lookaside, LookasideList)
     return call.lookaside
+
+
+def _kept(lookaside: LookasideList) -> str:
+    """What a list keeps, where that can be seen."""
+    seen = lookaside.peek()
+    if seen is None:
+        return ", and its memory is gone"
+    return f" and keeps {seen.current_depth} free entries"
 
 
 def _caller() -> str:

@@ -44,6 +44,7 @@ from lookaside_sim.testing.programs.steps import (  # noqa: E402
     WriteAfterFree,
 )
 from lookaside_sim.trace import Event  # noqa: E402
+from lookaside_sim.trace.replay import MICROSECONDS  # noqa: E402
 
 __all__ = [
     "allocator_operations",
@@ -86,7 +87,6 @@ _SIZES: Final = (
     32, 8, 1, 2, 3, 4, 5, 7, 9, 15, 16, 17, 24, 31, 33, 48, 64, 100, 255, 256, 257, 496, 512,
     1024, 2048, 4063, 4064, 4065, 4080, 4095, 4096, 4097,
 )  # fmt: skip
-_MICROSECONDS: Final = 1_000_000
 
 
 def pool_types(*, paged: bool | None = None, valid: bool = True) -> SearchStrategy[PoolType]:
@@ -278,7 +278,7 @@ def traces(draw: st.DrawFn, *, max_events: int = 50, lists: bool | None = None) 
     kinds = ["alloc", "free", "wait", *(["flush"] if names else [])]
     for kind in draw(st.lists(st.sampled_from(kinds), max_size=max_events)):
         if kind == "wait":
-            time += draw(st.sampled_from([1, _MICROSECONDS, 3 * _MICROSECONDS]))
+            time += draw(st.sampled_from([1, MICROSECONDS, 3 * MICROSECONDS]))
         elif kind == "flush":
             events.append(Event("flush", time, list=draw(st.sampled_from(names))))
         elif kind == "free":

@@ -22,6 +22,14 @@ from typing import IO, Any, Final, NamedTuple, cast
 import attrs
 
 from lookaside_sim.errors import TraceError
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+)
+from lookaside_sim.machine.calls import RaiseIrql
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType
 
 FORMAT: Final = "lookaside-trace"
@@ -31,13 +39,17 @@ TIME_UNIT: Final = "us"
 _GZIP_SUFFIX: Final = ".gz"
 _LIST_FIELDS: Final = frozenset({"t", "op", "list"})
 _FIELDS: Final = {
-    "init": frozenset({"t", "op", "list", "size", "tag", "pool", "flags", "depth"}),
-    "alloc": frozenset({"t", "op", "id", "size", "tag", "pool", "list"}),
-    "free": frozenset({"t", "op", "id"}),
-    "flush": _LIST_FIELDS,
-    "delete": _LIST_FIELDS,
-    "irql": frozenset({"t", "op", "level"}),
+    InitializeList.word: frozenset(
+        {"t", "op", "list", "size", "tag", "pool", "flags", "depth"}
+    ),
+    AllocateEntry.word: frozenset({"t", "op", "id", "size", "tag", "pool", "list"}),
+    FreeEntry.word: frozenset({"t", "op", "id"}),
+    FlushList.word: _LIST_FIELDS,
+    DeleteList.word: _LIST_FIELDS,
+    RaiseIrql.word: frozenset({"t", "op", "level"}),
 }
+OPS: Final = tuple(_FIELDS)
+"""What an event can be: words of calls, `Call.word`."""
 _DECODE = json.JSONDecoder().raw_decode
 
 
@@ -59,7 +71,7 @@ class Event(NamedTuple):
     """
 
     op: str
-    """``init``, ``alloc``, ``free``, ``flush``, ``delete`` or ``irql``."""
+    """One of `OPS`: ``init``, ``alloc``, ``free``, ``flush``, ``delete`` or ``irql``."""
     time: int = 0
     """Microseconds since the start."""
     id: int | None = None

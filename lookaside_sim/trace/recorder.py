@@ -18,7 +18,7 @@ from lookaside_sim.lookaside.calls import (
 )
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
-from lookaside_sim.machine.calls import Call
+from lookaside_sim.machine.calls import Call, RaiseIrql
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
@@ -79,7 +79,7 @@ class Recording:
         """End the recording: seconds after the last call need an event that carries them."""
         if self._time > (self.events[-1].time if self.events else 0):
             # An event that sets the IRQL again changes nothing.
-            self._add(Event("irql", self._time, level=self._level))
+            self._add(Event(RaiseIrql.word, self._time, level=self._level))
 
     @property
     def _time(self) -> int:
@@ -112,7 +112,7 @@ class Recording:
         level = int(self._kernel.irql)
         if level != self._level:
             self._level = level
-            self._add(Event("irql", self._time, level=level))
+            self._add(Event(RaiseIrql.word, self._time, level=level))
 
     def _initialized(self, lookaside: ListOnMemory) -> None:
         """Record the initialization of a list."""
@@ -136,7 +136,7 @@ class Recording:
         maximum = lookaside.maximum_depth
         self._add(
             Event(
-                "init",
+                InitializeList.word,
                 self._time,
                 size=lookaside.size,
                 tag=lookaside.tag,
@@ -162,7 +162,7 @@ class Recording:
         if not identity or came_from is not owner:
             self.left_out.append(f"free of {address:#x}, which was not allocated there")
             return
-        self._add(Event("free", self._time, identity))
+        self._add(Event(FreeEntry.word, self._time, identity))
 
     def _name(self, lookaside: ListOnMemory) -> str | None:
         name = self._names.get(lookaside)

@@ -56,14 +56,20 @@ def enable(verification: Verification, shared: Shared) -> None:
     machine.hooks.follow(Leaving, partial(left_behind, verification))
     machine.program.watcher = verification.watches_caller
 
-    def check_touch(address: int, size: int, operation: int, by_program: bool) -> None:
-        irql.touch_of_trimmed(verification, address, operation, by_program=by_program)
-
-    def explain(address: int, operation: int, by_program: bool) -> None:
-        irql.explain_fault(verification, address, operation, by_program=by_program)
-
-    machine.touch_checks.append(check_touch)
-    machine.explainers.append(explain)
+    machine.touch_checks.append(partial(_check_touch, verification))
+    machine.explainers.append(partial(_explain_fault, verification))
     shared.minimum_depth = 0
     for lookaside in shared.registry.active():
         lookaside.disable()
+
+
+def _check_touch(
+    verification: Verification, address: int, size: int, operation: int, by_program: bool
+) -> None:
+    irql.touch_of_trimmed(verification, address, operation, by_program=by_program)
+
+
+def _explain_fault(
+    verification: Verification, address: int, operation: int, by_program: bool
+) -> None:
+    irql.explain_fault(verification, address, operation, by_program=by_program)

@@ -59,7 +59,7 @@ class LowResources:
         self._verifier = verifier
         self._program = program
         self._random = random.Random(verifier.seed)
-        self._seen: set[tuple[CallSite, ...]] = set()
+        self._seen: dict[tuple[CallSite, ...], None] = {}
         self.history: deque[InjectedFault] = deque(maxlen=HISTORY_ENTRIES)
         self.injected = 0
 
@@ -81,7 +81,7 @@ class LowResources:
         if verifier.flags & VerifierFlags.SYSTEMATIC_LOW_RESOURCES:
             stack = self._program.calling_stack()
             fails = stack not in self._seen
-            self._seen.add(stack)
+            self._seen[stack] = None
         if (
             not fails
             and verifier.flags & VerifierFlags.LOW_RESOURCES_SIMULATION

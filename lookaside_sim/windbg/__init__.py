@@ -16,12 +16,9 @@ from lookaside_sim.windbg.pool import (
     pool,
     pool_rows,
     poolfind,
-    poolmon,
-    poolmon_row,
-    poolused,
-    poolused_text,
     pplookaside,
 )
+from lookaside_sim.windbg.usage import poolmon, poolmon_row, poolused, poolused_text
 from lookaside_sim.windbg.verifier import (
     DriverReport,
     VerifierReport,

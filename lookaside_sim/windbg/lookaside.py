@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.nt.types import PoolType
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lookaside_sim.lookaside.list import LookasideList
 
 
-_BASE_NAMES = {
+_BASE_NAMES: Final = {
     0: "NonPagedPool",
     1: "PagedPool",
     2: "NonPagedPoolMustSucceed",
@@ -26,8 +26,8 @@ _BASE_NAMES = {
     6: "NonPagedPoolCacheAlignedMustS",
     7: "MaxPoolType",
 }
-_BASE_BITS = 7
-_MODIFIER_NAMES = {
+_BASE_BITS: Final = 7
+_MODIFIER_NAMES: Final = {
     PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE: "QuotaFailInsteadOfRaise",
     PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE: "RaiseIfAllocationFailure",
     PoolType.NonPagedPoolSession: "Session",
@@ -60,18 +60,22 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
             layout and so prints 0. By default the true depth.
 
     Returns:
-        Seven lines without a final newline.
+        Seven lines without a final newline; one that says so for a list whose memory is gone.
     """
-    of = lookaside_list
+    width = lookaside_list.arch.pointer_size * 2
+    label = (
+        f'Lookaside "{printable(lookaside_list.name)}" @ 0x{lookaside_list.address:0{width}x}'
+    )
+    of = lookaside_list.peek()
+    if of is None:
+        return f"{label}  not mapped"
     current = 0 if debugger_depth and of.arch.pointer_size == 8 else of.current_depth
     allocates, frees = of.total_allocates, of.total_frees
     allocate_rate = _hit_rate(allocates, of.allocate_misses)
     free_rate = _hit_rate(frees, of.free_misses)
-    width = of.arch.pointer_size * 2
     return "\n".join(
         (
-            f'Lookaside "{printable(of.name)}" @ 0x{of.address:0{width}x}'
-            f'  Tag(hex): 0x{of.tag:08x} "{of.tag!s}"',
+            f'{label}  Tag(hex): 0x{of.tag:08x} "{of.tag!s}"',
             f"    Type           =       {int(of.type):04x}  {pool_type_name(of.type)}",
             f"    Current Depth  = {current:10}  Max Depth  = {of.depth:10}",
             f"    Size           = {of.size:10}  Max Alloc  = {of.size * of.depth:10}",
@@ -100,9 +104,10 @@ def lookasides(
     """
     shown = kernel.lookaside_lists if lists is None else list(lists)
     blocks = [lookaside(each, debugger_depth=debugger_depth) + "\n" for each in shown]
+    seen = [fields for each in shown if (fields := each.peek()) is not None]
     totals = []
     for name, paged in (("NonPaged", False), ("Paged", True)):
-        of_kind = [each for each in shown if each.type.is_paged is paged]
+        of_kind = [each for each in seen if each.type.is_paged is paged]
         hidden = debugger_depth and kernel.arch.pointer_size == 8
         current = 0 if hidden else sum(each.size * each.current_depth for each in of_kind)
         potential = sum(each.size * each.depth for each in of_kind)

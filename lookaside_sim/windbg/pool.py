@@ -1,4 +1,4 @@
-"""The debugger's views of the pool, and PoolMon's; import them from `lookaside_sim.windbg`.
+"""``!pool``, ``!poolfind`` and the lists in the pool; import them from `lookaside_sim.windbg`.
 
 Source:
     docs/sources.md, pool section 5, from public transcripts and Microsoft's pages of the commands.
@@ -6,205 +6,26 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SIZE
+from lookaside_sim.errors import InvariantError
+from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
-from lookaside_sim.pool.accounting import PoolTagUsage
 from lookaside_sim.pool.check import PoolBlock
+from lookaside_sim.pool.plans import QUOTA_BIT
 
 if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside.built_in import BuiltInList
 
-VERBOSE: Final = 1
-BY_NONPAGED: Final = 2
-BY_PAGED: Final = 4
-"""Flags of ``!poolused``."""
 ONLY_MATCHING: Final = 2
 """Flag of ``!pool``."""
-_QUOTA_BIT: Final = 8
 _POOL_NAMES: Final = {False: "Nonpaged pool", True: "Paged pool"}
-
-
-# --- PoolMon -----------------------------------------------------------------------------
-
-
-def poolmon_row(
-    tag: str,
-    *,
-    paged: bool,
-    allocs: int,
-    frees: int,
-    size: int,
-    changes: tuple[int, int, int] = (0, 0, 0),
-) -> str:
-    """One row of PoolMon.
-
-    Args:
-        tag: four characters.
-        paged: which of the tag's two rows.
-        allocs: allocations so far.
-        frees: frees so far.
-        size: bytes in use.
-        changes: of allocations, frees and bytes since the last refresh.
-    """
-    difference = allocs - frees
-    each = size // difference if difference else 0
-    kind = "Paged" if paged else "Nonp"
-    return (
-        f" {tag:<4} {kind:<5}{allocs:10} ({changes[0]:4}){frees:10} ({changes[1]:4})"
-        f" {difference:8} {size:7} ({changes[2]:6}) {each:6}"
-    )
-
-
-def poolmon(kernel: Kernel, before: Mapping[PoolTag, PoolTagUsage] | None = None) -> str:
-    """PoolMon's rows, by tag, nonpaged first; a tag used in both pools has two.
-
-    Args:
-        kernel: the machine.
-        before: `PoolManager.tags` at the last refresh; None for no changes.
-
-    Returns:
-        The heading line and a blank one, then the rows.
-    """
-    lines = [
-        " Tag  Type     Allocs            Frees            Diff   Bytes       Per Alloc",
-        "",
-    ]
-    for tag, usage in kernel.pool.rows().items():
-        old = usage if before is None else before.get(tag, PoolTagUsage())
-        for paged in (False, True):
-            allocs, frees, size = _side(usage, paged=paged)
-            if not allocs and not frees:
-                continue
-            was = _side(old, paged=paged)
-            changes = (allocs - was[0], frees - was[1], size - was[2])
-            lines.append(
-                poolmon_row(
-                    str(tag),
-                    paged=paged,
-                    allocs=allocs,
-                    frees=frees,
-                    size=size,
-                    changes=changes,
-                )
-            )
-    return "\n".join(lines)
-
-
-def _side(usage: PoolTagUsage, *, paged: bool) -> tuple[int, int, int]:
-    if paged:
-        return usage.paged_allocs, usage.paged_frees, usage.paged_bytes
-    return usage.nonpaged_allocs, usage.nonpaged_frees, usage.nonpaged_bytes
-
-
-# --- !poolused ---------------------------------------------------------------------------
-
-
-def poolused(
-    kernel: Kernel,
-    flags: int = 0,
-    tag: str = "*",
-    *,
-    descriptions: Mapping[str, str] | None = None,
-) -> str:
-    """Print pool use by tag, as ``!poolused FLAGS TAG`` does.
-
-    Args:
-        kernel: the machine.
-        flags: 0, or 1 verbose, 2 sorted by nonpaged use, 4 sorted by paged use.
-        tag: tags to show, ``*`` and ``?`` as wildcards.
-        descriptions: what pooltag.txt says of each tag.
-
-    Raises:
-        ValueError: flags 2 and 4 together.
-    """
-    rows = {
-        str(each): usage
-        for each, usage in kernel.pool.rows().items()
-        if fnmatchcase(str(each), tag if "*" in tag else tag.ljust(4))
-    }
-    return poolused_text(rows, flags, descriptions=descriptions)
-
-
-def poolused_text(
-    rows: Mapping[str, PoolTagUsage],
-    flags: int = 0,
-    *,
-    descriptions: Mapping[str, str] | None = None,
-) -> str:
-    """Lay out what `poolused` shows, from rows by tag."""
-    if flags & BY_NONPAGED and flags & BY_PAGED:
-        raise ValueError(f"flags {flags}: 2 and 4 exclude each other")
-    names = descriptions or {}
-    by, ordered = "Tag", sorted(rows.items())
-    if flags & (BY_NONPAGED | BY_PAGED):
-        paged = bool(flags & BY_PAGED)
-        by = "Paged Pool Consumed" if paged else "NonPaged Pool Consumed"
-        ordered.sort(key=lambda row: -_side(row[1], paged=paged)[2])
-
-    def described(tag: str) -> str:
-        return names.get(tag, f"UNKNOWN pooltag '{tag}', please update pooltag.txt")
-
-    total = [0] * 8
-    shown: list[tuple[str, list[int]]] = []
-    for tag, usage in ordered:
-        numbers = []
-        for paged in (False, True):
-            allocs, frees, size = _side(usage, paged=paged)
-            numbers += [allocs, frees, allocs - frees, size]
-        total = [a + b for a, b in zip(total, numbers, strict=True)]
-        shown.append((tag, numbers))
-    if flags & VERBOSE:
-        lines = [
-            f" Sorting by {by}",
-            "",
-            " " * 28 + "NonPaged" + " " * 41 + "Paged",
-            " Tag       Allocs       Frees      Diff         Used"
-            "       Allocs       Frees      Diff         Used",
-            "",
-        ]
-        lines += [f" {tag:<4} {_verbose(of)}\t{described(tag)}" for tag, of in shown]
-        return "\n".join([*lines, "", f" TOTAL{_verbose(total)}"])
-    if flags & (BY_NONPAGED | BY_PAGED):
-        lines = [
-            f" Sorting by {by}",
-            "",
-            "               NonPaged                  Paged",
-            " Tag     Allocs         Used     Allocs         Used",
-            "",
-        ]
-        lines += [
-            f" {tag:<4}{of[2]:10} {of[3]:12} {of[6]:10} {of[7]:12}\t{described(tag)}"
-            for tag, of in shown
-        ]
-        last = f"TOTAL{total[2]:10} {total[3]:12} {total[6]:10} {total[7]:12}"
-        return "\n".join([*lines, "", last])
-    lines = [
-        f"   Sorting by  {by}",
-        "",
-        "  Pool Used:",
-        "            NonPaged            Paged",
-        " Tag    Allocs     Used    Allocs     Used",
-    ]
-    lines += [
-        f" {tag:<4} {of[2]:8} {of[3]:8}  {of[6]:8} {of[7]:8}{described(tag)}"
-        for tag, of in shown
-    ]
-    last = f" TOTAL    {total[2]:8} {total[3]:8}  {total[6]:8} {total[7]:8}"
-    return "\n".join([*lines, last])
-
-
-def _verbose(of: list[int]) -> str:
-    return (
-        f"{of[0]:11} {of[1]:11} {of[2]:9} {of[3]:12}"
-        f"  {of[4]:11} {of[5]:11} {of[6]:9} {of[7]:12}"
-    )
 
 
 # --- !pool -------------------------------------------------------------------------------
@@ -258,7 +79,7 @@ def _row(kernel: Kernel, block: PoolBlock, *, marked: bool) -> PoolRow:
     elif block.is_parked:
         state = "Free "
     billed = None
-    if block.block_type & _QUOTA_BIT:
+    if block.block_type & QUOTA_BIT:
         process = kernel.processes.billed(block.header + arch.pool_header.size)
         billed = None if process is None else process.address
     return PoolRow(
@@ -274,7 +95,10 @@ def _row(kernel: Kernel, block: PoolBlock, *, marked: bool) -> PoolRow:
 
 
 def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
-    """The blocks of the page that holds an address, front to back; none for other pages."""
+    """The blocks of the page that holds an address, front to back; none for other pages.
+
+    Behind a header that does not fit the page nothing is known, and nothing is given.
+    """
     unit = kernel.arch.pool_header.unit
     return [
         _row(
@@ -282,8 +106,14 @@ def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
             block,
             marked=block.header <= address < block.header + block.units * unit,
         )
-        for block in kernel.pool.blocks_in_page(address)
+        for block in _seen_blocks(kernel, address)
     ]
+
+
+def _seen_blocks(kernel: Kernel, address: int) -> Iterator[PoolBlock]:
+    """The blocks of a page up to the first header that does not fit."""
+    with suppress(InvariantError):
+        yield from kernel.pool.blocks_in_page(address)
 
 
 def pool(
@@ -325,7 +155,7 @@ def pool(
     rows = pool_rows(kernel, address)
     if not rows or not any(row.marked for row in rows):
         found = kernel.pool.find(address)
-        if found is not None and not found.address & PAGE_MASK and found.size >= PAGE_SIZE - 31:
+        if found is not None and found.size > kernel.arch.pool_header.largest_request:
             lines.append(
                 f"*{found.address:0{digits}x} : large page allocation, tag is {found.tag!s},"
                 f" size is {found.size:#x} bytes"
@@ -336,6 +166,11 @@ def pool(
             lines.append(str(row))
         if row.marked:
             lines.append(_described(row.tag, descriptions))
+    end = rows[-1].header + rows[-1].size if rows else start
+    if rows and end & PAGE_MASK and not flags & ONLY_MATCHING:
+        lines.append(
+            f" {end:0{digits}x} is not a valid header: the page cannot be read further"
+        )
     return "\n".join(lines)
 
 
@@ -382,7 +217,7 @@ def poolfind(kernel: Kernel, tag: str, *, paged: bool = False) -> str:
             if each.base <= page < each.end:
                 lines += [
                     poolfind_row(_row(kernel, block, marked=False))
-                    for block in kernel.pool.blocks_in_page(page)
+                    for block in _seen_blocks(kernel, page)
                     if fnmatchcase(str(block.tag), pattern)
                 ]
     return "\n".join(lines)

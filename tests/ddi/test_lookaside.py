@@ -17,6 +17,7 @@ from lookaside_sim import (
     PoolType,
     ddi,
 )
+from tests.helpers import SIZES, allocated, both_machines
 
 OLDER: list[tuple[str, int]] = [("NPaged", 0), ("Paged", 1)]
 
@@ -248,3 +249,75 @@ def test_wrong_arguments_of_the_older_families(
             routine(f"ExInitialize{family}LookasideList")(lookaside, 0, 0, flags, size, tag, 0)
     assert bytes(lookaside) == before
     assert not lookaside.is_active
+
+
+# --- the older families ------------------------------------------------------------------
+
+OLDER_SIZES = {"x64": 0x80, "x86": 0xC0}
+
+
+@both_machines
+@pytest.mark.parametrize("sanitizer", [False, True])
+def test_a_list_of_an_older_family_has_a_size_of_its_own(arch: str, sanitizer: bool) -> None:
+    with Kernel(arch, sanitizer=sanitizer) as kernel:
+        first, second = ddi.NPAGED_LOOKASIDE_LIST("one"), ddi.PAGED_LOOKASIDE_LIST("two")
+        size = OLDER_SIZES[arch]
+        assert second.address - first.address == size
+        assert first.address % 64 == 0
+        assert (len(bytes(first)), first.image_size) == (size, size)
+        ddi.ExInitializeNPagedLookasideList(first, 0, 0, 0, 48, b"Old1", 0)
+        ddi.ExInitializePagedLookasideList(second, 0, 0, 0, 48, b"Old2", 0)
+        assert kernel.read(first.address, size)[SIZES[arch] :] == bytes(size - SIZES[arch])
+        kernel.write(first.address + size - 4, b"mine")
+        entry = ddi.ExAllocateFromNPagedLookasideList(first)
+        ddi.ExFreeToNPagedLookasideList(first, entry)
+        assert bytes(first)[-4:] == b"mine"
+        assert kernel.read(first.address, size) == bytes(first)
+        ddi.ExDeletePagedLookasideList(second)
+        ddi.ExDeleteNPagedLookasideList(first)
+        assert len(bytes(ddi.LOOKASIDE_LIST_EX())) == SIZES[arch]
+
+
+@both_machines
+def test_an_older_list_in_a_block_needs_all_of_its_bytes(arch: str) -> None:
+    with Kernel(arch) as kernel:
+        size = OLDER_SIZES[arch]
+        block = allocated(kernel, size - 8)
+        with pytest.raises(ValueError, match=f"the {size:#x} bytes there"):
+            ddi.NPAGED_LOOKASIDE_LIST(address=block)
+        assert LookasideList(kernel, address=block).image_size == SIZES[arch]
+        block = allocated(kernel, size)
+        lookaside = ddi.NPAGED_LOOKASIDE_LIST("mine", block)
+        kernel.write(block, b"\xaa" * size)
+        ddi.ExInitializeNPagedLookasideList(lookaside, 0, 0, 0, 48, b"Old1", 0)
+        image = bytes(lookaside)
+        assert len(image) == size
+        # Initializing writes the fields and, on x86, the lock; the padding keeps its bytes.
+        lock = image[0x80:0x84]
+        assert lock == (bytes(4) if arch == "x86" else b"")
+        assert image[SIZES[arch] : 0x80] == b"\xaa" * (0x80 - SIZES[arch])
+        ddi.ExDeleteNPagedLookasideList(lookaside)
+        kernel.pool.free(block)
+
+
+def test_an_older_list_is_not_made_where_a_smaller_one_was() -> None:
+    with Kernel() as kernel:
+        small = LookasideList(kernel)
+        with pytest.raises(ValueError, match="has 0x60 bytes, and 0x80 are needed"):
+            ddi.NPAGED_LOOKASIDE_LIST(address=small.address)
+        large = ddi.NPAGED_LOOKASIDE_LIST()
+        kernel.write(large.address + 0x70, b"kept")
+        again = LookasideList(kernel, address=large.address)
+        assert bytes(again)[0x70:0x74] == b"kept"
+        assert kernel.read(large.address, 0x80) == bytes(again)
+
+
+def test_an_older_list_in_a_driver_goes_with_it() -> None:
+    with Kernel() as kernel:
+        driver = kernel.load_driver("old.sys")
+        with driver:
+            lookaside = ddi.NPAGED_LOOKASIDE_LIST("old!List")
+        assert driver.holds(lookaside.address)
+        driver.unload()
+        assert "not mapped" in repr(lookaside)
+        assert lookaside.image_size == 0x80

@@ -26,6 +26,9 @@ def test_ddi_lists_every_documented_name_it_has() -> None:
         for name in vars(ddi)
         if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_FLAG_", "PROTECTED_POOL"))
         or "PoolPriority" in name
+        or "LIST" in name
+        or "SList" in name
+        or name == "Ref"
         if not name.endswith("Function")
     }
     assert set(ddi.__all__) == documented
@@ -66,6 +69,29 @@ def test_ddi_has_the_older_families_whole() -> None:
         ("ExAllocatePool2", "flags, number_of_bytes, tag"),
         ("ExFreePool", "p"),
         ("ExFreePoolWithTag", "p, tag"),
+        ("InitializeSListHead", "list_head"),
+        ("ExInitializeSListHead", "s_list_head"),
+        ("ExInterlockedPushEntrySList", "list_head, list_entry, lock"),
+        ("InterlockedPushEntrySList", "list_head, list_entry"),
+        ("ExInterlockedPopEntrySList", "list_head, lock"),
+        ("InterlockedPopEntrySList", "list_head"),
+        ("ExInterlockedFlushSList", "list_head"),
+        ("ExQueryDepthSList", "s_list_head"),
+        ("KeInitializeSpinLock", "spin_lock"),
+        ("KeAcquireSpinLock", "spin_lock, old_irql"),
+        ("KeAcquireSpinLockRaiseToDpc", "spin_lock"),
+        ("KeReleaseSpinLock", "spin_lock, new_irql"),
+        ("KeAcquireSpinLockAtDpcLevel", "spin_lock"),
+        ("KeReleaseSpinLockFromDpcLevel", "spin_lock"),
+        ("KeRaiseIrql", "new_irql, old_irql"),
+        ("KeRaiseIrqlToDpcLevel", ""),
+        ("KeLowerIrql", "new_irql"),
+        ("KeGetCurrentIrql", ""),
+        ("KeInitializeTimer", "timer"),
+        ("KeSetTimer", "timer, due_time, dpc"),
+        ("KeCancelTimer", "timer"),
+        ("ExInitializeResourceLite", "resource"),
+        ("ExDeleteResourceLite", "resource"),
     ],
 )
 def test_ddi_parameters_are_positional_without_defaults(name: str, expected: str) -> None:

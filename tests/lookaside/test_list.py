@@ -12,7 +12,6 @@ from lookaside_sim import (
     Kernel,
     LookasideList,
     LookasideSimError,
-    windbg,
 )
 from tests.helpers import fill, list_in_block, new_list, poke
 
@@ -34,7 +33,6 @@ LOOKS: dict[str, Callable[[LookasideList], object]] = {
     "depth": lambda each: each.depth,
     "total_allocates": lambda each: each.total_allocates,
     "entries": lambda each: list(each.entries()),
-    "windbg": windbg.lookaside,
 }
 
 
@@ -53,6 +51,7 @@ def test_looking_at_a_list_whose_page_is_gone_does_not_stop_the_machine(
     assert repr(lookaside) == f"<LookasideList @ {lookaside.address:#x} not mapped>"
     with pytest.raises(LookasideSimError, match=f"{lookaside.address:#x}"):
         LOOKS[look](lookaside)
+    assert lookaside.peek() is None
     assert kernel.bugcheck is stop
 
 

@@ -1,77 +1,56 @@
-"""What an observer hears, and that nothing else changes while it listens."""
+"""Who is told of calls, of which, when, and in which order."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lookaside_sim import (
     BugCheck,
     Kernel,
     LookasideAllocator,
     LookasideList,
-    LookasideSimError,
-    NtStatusError,
     PoolTag,
     PoolType,
     ddi,
     windbg,
 )
-from lookaside_sim.nt.types import TagLike
-
-
-class Recorder:
-    """Keeps every event, in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[object, ...]] = []
-
-    def pool_allocated(
-        self, address: int | None, pool_type: PoolType, size: int, tag: TagLike
-    ) -> None:
-        self.events.append(("pool_allocated", address, pool_type, size, PoolTag(tag)))
-
-    def pool_freed(self, address: int) -> None:
-        self.events.append(("pool_freed", address))
-
-    def list_initialized(self, lookaside: LookasideList) -> None:
-        self.events.append(("list_initialized", lookaside.name))
-
-    def list_allocated(self, lookaside: LookasideList, entry: int | None) -> None:
-        self.events.append(("list_allocated", lookaside.name, entry))
-
-    def list_freed(self, lookaside: LookasideList, entry: int) -> None:
-        self.events.append(("list_freed", lookaside.name, entry))
-
-    def list_flushed(self, lookaside: LookasideList) -> None:
-        self.events.append(("list_flushed", lookaside.name))
-
-    def list_deleted(self, lookaside: LookasideList) -> None:
-        self.events.append(("list_deleted", lookaside.name))
-
-    def ticked(self) -> None:
-        self.events.append(("ticked",))
-
-    def irql_changed(self, level: int) -> None:
-        self.events.append(("irql_changed", level))
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+    SetDepth,
+    is_inside_list_call,
+)
+from lookaside_sim.machine.calls import (
+    Call,
+    LowerIrql,
+    RaiseIrql,
+    ReadMemory,
+    Tick,
+    WriteMemory,
+)
+from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
+from lookaside_sim.system.calls import UnloadDriver
+from tests.helpers import allocated, fill, new_list, stop_of
+from tests.machine.helpers import Heard
 
 
 @pytest.fixture
-def recorder(kernel: Kernel, blank: LookasideList) -> Recorder:
+def heard(kernel: Kernel, blank: LookasideList) -> Heard:
     """Listens, from after the list's memory was made."""
-    made = Recorder()
-    blank.name = "L"
-    kernel.observe(made)
-    return made
+    return Heard(kernel)
 
 
-def test_the_calls_on_a_list_in_order(
-    kernel: Kernel, blank: LookasideList, recorder: Recorder
-) -> None:
-    blank.initialize(size=32, tag=b"obsv")
+# --- what is told ------------------------------------------------------------------------
+
+
+def test_the_calls_on_a_list_in_order(blank: LookasideList, heard: Heard) -> None:
+    blank.initialize(size=32, tag=b"told")
     a, b = blank.allocate(), blank.allocate()
     blank.free(a)
     assert blank.allocate() == a
@@ -80,57 +59,250 @@ def test_the_calls_on_a_list_in_order(
     windbg.set_depth(blank, 0)
     blank.free(a)
     blank.delete()
-    assert recorder.events == [
-        ("list_initialized", "L"),
-        ("list_allocated", "L", a),
-        ("list_allocated", "L", b),
-        ("list_freed", "L", a),
-        ("list_allocated", "L", a),
-        ("list_freed", "L", b),
-        ("list_flushed", "L"),
-        ("list_freed", "L", a),
-        ("list_deleted", "L"),
+    told = []
+    for call in heard.calls:
+        assert getattr(call, "lookaside", None) is blank
+        told.append((type(call), call.result, getattr(call, "entry", None)))
+    assert told == [
+        (InitializeList, 0, None),
+        (AllocateEntry, a, None),
+        (AllocateEntry, b, None),
+        (FreeEntry, None, a),
+        (AllocateEntry, a, None),
+        (FreeEntry, None, b),
+        (FlushList, None, None),
+        (SetDepth, None, None),
+        (FreeEntry, None, a),
+        (DeleteList, None, None),
     ]
 
 
-def test_pool_time_and_irql(kernel: Kernel, recorder: Recorder) -> None:
-    address = kernel.pool.allocate(PoolType.PagedPool, 100, b"pool")
+def test_pool_time_and_irql(kernel: Kernel, heard: Heard) -> None:
+    address = kernel.pool.allocate(PoolType.PagedPool, 100, PoolTag(b"pool"))
     kernel.tick(2)
     with kernel.raise_irql(1):
         kernel.raise_irql(1)
-    kernel.pool.free(address, b"pool")
+    kernel.pool.free(address, PoolTag(b"pool"))
     with kernel:
         zeroed = ddi.ExAllocatePoolZero(0, 8, b"zero")
-    assert recorder.events == [
-        ("pool_allocated", address, PoolType.PagedPool, 100, PoolTag(b"pool")),
-        ("ticked",),
-        ("ticked",),
-        ("irql_changed", 1),
-        ("irql_changed", 1),
-        ("irql_changed", 0),
-        ("pool_freed", address),
-        ("pool_allocated", zeroed, PoolType(0x400), 8, PoolTag(b"zero")),
+    paged, tick, first, second, lower, free, zero = heard.calls
+    assert isinstance(paged, AllocateBlock)
+    assert (paged.pool_type, paged.size, paged.tag) == (
+        PoolType.PagedPool,
+        100,
+        PoolTag(b"pool"),
+    )
+    assert (paged.result, paged.charged, paged.priority) == (address, False, None)
+    assert isinstance(tick, Tick)
+    assert tick.seconds == 2
+    assert isinstance(first, RaiseIrql)
+    assert (first.level, first.result) == (1, 0)
+    assert isinstance(second, RaiseIrql)
+    assert (second.level, second.result) == (1, 1)
+    assert isinstance(lower, LowerIrql)
+    assert lower.level == 0
+    assert isinstance(free, FreeBlock)
+    assert (free.address, free.tag) == (address, PoolTag(b"pool"))
+    assert isinstance(zero, AllocateBlock)
+    assert (zero.pool_type, zero.tag) == (PoolType(0x400), PoolTag(b"zero"))
+    assert zero.result == zeroed
+
+
+def test_requests_of_another_kind_say_so(kernel: Kernel, heard: Heard) -> None:
+    kernel.quota.allocate(0, 8, b"quot")
+    kernel.pool.allocate_with_priority(0, 9, b"prio", 32)
+    kernel.pool.allocate_special(0, 10, b"spec")
+    told = [
+        (call.size, call.charged, call.priority, call.special)
+        for call in heard.calls
+        if isinstance(call, AllocateBlock)
     ]
+    assert told == [(8, True, None, False), (9, False, 32, False), (10, False, None, True)]
 
 
-def test_exhaustion_is_reported_as_none(arch: str) -> None:
-    kernel, recorder = Kernel(arch, nonpaged_pool_bytes=0), Recorder()
-    lookaside = LookasideList(kernel, "L")
-    lookaside.initialize(size=32, tag=b"none")
-    kernel.observe(recorder)
-    assert kernel.pool.allocate(0, 32, b"none") is None
-    assert lookaside.allocate() is None
-    assert recorder.events == [
-        ("pool_allocated", None, PoolType.NonPagedPool, 32, PoolTag(b"none")),
-        ("list_allocated", "L", None),
+def test_writes_are_told_and_reads_on_demand(kernel: Kernel) -> None:
+    block = allocated(kernel)
+    quiet, curious = Heard(kernel), Heard(kernel, reads=True)
+    kernel.write(block, b"word")
+    assert kernel.read(block, 4) == b"word"
+    assert quiet.kinds == [WriteMemory]
+    assert curious.kinds == [WriteMemory, ReadMemory]
+    write, read = curious.calls
+    assert isinstance(write, WriteMemory)
+    assert (write.address, write.data, write.size) == (block, b"word", 4)
+    assert isinstance(read, ReadMemory)
+    assert (read.address, read.size, read.result) == (block, 4, b"word")
+    curious.stop()
+    kernel.read(block, 4)
+    assert curious.kinds == [WriteMemory, ReadMemory]
+
+
+def test_the_front_ends_are_heard_as_their_lists(kernel: Kernel, heard: Heard) -> None:
+    allocator = LookasideAllocator(kernel)
+    allocator.init(16, 0)
+    with allocator.box(bytes(16)) as box:
+        pointer = box.pointer
+    allocator.destroy()
+    lookaside = LookasideList(kernel)
+    ddi.ExInitializePagedLookasideList(lookaside, 0, 0, 0, 32, b"oldr", 0)
+    ddi.ExDeletePagedLookasideList(lookaside)
+    lists = [call for call in heard.calls if not isinstance(call, WriteMemory)]
+    assert [type(call) for call in lists] == [
+        InitializeList,
+        AllocateEntry,
+        FreeEntry,
+        DeleteList,
+        InitializeList,
+        DeleteList,
     ]
+    assert lists[1].result == pointer
+    older = lists[4]
+    assert isinstance(older, InitializeList)
+    assert older.is_older
 
 
-def test_calls_inside_a_lists_routines_are_not_reported(
-    kernel: Kernel, blank: LookasideList, recorder: Recorder
+def test_a_context_manager_is_heard_as_its_delete(blank: LookasideList, heard: Heard) -> None:
+    with blank:
+        blank.initialize(size=32, tag=b"with")
+    assert heard.kinds == [InitializeList, DeleteList]
+
+
+def test_what_no_caller_could_pass_is_no_call(
+    kernel: Kernel, blank: LookasideList, heard: Heard
 ) -> None:
-    other = LookasideList(kernel, "other")
-    other.initialize(size=32, tag=b"othr")
+    blank.initialize(size=32, tag=b"fail")
+    heard.forget()
+    with pytest.raises(ValueError, match="give"):
+        blank.free(-1)
+    with pytest.raises(ValueError, match="seconds"):
+        kernel.tick(-1)
+    with pytest.raises(ValueError, match="IRQL"):
+        kernel.raise_irql(16)
+    with pytest.raises(TypeError, match="bytes"):
+        kernel.write(0, "text")  # type: ignore[arg-type]
+    assert heard.told == []
+
+
+# --- several listeners ---------------------------------------------------------------------
+
+
+def test_several_listeners_hear_the_same_values_in_order(kernel: Kernel) -> None:
+    order: list[tuple[str, bool, Call]] = []
+
+    def named(name: str) -> Callable[[Call], None]:
+        return lambda call: order.append((name, call.is_over, call))
+
+    stops = [kernel.listen(named(name)) for name in ("first", "second")]
+    kernel.tick()
+    assert [entry[:2] for entry in order] == [
+        ("first", False),
+        ("second", False),
+        ("first", True),
+        ("second", True),
+    ]
+    assert len({id(call) for _, _, call in order}) == 1
+    stops[0]()
+    stops[0]()
+    kernel.tick()
+    assert [name for name, _, _ in order[4:]] == ["second", "second"]
+    stops[1]()
+    kernel.tick()
+    assert len(order) == 6
+
+
+def test_one_function_may_listen_twice(kernel: Kernel) -> None:
+    told: list[bool] = []
+
+    def hear(call: Call) -> None:
+        told.append(call.is_over)
+
+    stop = kernel.listen(hear)
+    kernel.listen(hear)
+    kernel.tick()
+    assert told == [False, False, True, True]
+    stop()
+    kernel.tick()
+    assert told[4:] == [False, True]
+
+
+def test_a_listener_that_stops_in_its_own_call_hears_no_more_of_it(kernel: Kernel) -> None:
+    told: list[bool] = []
+
+    def hear_once(call: Call) -> None:
+        told.append(call.is_over)
+        stop()
+
+    before, stop, after = Heard(kernel), kernel.listen(hear_once), Heard(kernel)
+    kernel.tick()
+    kernel.tick()
+    assert told == [False]
+    assert before.kinds == after.kinds == [Tick, Tick]
+
+
+def test_the_only_listener_may_stop_in_its_own_call(
+    kernel: Kernel, lookaside: LookasideList
+) -> None:
+    calls: list[Call] = []
+
+    def hear_once(call: Call) -> None:
+        calls.append(call)
+        stop()
+
+    stop = kernel.listen(hear_once)
+    entry = lookaside.allocate()
+    (call,) = calls
+    assert not kernel.machine.hooks.listening
+    assert kernel.machine.hooks.call is None
+    assert (call.is_over, call.result) == (True, entry)
+    assert kernel.memory.caching
+
+
+def test_who_begins_inside_a_call_does_not_hear_its_end(kernel: Kernel) -> None:
+    late: list[Heard] = []
+    driver = kernel.load_driver("late.sys")
+
+    def unload() -> None:
+        late.append(Heard(kernel))
+        kernel.tick()
+
+    driver.on_unload(unload)
+    heard = Heard(kernel)
+    driver.unload()
+    assert heard.kinds == [UnloadDriver]
+    assert [(is_over, type(call)) for is_over, call in late[0].told] == [
+        (False, Tick),
+        (True, Tick),
+    ]
+
+
+def test_what_cannot_be_called_does_not_listen(kernel: Kernel) -> None:
+    with pytest.raises(TypeError, match="listener None"):
+        kernel.listen(None)  # type: ignore[arg-type]
+    assert not kernel.machine.hooks.listening
+
+
+def test_a_stopped_machine_can_be_listened_to(kernel: Kernel) -> None:
+    stop_of(lambda: kernel.pool.free(0x1008))
+    heard = Heard(kernel)
+    with pytest.raises(BugCheck):
+        kernel.tick()
+    # The stop raised again is no call; going back to a processor is one, and still happens.
+    assert heard.told == []
+    with kernel.on_processor(0):
+        pass
+    assert len(heard.kinds) == 2
+    heard.stop()
+    assert not kernel.machine.is_plain
+    assert not kernel.memory.caching
+
+
+# --- calls inside calls ----------------------------------------------------------------------
+
+
+def test_calls_in_custom_routines_know_the_call_around_them(
+    kernel: Kernel, blank: LookasideList, heard: Heard
+) -> None:
+    other = new_list(kernel, "other", size=32)
 
     def allocate(
         pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList
@@ -142,225 +314,67 @@ def test_calls_inside_a_lists_routines_are_not_reported(
         other.free(entry)
 
     blank.initialize(size=32, tag=b"nest", allocate=allocate, free=free)
-    a, b = blank.allocate(), blank.allocate()
-    windbg.set_depth(blank, 1)
+    heard.forget()
+    a = blank.allocate()
+    outer, block, freed, inner = heard.calls
+    assert [(is_over, type(call)) for is_over, call in heard.told] == [
+        (False, AllocateEntry),
+        (False, AllocateBlock),
+        (True, AllocateBlock),
+        (False, FreeBlock),
+        (True, FreeBlock),
+        (False, AllocateEntry),
+        (True, AllocateEntry),
+        (True, AllocateEntry),
+    ]
+    assert outer.outer is None
+    assert block.outer is freed.outer is inner.outer is outer
+    assert outer.result == inner.result == a
+    assert is_inside_list_call(inner)
+    assert not is_inside_list_call(outer)
+    windbg.set_depth(blank, 0)
     blank.free(a)
-    blank.free(b)
+    blank.free(other.allocate())
     blank.flush()
-    assert recorder.events == [
-        ("list_initialized", "other"),
-        ("list_initialized", "L"),
-        ("list_allocated", "L", a),
-        ("list_allocated", "L", b),
-        ("list_freed", "L", a),
-        ("list_freed", "L", b),
-        ("list_flushed", "L"),
+    assert heard.kinds == [
+        AllocateEntry,
+        SetDepth,
+        FreeEntry,
+        AllocateEntry,
+        FreeEntry,
+        FlushList,
     ]
-    assert other.current_depth == 2
-    assert kernel.observer is recorder
+    assert other.current_depth == 1
+    assert kernel.machine.hooks.call is None
 
 
-def test_a_call_that_is_refused_or_stops_is_not_reported(
-    kernel: Kernel, blank: LookasideList, recorder: Recorder
-) -> None:
-    def allocate(*_: object) -> int:
-        raise RuntimeError("routine")
-
-    assert not blank.initialize(size=32, tag=b"fail", depth=1).is_success
-    blank.initialize(size=32, tag=b"fail", allocate=allocate)
-    recorder.events.clear()
-    with pytest.raises(RuntimeError):
-        blank.allocate()
-    assert kernel.observer is recorder
-    with pytest.raises(ValueError, match="give"):
-        blank.free(-1)
-    with pytest.raises(ValueError, match="seconds"):
-        kernel.tick(-1)
-    with pytest.raises(ValueError, match="IRQL"):
-        kernel.raise_irql(16)
-    with pytest.raises(BugCheck):
-        kernel.lower_irql(3)
-    assert recorder.events == []
+def test_calls_in_an_unload_routine_are_inside_the_unload(kernel: Kernel) -> None:
+    driver = kernel.load_driver("mydrv.sys")
+    lookaside = driver.lookaside_list("mydrv!List")
+    with driver:
+        lookaside.initialize(size=32, tag=b"mydv")
+        fill(lookaside, 2)
+    driver.on_unload(lookaside.delete)
+    heard = Heard(kernel)
+    driver.unload()
+    unload, delete = heard.calls
+    assert isinstance(unload, UnloadDriver)
+    assert unload.driver is driver
+    assert delete.outer is unload
+    assert not is_inside_list_call(delete)
+    assert [is_over for is_over, _ in heard.told] == [False, False, True, True]
 
 
-def test_a_raised_status_is_reported_as_none(arch: str) -> None:
-    # The call is counted, so it is told.
-    kernel, recorder = Kernel(arch, nonpaged_pool_bytes=0), Recorder()
-    lookaside = LookasideList(kernel, "L")
-    lookaside.initialize(size=32, tag=b"rais", flags=1)
-    kernel.observe(recorder)
-    with pytest.raises(NtStatusError):
-        lookaside.allocate()
-    with pytest.raises(NtStatusError):
-        kernel.pool.allocate(16, 32, b"rais")
-    assert recorder.events == [
-        ("list_allocated", "L", None),
-        ("pool_allocated", None, PoolType(16), 32, PoolTag(b"rais")),
-    ]
+def test_each_thread_has_calls_of_its_own(kernel: Kernel) -> None:
+    def allocate(*_: object) -> int | None:
+        thread = threading.Thread(target=kernel.tick)
+        thread.start()
+        thread.join()
+        return kernel.pool.allocate(0, 8, b"mine")
 
-
-def test_the_front_ends_are_heard_as_their_lists(kernel: Kernel, recorder: Recorder) -> None:
-    allocator = LookasideAllocator(kernel)
-    allocator.init(16, 0)
-    with allocator.box(bytes(16)) as box:
-        pointer = box.pointer
-    allocator.destroy()
-    lookaside = LookasideList(kernel)
-    ddi.ExInitializePagedLookasideList(lookaside, 0, 0, 0, 32, b"oldr", 0)
-    ddi.ExDeletePagedLookasideList(lookaside)
-    assert recorder.events == [
-        ("list_initialized", ""),
-        ("list_allocated", "", pointer),
-        ("list_freed", "", pointer),
-        ("list_deleted", ""),
-        ("list_initialized", ""),
-        ("list_deleted", ""),
-    ]
-
-
-def test_a_context_manager_reports_its_delete(
-    kernel: Kernel, blank: LookasideList, recorder: Recorder
-) -> None:
-    with blank:
-        blank.initialize(size=32, tag=b"with")
-    assert [event[0] for event in recorder.events] == ["list_initialized", "list_deleted"]
-
-
-def test_only_one_observer_listens(kernel: Kernel, recorder: Recorder) -> None:
-    second = Recorder()
-    with pytest.raises(LookasideSimError, match="listens already"):
-        kernel.observe(second)
-    kernel.tick()
-    kernel.observe(None)
-    kernel.observe(second)
-    kernel.tick()
-    assert recorder.events == second.events == [("ticked",)]
-    kernel.observe(None)
-    assert kernel.observer is None
-
-
-def test_entries_freed_before_and_after_listening_stay_in_order(
-    kernel: Kernel, blank: LookasideList
-) -> None:
-    blank.initialize(size=32, tag=b"cach")
-    entries = [blank.allocate() for _ in range(4)]
-    for entry in entries[:2]:
-        blank.free(entry)
-    recorder = Recorder()
-    kernel.observe(recorder)
-    blank.free(entries[2])
-    kernel.observe(None)
-    blank.free(entries[3])
-    assert list(blank.entries()) == entries[::-1]
-    assert [blank.allocate() for _ in range(4)] == entries[::-1]
-    assert len(recorder.events) == 1
-
-
-def test_listening_ends_with_the_hot_path_back(kernel: Kernel) -> None:
-    lookaside = LookasideList(kernel)
-    lookaside.initialize(size=32, tag=b"cach")
-    entry = lookaside.allocate()
-    kernel.observe(Recorder())
-    lookaside.free(entry)
-    assert not kernel.memory.links
-    assert not kernel.memory.caching
-    kernel.observe(None)
-    assert kernel.memory.caching
-    assert lookaside.allocate() == entry
-    lookaside.free(entry)
-    assert entry in kernel.memory.links
-
-
-def free_oldest(_kernel: Kernel, lookaside: LookasideList, held: list[int]) -> None:
-    if held:
-        lookaside.free(held.pop(0))
-
-
-STEPS: dict[str, Callable[[Kernel, LookasideList, list[int]], object]] = {
-    "allocate": lambda kernel, lookaside, held: held.append(lookaside.allocate() or 0),
-    "free": free_oldest,
-    "flush": lambda kernel, lookaside, held: lookaside.flush(),
-    "tick": lambda kernel, lookaside, held: kernel.tick(),
-    "depth": lambda kernel, lookaside, held: windbg.set_depth(lookaside, 2),
-    "reset": lambda kernel, lookaside, held: windbg.reset_counters(lookaside),
-}
-
-
-@given(
-    arch=st.sampled_from(["x64", "x86"]),
-    steps=st.lists(st.sampled_from(sorted(STEPS)), max_size=40),
-    listening=st.sets(st.integers(0, 39)),
-)
-def test_listening_changes_nothing(arch: str, steps: list[str], listening: set[int]) -> None:
-    plain, heard = Kernel(arch), Kernel(arch)
-    states = []
-    for kernel in (plain, heard):
-        lookaside = LookasideList(kernel)
-        lookaside.initialize(size=32, tag=b"same")
-        held: list[int] = []
-        states.append((kernel, lookaside, held))
-    for number, step in enumerate(steps):
-        heard.observe(Recorder() if number in listening else None)
-        for state in states:
-            STEPS[step](*state)
-        assert bytes(states[0][1]) == bytes(states[1][1])
-        assert states[0][2] == states[1][2]
-    heard.observe(None)
-    assert list(states[0][1].entries()) == list(states[1][1].entries())
-    assert plain.pool.usage(b"same") == heard.pool.usage(b"same")
-    heard.check()
-
-
-Outcome = list[object]
-MISUSE = st.lists(
-    st.tuples(
-        st.sampled_from(["allocate", "free", "free", "link", "depth", "flush", "tick"]),
-        st.integers(0, 3),
-        st.integers(0, 3),
-        st.sampled_from([0, 0, 0, 4, 8]),
-    ),
-    max_size=40,
-)
-
-
-def misuse(
-    kernel: Kernel, lookaside: LookasideList, steps: list[tuple[str, int, int, int]]
-) -> Outcome:
-    """Free twice, free foreign blocks, forge links; what every call did, to the stop."""
-    blocks = [kernel.pool.allocate(0, 32, b"miss") or 0 for _ in range(4)]
-    outcome: Outcome = []
-    for step, first, second, offset in steps:
-        try:
-            if step == "allocate":
-                outcome.append(lookaside.allocate())
-            elif step == "free":
-                lookaside.free(blocks[first] + offset)
-            elif step == "link":
-                link = (blocks[second] + offset).to_bytes(kernel.arch.pointer_size, "little")
-                kernel.write(blocks[first], link)
-            elif step == "depth":
-                windbg.set_depth(lookaside, first)
-            elif step == "flush":
-                lookaside.flush()
-            else:
-                kernel.tick()
-        except BugCheck as stop:
-            outcome.append((stop.code, stop.parameters))
-            break
-        outcome.append(bytes(lookaside))
-        outcome.append([kernel.read(block, 32) for block in blocks])
-    return [*outcome, bytes(lookaside)]
-
-
-@given(arch=st.sampled_from(["x64", "x86"]), steps=MISUSE)
-def test_misuse_has_the_same_consequences_while_somebody_listens(
-    arch: str, steps: list[tuple[str, int, int, int]]
-) -> None:
-    outcomes = []
-    for observer in (None, Recorder()):
-        kernel = Kernel(arch)
-        lookaside = LookasideList(kernel)
-        lookaside.initialize(size=32, tag=b"same")
-        kernel.observe(observer)
-        outcomes.append(misuse(kernel, lookaside, steps))
-    assert outcomes[0] == outcomes[1]
+    lookaside = new_list(kernel, allocate=allocate)
+    heard = Heard(kernel)
+    lookaside.allocate()
+    outer, tick, block = heard.calls
+    assert tick.outer is None
+    assert block.outer is outer

@@ -10,9 +10,9 @@ from lookaside_sim import (
     PoolType,
     Verifier,
     VerifierFlags,
-    ddi,
 )
-from tests.helpers import VIOLATION, allocated, stop_of
+from lookaside_sim.system.objects import KernelObjects
+from tests.helpers import VIOLATION, allocated, both_machines, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
@@ -21,15 +21,15 @@ NONPAGED = PoolType.NonPagedPool
 
 
 def test_blocks_with_active_timers_and_resources_are_not_freed() -> None:
-    cases: list[tuple[Callable[[int], object], int]] = [
-        (lambda at: ddi.KeSetTimer(at, 5), 0x15),
-        (ddi.ExInitializeResourceLite, 0xD2),
+    cases: list[tuple[Callable[[KernelObjects, int], object], int]] = [
+        (lambda objects, at: objects.set_timer(at, 5), 0x15),
+        (KernelObjects.initialize_resource, 0xD2),
     ]
     for start, code in cases:
         kernel = Kernel(verifier=AUTOMATIC)
         with kernel:
             address = allocated(kernel, 200)
-            start(address + 32)
+            start(kernel.objects, address + 32)
             stop = stop_of(lambda kernel=kernel, address=address: kernel.pool.free(address))  # type: ignore[misc]
         assert (stop.code, stop.parameters[:2]) == (VIOLATION, (code, address + 32))
 
@@ -38,12 +38,12 @@ def test_expired_timers_and_deleted_resources_are_harmless() -> None:
     kernel = Kernel(verifier=AUTOMATIC)
     with kernel:
         address = allocated(kernel, 300)
-        assert not ddi.KeSetTimer(address, 2)
-        assert ddi.KeSetTimer(address, 2)
+        assert not kernel.objects.set_timer(address, 2)
+        assert kernel.objects.set_timer(address, 2)
         kernel.tick(2)
-        assert not ddi.KeCancelTimer(address)
-        ddi.ExInitializeResourceLite(address + 64)
-        ddi.ExDeleteResourceLite(address + 64)
+        assert not kernel.objects.cancel_timer(address)
+        kernel.objects.initialize_resource(address + 64)
+        kernel.objects.delete_resource(address + 64)
         kernel.pool.free(address)
 
 
@@ -51,13 +51,13 @@ def test_resources_initialized_or_deleted_twice() -> None:
     kernel = Kernel(verifier=AUTOMATIC)
     with kernel:
         address = allocated(kernel, 200)
-        ddi.ExInitializeResourceLite(address)
-        stop = stop_of(lambda: ddi.ExInitializeResourceLite(address))
+        kernel.objects.initialize_resource(address)
+        stop = stop_of(lambda: kernel.objects.initialize_resource(address))
     assert stop.parameters == (0xD0, address, 0, 0)
     kernel = Kernel(verifier=AUTOMATIC)
     with kernel:
         address = allocated(kernel, 200)
-        stop = stop_of(lambda: ddi.ExDeleteResourceLite(address))
+        stop = stop_of(lambda: kernel.objects.delete_resource(address))
     assert stop.parameters == (0xD1, address, 0, 0)
 
 
@@ -65,10 +65,10 @@ def test_timers_and_resources_elsewhere_do_not_matter() -> None:
     kernel = Kernel(verifier=Verifier.standard(drivers=["my.sys"]))
     driver = kernel.load_driver("my.sys")
     with kernel:
-        ddi.KeSetTimer(allocated(kernel, 100), 5)
+        kernel.objects.set_timer(allocated(kernel, 100), 5)
         resource = allocated(kernel, 200)
-        ddi.ExInitializeResourceLite(resource)
-        ddi.ExInitializeResourceLite(resource)  # not verified: not noticed
+        kernel.objects.initialize_resource(resource)
+        kernel.objects.initialize_resource(resource)  # not verified: not noticed
         driver.free(driver.allocate(NONPAGED, 24, b"Test"))
     driver.unload()
     assert kernel.bugcheck is None
@@ -79,7 +79,36 @@ def test_an_active_timer_in_the_image() -> None:
     driver = kernel.load_driver("my.sys")
     lookaside = driver.lookaside_list()
     with kernel:
-        ddi.KeSetTimer(lookaside.address, 5)
+        kernel.objects.set_timer(lookaside.address, 5)
     stop = stop_of(driver.unload)
     assert stop.code is BugCheckCode.TIMER_OR_DPC_INVALID
     assert stop.parameters == (0, lookaside.address, driver.image_base, driver.image_end)
+
+
+@both_machines
+def test_an_initialized_timer_as_it_lies_in_memory(arch: str) -> None:
+    kernel = Kernel(arch)
+    size, width = {"x64": (0x40, 8), "x86": (0x28, 4)}[arch]
+    address = allocated(kernel, size)
+    kernel.objects.set_timer(address, 5)
+    kernel.write(address, b"\xff" * size)
+    kernel.objects.initialize_timer(address)
+    link = (address + 8).to_bytes(width, "little")
+    written = bytes((8, 0, size // 4, 0)) + bytes(4) + link + link
+    assert kernel.read(address, size) == written + bytes(size - len(written))
+    assert not kernel.objects.cancel_timer(address)
+
+
+def test_a_timer_that_is_due_expires_at_once() -> None:
+    kernel = Kernel()
+    address = allocated(kernel, 64)
+    assert not kernel.objects.set_timer(address, 3)
+    assert kernel.objects.set_timer(address, 0)
+    assert not kernel.objects.cancel_timer(address)
+
+
+def test_a_timer_in_memory_that_is_not_there() -> None:
+    kernel = Kernel()
+    stop = stop_of(lambda: kernel.objects.initialize_timer(0x1000))
+    assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+    assert stop.parameters == (0x1000, 2, 0, 0)

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lookaside_sim import (
     BugCheck,
     Kernel,
     LookasideAllocator,
     LookasideList,
+    LookasideSimError,
     NtStatusError,
     PoolType,
+    Verifier,
 )
 from lookaside_sim.testing import (
     FaultInjector,
@@ -192,3 +198,123 @@ def test_the_decorator_runs_a_test_function(
 def test_the_decorator_reports_failures() -> None:
     with pytest.raises(LeakError):
         with_each_fault(leaks_on_second)()
+
+
+def test_the_decorator_takes_kernel_settings() -> None:
+    seen: list[tuple[str, int, bool]] = []
+
+    @with_each_fault(arch="x86", processors=2, track_pool=True, most_runs=4)
+    def test(kernel: Kernel, faults: FaultInjector) -> None:
+        seen.append((kernel.arch.name, kernel.processors, kernel.ledger is not None))
+        three_blocks(kernel, faults)
+
+    test()
+    assert seen == [("x86", 2, True)] * 4
+
+
+def test_the_decorator_takes_a_maker_of_kernels() -> None:
+    made: list[Kernel] = []
+
+    def make() -> Kernel:
+        made.append(Kernel("x86"))
+        return made[-1]
+
+    with_each_fault(make_kernel=make)(three_blocks)()
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"colour": 1}, "colour"),
+        (
+            {"make_kernel": Kernel, "arch": "x86"},
+            "make_kernel makes the kernel: leave out arch",
+        ),
+    ],
+)
+def test_wrong_settings_are_named_at_once(settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(TypeError, match=complaint):
+        with_each_fault(**settings)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_test_that_allocates_nothing_is_an_error(suspended: bool) -> None:
+    def test(kernel: Kernel, faults: FaultInjector) -> None:
+        if suspended:
+            with faults.suspend():
+                kernel.pool.free(kernel.pool.allocate(0, 8, TAG))
+        else:
+            three_blocks(Kernel(), FaultInjector(Kernel()))
+
+    with pytest.raises(LookasideSimError, match="no allocation was counted"):
+        fail_each_allocation(test)
+
+
+# --- whatever else lies over the pool ------------------------------------------------------
+
+
+def load(kernel: Kernel) -> None:
+    kernel.load_driver(f"driver{len(kernel.drivers.all)}.sys")
+
+
+def verify(kernel: Kernel) -> None:
+    if kernel.verification is None:
+        kernel.enable_verifier(Verifier.standard())
+
+
+def charge(kernel: Kernel) -> None:
+    address = kernel.quota.allocate(int(PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), 8, TAG)
+    if address is not None:
+        kernel.pool.free(address)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arch=st.sampled_from(["x64", "x86"]),
+    parked=st.booleans(),
+    switches=st.lists(st.sampled_from([load, verify, charge, "off", "on"]), max_size=12),
+)
+def test_faults_outlive_every_other_switch(
+    arch: str, parked: bool, switches: list[Callable[[Kernel], None] | str]
+) -> None:
+    kernel = Kernel(arch, small_pool_lists=parked, delayed_free=parked)
+    faults: FaultInjector | None = FaultInjector(kernel)
+    for switch in switches:
+        if callable(switch):
+            switch(kernel)
+        elif faults is not None:
+            faults.remove()
+            faults = None
+        else:
+            faults = FaultInjector(kernel)
+        if faults is not None:
+            faults.fail_all()
+        assert allocations(kernel, 2) == [faults is None] * 2
+        if faults is not None:
+            faults.clear()
+            before = faults.requests
+            assert allocations(kernel, 2) == [True, True]
+            assert faults.requests == before + 2
+    # Taking it off has taken nothing else off: blocks are known to whoever wants to know.
+    if faults is not None:
+        faults.remove()
+    address = kernel.pool.allocate(0, 24, TAG)
+    assert address is not None
+    assert (kernel.ledger is not None) == any(each in (load, verify) for each in switches)
+    assert kernel.ledger is None or address in kernel.ledger.live
+    if kernel.verification is not None:
+        assert kernel.verification.counters.allocations_failed == 0
+    kernel.check()
+
+
+def test_faults_survive_a_driver_that_is_loaded() -> None:
+    kernel = Kernel()
+    faults = FaultInjector(kernel)
+    faults.fail_all()
+    driver = kernel.load_driver("my.sys")
+    assert driver.allocate(PoolType.NonPagedPool, 16, TAG) is None
+    faults.remove()
+    address = driver.allocate(PoolType.NonPagedPool, 16, TAG)
+    assert kernel.ledger is not None
+    assert address in kernel.ledger.live

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import Kernel, LookasideList, PoolType, ddi
+from lookaside_sim import Kernel, LookasideList, PoolTag, PoolType, ddi
 from lookaside_sim.testing import LeakError, LeakTracker
 from lookaside_sim.trace import record
 
@@ -99,3 +99,55 @@ def test_another_listener_hears_everything_too() -> None:
     with LeakTracker(behind), record(behind) as heard:
         use(behind)
     assert heard.events == expected.events
+
+
+# --- memory that is gone -------------------------------------------------------------------
+
+
+def test_lists_and_entries_of_an_unloaded_driver_are_reported() -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker:
+        driver = kernel.load_driver("my.sys")
+        lookaside = driver.lookaside_list("my!List")
+        lookaside.initialize(size=32, tag=TAG)
+        entry = lookaside.allocate()
+        driver.unload()
+        first, last = tracker.leaks()
+    assert "not mapped> was not freed" in str(first)
+    assert "not mapped> was not deleted, and its memory is gone, from" in str(last)
+    assert entry is not None
+    assert tracker.describe(entry) is not None
+    text = tracker.report([first, last])
+    assert f'Lookaside "my!List" @ 0x{lookaside.address:016x}  not mapped' in text
+    assert kernel.bugcheck is None
+
+
+@pytest.mark.parametrize("size", [0x100, 64 * 4096])
+def test_a_list_in_a_freed_block_is_reported(size: int) -> None:
+    kernel = Kernel()
+    with LeakTracker(kernel) as tracker:
+        block = kernel.pool.allocate(PoolType.NonPagedPool, size, b"DExt")
+        lookaside = LookasideList(kernel, "my!List", block)
+        lookaside.initialize(size=32, tag=TAG)
+        lookaside.free(lookaside.allocate())
+        kernel.pool.free(block)
+        with pytest.raises(LeakError, match="my!List"):
+            tracker.check()
+    assert kernel.bugcheck is None
+
+
+def test_a_list_whose_own_routine_frees_its_memory() -> None:
+    kernel = Kernel()
+    block = kernel.pool.allocate(PoolType.NonPagedPool, 64 * 4096, b"DExt")
+
+    def allocate(pool_type: PoolType, size: int, tag: PoolTag, of: LookasideList) -> int:
+        kernel.pool.free(block)
+        return kernel.pool.allocate(pool_type, size, tag) or 0
+
+    with LeakTracker(kernel) as tracker:
+        lookaside = LookasideList(kernel, "my!List", block)
+        lookaside.initialize(size=32, tag=TAG, allocate=allocate)
+        entry = lookaside.allocate()
+        assert entry is not None
+        assert "not mapped" in str(tracker.describe(entry))
+        assert "bytes" not in str(tracker.describe(entry))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lookaside_sim import (
     BugCheck,
@@ -12,7 +14,8 @@ from lookaside_sim import (
     PoolType,
     windbg,
 )
-from tests.helpers import fill, new_list, poke
+from lookaside_sim.testing import LeakTracker
+from tests.helpers import allocated, both_machines, fill, new_list, poke, where, write_pointer
 
 CRATE = """\
 Lookaside "" @ 0xfffff80474866030  Tag(hex): 0x61616262 "bbaa"
@@ -370,3 +373,87 @@ def test_a_stopped_machine_can_be_viewed_but_not_changed(
         with pytest.raises(BugCheck) as again:
             change(blank)
         assert again.value is stop.value
+
+
+# --- memory that is gone or overwritten ----------------------------------------------------
+
+BEYOND_CACHES = 64 * 4096  # bytes of a block whose pages are unmapped when it is freed
+
+
+def test_a_list_whose_memory_is_gone() -> None:
+    kernel = Kernel()
+    block = allocated(kernel, BEYOND_CACHES)
+    lookaside = new_list(kernel, "my!List", address=block)
+    other = new_list(kernel, "other")
+    kernel.pool.free(block)
+    assert windbg.lookaside(lookaside) == f'Lookaside "my!List" @ 0x{block:016x}  not mapped'
+    shown = windbg.lookasides(kernel)
+    assert "not mapped" in shown
+    assert "other" not in shown  # nothing leads on to it any more
+    shown = windbg.lookasides(kernel, [lookaside, other])
+    assert "not mapped" in shown
+    assert f"{'Total NonPaged potential for above lists':50} = {64 * 4:8}" in shown
+    assert kernel.bugcheck is None
+
+
+def test_the_list_of_an_unloaded_driver() -> None:
+    kernel = Kernel()
+    driver = kernel.load_driver("my.sys")
+    lookaside = driver.lookaside_list("my!List")
+    lookaside.initialize(size=32, tag=b"List")
+    driver.unload()
+    assert windbg.lookaside(lookaside).endswith("not mapped")
+    assert "not mapped" in windbg.lookasides(kernel)
+    assert kernel.bugcheck is None
+
+
+def test_lists_that_run_in_a_ring() -> None:
+    kernel = Kernel()
+    first, second = new_list(kernel, "one"), new_list(kernel, "two")
+    offset = where("x64", "Flink")[0]
+    write_pointer(kernel, second.address + offset, first.address + offset)
+    shown = windbg.lookasides(kernel)
+    assert shown.count("Lookaside ") == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    arch=st.sampled_from(["x64", "x86"]),
+    embedded=st.booleans(),
+    garbage=st.lists(st.tuples(st.integers(0, 0x5F), st.binary(min_size=1, max_size=16))),
+    forged=st.none() | st.sampled_from([0, 1, 0x40, 0x7FFF_FFFF, 0xFFFF_FFF8]),
+)
+def test_no_view_stops_the_machine_whatever_was_overwritten(
+    arch: str, embedded: bool, garbage: list[tuple[int, bytes]], forged: int | None
+) -> None:
+    kernel = Kernel(arch)
+    with LeakTracker(kernel) as tracker:
+        block = allocated(kernel, 0x100) if embedded else None
+        lookaside = new_list(kernel, "my!List", block)
+        other = new_list(kernel, pool_type=1)
+        fill(lookaside, 2)
+        for offset, data in garbage:
+            end = kernel.arch.lookaside_size
+            kernel.write(lookaside.address + min(offset, end - 16), data)
+        if forged is not None:
+            write_pointer(kernel, other.address + where(arch, "Flink")[0], forged)
+        before = kernel.read(lookaside.address, kernel.arch.lookaside_size)
+        shown = windbg.lookasides(kernel)
+        assert shown.count("\nTotal ") == 4
+        assert tracker.report(tracker.leaks()).count("\nLookaside ") == 2
+        assert repr(lookaside).startswith("<LookasideList my!List @ ")
+        assert kernel.bugcheck is None
+        assert kernel.read(lookaside.address, kernel.arch.lookaside_size) == before
+
+
+@both_machines
+def test_views_of_pools_whose_headers_are_garbage(arch: str) -> None:
+    kernel = Kernel(arch)
+    block = allocated(kernel, 100)
+    size = kernel.arch.pool_header.size
+    for garbage in (b"\xff", b"\0", b"\x0b"):
+        kernel.write(block - size, garbage * size)
+        assert windbg.pool(kernel, block).startswith("Pool page")
+        assert windbg.poolfind(kernel, "*").startswith("Scanning")
+    assert windbg.pool(kernel, 0x1234).endswith("Unknown")
+    assert kernel.bugcheck is None

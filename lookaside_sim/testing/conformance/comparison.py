@@ -109,7 +109,6 @@ class Comparison:
                 done += 1
                 progress[0] = done
                 self.run_step(step)
-            progress[0] = done + 1
             self._end(end)
         except Broken as broken:
             raise self._difference(broken, program[:done], end) from broken.__cause__
@@ -172,10 +171,13 @@ class Comparison:
             steps: gets what is done, as the steps that do the same.
         """
         live = self._sides.live
+        done = self._progress[0]
         if not self._deleted:
             if live:
+                self._progress[0] = done + 1
                 steps.append(Free(len(live), oldest=True))
                 self.run_step(steps[-1])
+            self._progress[0] = done + 2
             steps.append(Delete())
             self.run_step(steps[-1])
         if self._progress[1] or not self._contract.gives_back:

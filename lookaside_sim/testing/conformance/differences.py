@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from lookaside_sim.errors import made_again
 from lookaside_sim.testing.conformance.contract import LEVELS, Contract
 from lookaside_sim.testing.conformance.regression import write_regression
 from lookaside_sim.testing.programs.steps import Program, Step, format_program
@@ -110,11 +111,20 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         self.level = setting.level
         self.reuse = setting.reuse
         self.flaky = False
+        self._regression: str | None = None
 
     @property
     def regression(self) -> str:
         """Source of a pytest test that fails as long as the difference is there."""
+        if self._regression is not None:
+            return self._regression
         return write_regression(self.program, self.setting.factory, self.setting.arguments())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What made the allocator may be nothing that can be sent; the test that names it can.
+        setting = attrs.evolve(self.setting, factory=None)
+        state = {**vars(self), "setting": setting, "_regression": self.regression}
+        return made_again, (type(self), self.args, state)
 
     def __str__(self) -> str:
         return "\n".join((self.report(), "", "A test to keep:", "", self.regression))

@@ -266,13 +266,13 @@ class IsolatedTrials:
                 found.__cause__ = RuntimeError(cause)
             return found
         steps = example.program[:step]
-        during = "the end of the program" if steps else "being created"
-        if not steps and step:
-            during = "the end of the program"
-        if steps and step <= len(example.program) and not isinstance(steps[-1], Delete):
-            during = repr(steps[-1])
+        past = step - len(example.program)
+        if past > 0:
+            during = "freeing what is left" if past == 1 else "delete()"
+        else:
+            during = repr(steps[-1]) if steps else "being created"
         happened = self._happened(kind, answer)
-        end: Program = [Delete()] if step > len(example.program) else []
+        end: Program = [Delete()] if past > 0 else []
         return AllocatorDifference(
             f"the process {happened}, in {during}",
             reported_program(example.size, example.refused, list(steps), end),

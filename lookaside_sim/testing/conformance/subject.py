@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from lookaside_sim.allocator import Layout
 from lookaside_sim.testing.conformance.allocator import Factory, check_methods
@@ -15,6 +14,7 @@ from lookaside_sim.testing.conformance.backend import (
     pattern,
     required_alignment,
 )
+from lookaside_sim.testing.conformance.calling import Calls
 from lookaside_sim.testing.conformance.contract import Contract
 from lookaside_sim.testing.conformance.differences import Broken
 from lookaside_sim.testing.conformance.overtime import Overtime
@@ -23,7 +23,7 @@ from lookaside_sim.testing.programs.steps import Fail
 __all__ = ["Subject"]
 
 
-class Subject:
+class Subject(Calls):
     """One allocator with the memory it is given.
 
     Each method but the questions calls the allocator once, and finds the contract broken when
@@ -44,7 +44,7 @@ class Subject:
     def __init__(
         self, factory: Factory, size: int, contract: Contract, *, reuse: bool = False
     ) -> None:
-        self.backend = Backend(size, reuse=reuse, own=contract.memory == "own")
+        super().__init__(Backend(size, reuse=reuse, own=contract.memory == "own"))
         self.size = size
         self.kept = 0
         self._factory = factory
@@ -141,22 +141,6 @@ class Subject:
         if self.backend.violation is not None:
             self._fail_violation("allocate()")
         return self._address("allocate()", entry)
-
-    @staticmethod
-    def _address(call: str, entry: object) -> int | None:
-        if entry is None or type(entry) is int:
-            return entry
-        if not isinstance(entry, bool):
-            value: Any = getattr(entry, "value", entry)  # of ctypes' numbers
-            try:
-                return None if value is None else operator.index(value)
-            except TypeError:
-                pass
-        raise Broken(
-            f"{call} returned {entry!r}, which is neither an int nor None",
-            {call: "int | None"},
-            {call: entry},
-        )
 
     def hand_out(
         self, entry: int, size: int | None = None, alignment: int | None = None
@@ -414,34 +398,4 @@ class Subject:
             f"{name} was not refused, which a fixed-size allocator must do",
             {name: "an exception, and nothing else"},
             {name: result},
-        )
-
-    # --- failing ---------------------------------------------------------------------------
-
-    def _call(self, name: str, routine: Callable[..., Any], *arguments: object) -> Any:
-        try:
-            result = routine(*arguments)
-        except (Exception, Overtime) as error:
-            self._fail_raised(name, error)
-        if self.backend.violation is not None:
-            self._fail_violation(name)
-        return result
-
-    def _fail_raised(self, name: str, error: BaseException) -> NoReturn:
-        if self.backend.violation is not None:
-            self._fail_violation(name)  # it came first
-        if isinstance(error, Overtime):
-            raise Broken(f"{name} does not return", {name: "a result"}, {name: "none in time"})
-        raise Broken(
-            f"{name} raised {type(error).__name__}: {error}",
-            {name: "no exception"},
-            {name: repr(error)},
-        ) from error
-
-    def _fail_violation(self, name: str) -> NoReturn:
-        violation = self.backend.violation or ""
-        raise Broken(
-            f"during {name} the allocator {violation}",
-            {name: "only memory of its own is touched"},
-            {name: violation},
         )

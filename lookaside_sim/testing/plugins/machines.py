@@ -7,37 +7,32 @@ from __future__ import annotations
 
 import re
 import unittest
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import NoneType
+from typing import Any, Final
 
 import pytest
 
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
 from lookaside_sim.verifier.settings import Verifier
 
-__all__ = ["LEAKS", "Setting", "Watched", "make_kernel", "setting_of", "watched_machine"]
+__all__ = ["LEAKS", "Watched", "kernel_maker", "setting_of", "watched_machine"]
 
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
 
 
-class Setting(NamedTuple):
-    """What a test's machine is made of."""
+def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a test's machine is made with, and ``leaks``.
 
-    arch: str = "x64"
-    processors: int = 1
-    verifier: Any = None
-    sanitizer: bool = False
-    leaks: str = "error"
-
-
-def setting_of(request: pytest.FixtureRequest) -> Setting:
-    """The marker's word, else the option's, else the ini file's.
+    The marker's word, else the option's, else the ini file's; what none of them says is left
+    to `Kernel`.
 
     Args:
         request: of the test.
@@ -47,51 +42,76 @@ def setting_of(request: pytest.FixtureRequest) -> Setting:
     """
     config = request.config
     found: dict[str, Any] = {}
-    for name in Setting._fields:
+    names = (*SETTINGS, "leaks")
+    for name in names:
         given = config.getoption(f"lookaside_{name}")
-        found[name] = config.getini(f"lookaside_{name}") if given is None else given
+        if given is None:
+            try:
+                given = config.getini(f"lookaside_{name}")
+            except (TypeError, ValueError, pytest.UsageError) as error:
+                raise pytest.UsageError(f"ini file, lookaside_{name}: {error}") from None
+        if given is not None:
+            found[name] = given
     # The closest marker comes first, and its word counts.
     for marker in reversed(list(request.node.iter_markers("lookaside"))):
-        unknown = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - found.keys())]
+        unknown = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - set(names))]
         if unknown:
             raise pytest.UsageError(f"{_of(request)}: no such argument: {', '.join(unknown)}")
         found.update(marker.kwargs)
-    try:
-        processors = int(found["processors"])
-    except (TypeError, ValueError):
-        raise pytest.UsageError(
-            f"{_of(request)}: processors={found['processors']!r}: give a number"
-        ) from None
-    setting = Setting(**{**found, "processors": processors})
-    if setting.leaks not in LEAKS:
-        raise pytest.UsageError(
-            f"{_of(request)}: leaks={setting.leaks!r}: give one of {', '.join(LEAKS)}"
-        )
-    return setting
+    for name, value in found.items():
+        if name == "leaks":
+            wrong, right = value not in LEAKS, f"one of {', '.join(LEAKS)}"
+        else:
+            wrong, right = _is_wrong(name, value)
+        if wrong:
+            raise pytest.UsageError(f"{_of(request)}: {name}={value!r}: give {right}")
+    return found
+
+
+def _is_wrong(name: str, value: Any) -> tuple[bool, str]:
+    """Whether a value is of no kind that a setting takes, and what would be right."""
+    if name == "verifier":
+        known = value is None or isinstance(value, (bool, Verifier))
+        return not known and value not in ("none", "standard"), "none, standard or a Verifier"
+    kind, _ = SETTINGS[name]
+    if kind is bool:
+        return not isinstance(value, bool), "True or False"
+    if kind is int and pytest.version_tuple < (8, 4) and isinstance(value, str):
+        return not value.isdecimal(), "a number"  # pytest before 8.4 reads ini files as text
+    if kind is int:
+        return isinstance(value, bool) or not isinstance(value, (int, NoneType)), "a number"
+    return not isinstance(value, str), "a name"
 
 
 def _of(request: pytest.FixtureRequest) -> str:
     return f"marker or settings lookaside of {request.node.nodeid}"
 
 
-def make_kernel(setting: Setting) -> Kernel:
-    """Make the machine.
+def kernel_maker(request: pytest.FixtureRequest) -> Callable[[], Kernel]:
+    """What makes a test's machines.
 
     Args:
-        setting: what it is made of.
+        request: of the test.
 
     Raises:
-        TypeError: something that is no verifier.
-        ValueError: no such machine, or no such number of processors.
+        pytest.UsageError: settings that describe no machine.
     """
-    verifier = setting.verifier
-    if verifier in (False, "none"):
-        verifier = None
-    elif verifier in (True, "standard"):
-        verifier = Verifier.standard()
-    return Kernel(
-        setting.arch, setting.processors, verifier=verifier, sanitizer=setting.sanitizer
-    )
+    settings = setting_of(request)
+    del settings["leaks"]
+    verifier = settings.get("verifier")
+    if isinstance(verifier, (str, bool)):
+        settings["verifier"] = Verifier.standard() if verifier in (True, "standard") else None
+    for name, value in settings.items():
+        if SETTINGS[name][0] is int and isinstance(value, str):
+            settings[name] = int(value)
+
+    def make() -> Kernel:
+        try:
+            return Kernel(**settings)
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"{_of(request)}: {error}") from None
+
+    return make
 
 
 class Watched:
@@ -134,7 +154,8 @@ class Watched:
         Args:
             error: what the test failed with.
         """
-        lists = self.tracker.lists or self.kernel.lookaside_lists
+        # Whatever the links say: they may be what the test overwrote.
+        lists: list[Any] = self.tracker.lists or list(self.kernel.registry.all())
         lines = [repr(self.kernel), *(windbg.lookaside(each) for each in lists)]
         parameters: Sequence[object] = getattr(error, "parameters", ())
         address = getattr(error, "address", None)
@@ -165,17 +186,17 @@ class Watched:
         return self._saved
 
 
-def watched_machine(request: pytest.FixtureRequest) -> tuple[Setting, Watched]:
+def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     """Make the machine of a test; a ``unittest.TestCase`` gets it as an attribute.
 
     Args:
         request: of the test.
 
     Returns:
-        What it is made of, and the machine, to which nobody listens yet.
+        What to do about leaks, and the machine, to which nobody listens yet.
     """
-    setting = setting_of(request)
-    kernel = make_kernel(setting)
+    leaks: str = setting_of(request)["leaks"]
+    kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
         request.instance.lookaside_kernel = kernel  # type: ignore[attr-defined]
-    return setting, Watched(kernel, LeakTracker(kernel))
+    return leaks, Watched(kernel, LeakTracker(kernel))

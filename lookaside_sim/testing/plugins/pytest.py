@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, SETTINGS
 
 if TYPE_CHECKING:
     from lookaside_sim import Kernel, LookasideList
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from lookaside_sim.testing.plugins.machines import Watched
     from lookaside_sim.trace import Recording
 
-_MARKER = (
-    'lookaside(arch="x64", processors=1, verifier=None, sanitizer=False, leaks="error"): the'
-    " machine that the fixture lookaside_kernel makes, and what to do about leaks"
-    ' ("error", "warn" or "ignore")'
+_MARKER: Final = (
+    'lookaside(leaks="error", arch="x64", processors=1, verifier=None, ...): the machine that'
+    " the fixture lookaside_kernel makes, with any keyword of Kernel, and what to do about"
+    ' leaks ("error", "warn" or "ignore")'
 )
 
 
@@ -39,29 +41,22 @@ _failed_key: pytest.StashKey[bool] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and their ini defaults."""
     group = parser.getgroup("lookaside", "lookaside lists (lookaside_sim)")
-    group.addoption("--lookaside-arch", choices=("x64", "x86"), help="simulated machine")
-    group.addoption("--lookaside-processors", type=int, help="number of its processors")
-    group.addoption(
-        "--lookaside-verifier",
-        choices=("none", "standard"),
-        help="run it under Driver Verifier's standard checks",
-    )
-    group.addoption(
-        "--lookaside-sanitizer",
-        action="store_true",
-        default=None,
-        help="stop at misuse that NT does not notice",
-    )
+    for name, (kind, help_text) in SETTINGS.items():
+        option = f"--lookaside-{name.replace('_', '-')}"
+        ini: Any
+        if kind is bool:
+            group.addoption(option, action="store_true", default=None, help=help_text)
+            ini = "bool"
+        else:
+            group.addoption(option, type=kind, choices=CHOICES.get(name), help=help_text)
+            ini = NUMBER if kind is int else None
+        parser.addini(f"lookaside_{name}", help_text, type=ini, default=None)
     group.addoption(
         "--lookaside-leaks", choices=("error", "warn", "ignore"), help="what to do about leaks"
     )
     group.addoption(
         "--lookaside-traces", metavar="DIR", help="where failing tests leave their traces"
     )
-    parser.addini("lookaside_arch", "simulated machine: x64 or x86", default="x64")
-    parser.addini("lookaside_processors", "number of its processors", default="1")
-    parser.addini("lookaside_verifier", "none or standard", default="none")
-    parser.addini("lookaside_sanitizer", "stop at any misuse", type="bool", default=False)
     parser.addini("lookaside_leaks", "error, warn or ignore", default="error")
     parser.addini(
         "lookaside_traces",
@@ -86,14 +81,14 @@ def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """
     from lookaside_sim.testing.plugins.machines import watched_machine
 
-    setting, watched = watched_machine(request)
+    leaks, watched = watched_machine(request)
     with watched.tracker:
         request.node.stash[_watched_key] = watched
         yield watched.kernel
         # A test that failed half-way had no chance to clean up.
-        if setting.leaks != "ignore" and not request.node.stash.get(_failed_key, False):
+        if leaks != "ignore" and not request.node.stash.get(_failed_key, False):
             report = watched.leaks()
-            if report and setting.leaks == "warn":
+            if report and leaks == "warn":
                 warnings.warn(LookasideLeakWarning(report), stacklevel=1)
             elif report:
                 pytest.fail(report, pytrace=False)
@@ -149,16 +144,17 @@ def lookaside_faults(lookaside_kernel: Kernel) -> Iterator[FaultInjector]:
 def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
     """Run a function once for each allocation it makes, with that one refused.
 
-    Called as ``lookaside_each_fault(test)``, where ``test(kernel, faults)`` is as for
-    `lookaside_sim.testing.fail_each_allocation`.
+    Called as ``lookaside_each_fault(test, ...)`` with what
+    `lookaside_sim.testing.fail_each_allocation` takes; the machines are the test's own kind
+    unless ``make_kernel`` makes others.
     """
     from lookaside_sim.testing.faults import fail_each_allocation
-    from lookaside_sim.testing.plugins.machines import make_kernel, setting_of
+    from lookaside_sim.testing.plugins.machines import kernel_maker
 
-    setting = setting_of(request)
+    make = kernel_maker(request)
 
     def run(test: Callable[[Kernel, FaultInjector], object], **options: Any) -> int:
-        return fail_each_allocation(test, make_kernel=lambda: make_kernel(setting), **options)
+        return fail_each_allocation(test, **{"make_kernel": make, **options})
 
     return run
 

@@ -11,10 +11,21 @@ The repr of a step is the source that makes it again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import attrs
 from attrs import validators
+
+from lookaside_sim.lookaside.calls import (
+    AllocateEntry,
+    DeleteList,
+    FlushList,
+    FreeEntry,
+    InitializeList,
+)
+from lookaside_sim.machine import calls
+from lookaside_sim.machine.calls import RaiseIrql, WriteMemory
+from lookaside_sim.pool.calls import AllocateBlock
 
 __all__ = [
     "Allocate",
@@ -60,7 +71,14 @@ _optional = validators.optional(_positive)
 
 @attrs.frozen(repr=False)
 class Step:
-    """Base of all steps; its repr leaves out what is the default."""
+    """Base of all steps; its repr leaves out what is the default.
+
+    Attributes:
+        words: which calls it makes on a machine, by `Call.word`, in the order of the first of
+            each.
+    """
+
+    words: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
         shown = []
@@ -88,6 +106,7 @@ class Create(Step):
         depth: likewise.
     """
 
+    words: ClassVar[tuple[str, ...]] = (InitializeList.word,)
     size: int = attrs.field(default=32, validator=_natural)
     pool_type: int = attrs.field(default=0, validator=_natural, kw_only=True, converter=int)
     tag: bytes = attrs.field(default=b"tseT", kw_only=True, converter=bytes)
@@ -106,6 +125,7 @@ class Allocate(Step):
         on: which list.
     """
 
+    words: ClassVar[tuple[str, ...]] = (AllocateEntry.word,)
     count: int = attrs.field(default=1, validator=_positive)
     size: int | None = attrs.field(default=None, validator=_optional, kw_only=True)
     alignment: int | None = attrs.field(default=None, validator=_optional, kw_only=True)
@@ -116,6 +136,7 @@ class Allocate(Step):
 class Free(Step):
     """Free ``count`` live entries: the newest ones first, or the oldest first."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     count: int = attrs.field(default=1, validator=_positive)
     oldest: bool = attrs.field(default=False, kw_only=True)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
@@ -125,6 +146,7 @@ class Free(Step):
 class FreeAt(Step):
     """Free one live entry: number ``index`` in order of allocation, modulo how many live."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     index: int = attrs.field(default=0, validator=_natural)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
@@ -133,6 +155,10 @@ class FreeAt(Step):
 class AllocateFree(Step):
     """Allocate ``entries`` entries and free them again, oldest first, ``count`` times."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateEntry.word,
+        FreeEntry.word,
+    )
     count: int = attrs.field(default=1, validator=_positive)
     entries: int = attrs.field(default=1, validator=_positive, kw_only=True)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
@@ -142,6 +168,10 @@ class AllocateFree(Step):
 class AllocateEachSecond(Step):
     """Allocate ``count`` entries and keep them, then let a second pass, ``seconds`` times."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateEntry.word,
+        calls.Tick.word,
+    )
     count: int = attrs.field(default=1, validator=_positive)
     seconds: int = attrs.field(default=1, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
@@ -166,6 +196,7 @@ class Reallocate(Step):
 class Flush(Step):
     """Flush the list."""
 
+    words: ClassVar[tuple[str, ...]] = (FlushList.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -173,6 +204,7 @@ class Flush(Step):
 class Delete(Step):
     """Delete the list, whatever entries are still held; later steps on it do nothing."""
 
+    words: ClassVar[tuple[str, ...]] = (DeleteList.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -180,6 +212,7 @@ class Delete(Step):
 class Tick(Step):
     """Let whole seconds pass, each with one run of the balance set manager."""
 
+    words: ClassVar[tuple[str, ...]] = (calls.Tick.word,)
     seconds: int = attrs.field(default=1, validator=_positive)
 
 
@@ -207,6 +240,7 @@ class SetCounters(Step):
     The way to the wrap of a ULONG: four thousand million calls are too many for a test.
     """
 
+    words: ClassVar[tuple[str, ...]] = (WriteMemory.word,)
     value: int = attrs.field(
         default=0xFFFF_FFFF, validator=[*_natural, validators.le(0xFFFF_FFFF)]
     )
@@ -232,6 +266,7 @@ class Together(Step):
 class SetIrql(Step):
     """Run what follows at this IRQL, by number."""
 
+    words: ClassVar[tuple[str, ...]] = (RaiseIrql.word,)
     level: int = attrs.field(default=0, validator=[*_natural, validators.le(15)])
 
 
@@ -242,6 +277,7 @@ class SetIrql(Step):
 class FreeTwice(Step):
     """Free the newest live entry, then free it again."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -249,6 +285,7 @@ class FreeTwice(Step):
 class FreeWrongList(Step):
     """Free the newest live entry of one list to another."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
     to: int = attrs.field(default=1, validator=_natural, kw_only=True)
 
@@ -257,6 +294,10 @@ class FreeWrongList(Step):
 class FreeForeign(Step):
     """Free a pool block to a list that did not hand it out."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        AllocateBlock.word,
+        FreeEntry.word,
+    )
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -264,6 +305,7 @@ class FreeForeign(Step):
 class FreeInside(Step):
     """Free an address ``offset`` bytes inside the newest live entry."""
 
+    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     offset: int = attrs.field(default=8, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
@@ -272,6 +314,10 @@ class FreeInside(Step):
 class WriteAfterFree(Step):
     """Free the newest live entry, then overwrite its first pointer."""
 
+    words: ClassVar[tuple[str, ...]] = (
+        FreeEntry.word,
+        WriteMemory.word,
+    )
     value: int = attrs.field(default=0, validator=_natural)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 

@@ -10,13 +10,12 @@ from lookaside_sim.errors import BugCheck, TraceError
 from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
 from lookaside_sim.trace import Event, replay
+from lookaside_sim.trace.replay import MICROSECONDS
 
 __all__ = ["Check", "pin_trace", "shrink_trace"]
 
 Check: TypeAlias = Callable[[list[Event]], object]
 """What a trace is checked with: it raises for a trace that fails."""
-
-_MICROSECONDS = 1_000_000
 
 
 def shrink_trace(events: Iterable[Event], check: Check) -> list[Event]:
@@ -160,7 +159,7 @@ def _sooner(events: list[Event], fails: Callable[[list[Event]], bool]) -> list[E
     """Let no more time pass than the failure needs: nothing, or some whole seconds."""
     for index in range(len(events)):
         wait = events[index].time - (events[index - 1].time if index else 0)
-        whole = wait // _MICROSECONDS
+        whole = wait // MICROSECONDS
 
         def fails_with(seconds: int, index: int = index, events: list[Event] = events) -> bool:
             return fails(_waiting(events, index, seconds))
@@ -173,7 +172,7 @@ def _sooner(events: list[Event], fails: Callable[[list[Event]], bool]) -> list[E
 def _waiting(events: list[Event], index: int, seconds: int) -> list[Event]:
     """The same events with so much time between one and the one before."""
     before = events[index - 1].time if index else 0
-    earlier = events[index].time - before - seconds * _MICROSECONDS
+    earlier = events[index].time - before - seconds * MICROSECONDS
     moved = [each._replace(time=each.time - earlier) for each in events[index:]]
     return [*events[:index], *moved]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import warnings
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lookaside_sim import Kernel
+from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import load, replay
 
 LEAKY = """
@@ -116,7 +119,16 @@ def test_the_marker_beats_the_option_and_the_option_the_ini(
         ("1", "*no such argument: 1*"),
         ("leaks='maybe'", "*leaks='maybe': give one of error, warn, ignore*"),
         ("processors='two'", "*processors='two': give a number*"),
-        ("arch='arm'", "*arm*"),
+        ("arch='arm'", "*marker or settings lookaside of *test_it: arch='arm'*x64*x86*"),
+        ("arch=64", "*arch=64: give a name*"),
+        ("processors=65", "*test_it: processors 65: give 1 to 64*"),
+        ("processors=True", "*processors=True: give a number*"),
+        ("seed=-1", "*test_it: seed -1: give 0 to*"),
+        ("sanitizer='yes'", "*sanitizer='yes': give True or False*"),
+        ("track_pool=1", "*track_pool=1: give True or False*"),
+        ("verifier='special'", "*verifier='special': give none, standard or a Verifier*"),
+        ("pool='heap'", "*test_it: pool*heap*"),
+        ("nonpaged_pool_bytes=1 << 60", "*test_it: nonpaged_pool_bytes*give 0 to*"),
     ],
 )
 def test_a_wrong_marker_is_named(
@@ -339,4 +351,186 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
         "lookaside_sim.testing.plugins.pytest",
+        "lookaside_sim.testing.plugins.settings",
     ]
+
+
+@pytest.mark.parametrize("how", ["driver", "block", "stop"])
+def test_a_failing_test_whose_list_is_gone_is_reported(
+    pytester: pytest.Pytester, how: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        from lookaside_sim import LookasideList
+
+        def test_gone(lookaside_kernel):
+            kernel = lookaside_kernel
+            if "{how}" == "block":
+                block = kernel.pool.allocate(0, 0x40000, b"Mine")
+                gone = LookasideList(kernel, "my!List", block)
+                gone.initialize(size=32, tag=b"Mine")
+                kernel.pool.free(block)
+            else:
+                driver = kernel.load_driver("my.sys")
+                gone = driver.lookaside_list("my!List")
+                gone.initialize(size=32, tag=b"Mine")
+                driver.unload()
+            if "{how}" == "stop":
+                kernel.tick()
+            assert gone.address == 0
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    result.stdout.fnmatch_lines(["*lookaside lists*", 'Lookaside "my!List" @ 0x*  not mapped'])
+
+
+def test_a_list_that_is_gone_is_a_leak_that_reads_well(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_unloads(lookaside_kernel):
+            driver = lookaside_kernel.load_driver("my.sys")
+            driver.lookaside_list("my!List").initialize(size=32, tag=b"Mine")
+            driver.unload()
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was not deleted, and its memory is gone, from *:3 in*"])
+
+
+def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import ddi
+
+        def test_io(lookaside_kernel):
+            with lookaside_kernel:
+                irp, mdl = ddi.IoAllocateIrp(1, False), ddi.IoAllocateMdl(0x1000, 0x1000)
+                ddi.IoFreeIrp(irp)
+                ddi.IoFreeMdl(mdl)
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+# --- every keyword of Kernel ---------------------------------------------------------------
+
+EVERY = {
+    "arch": "x86",
+    "processors": 3,
+    "nonpaged_pool_bytes": 0x40000,
+    "paged_pool_bytes": 0x50000,
+    "nonpaged_nx_pool_bytes": 0x60000,
+    "verifier": "standard",
+    "sanitizer": True,
+    "seed": 7,
+    "strict_pool_tags": True,
+    "small_pool_lists": True,
+    "delayed_free": True,
+    "track_pool": True,
+    "pool": "classic",
+}
+
+MADE_WITH = f"""
+from lookaside_sim import Verifier
+
+def test_made_with(lookaside_kernel):
+    expected = {EVERY!r}
+    made = lookaside_kernel.settings
+    for name, value in expected.items():
+        value = Verifier.standard() if name == "verifier" else value
+        assert getattr(made, name) == value, name
+
+def test_each_fault_too(lookaside_each_fault):
+    def body(kernel, faults):
+        assert kernel.settings.arch == "x86"
+        assert kernel.settings.delayed_free
+        block = kernel.pool.allocate(0, 8, b"Mine")
+        if block is not None:
+            kernel.pool.free(block)
+
+    assert lookaside_each_fault(body) == 1
+"""
+
+
+def test_the_settings_are_those_of_a_kernel() -> None:
+    assert set(SETTINGS) == set(inspect.signature(Kernel).parameters) == set(EVERY)
+
+
+def toml(value: object) -> str:
+    """A value in a TOML file."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+@pytest.mark.parametrize("how", ["marker", "options", "ini", "toml", "native toml"])
+def test_every_keyword_of_a_kernel_can_be_set(pytester: pytest.Pytester, how: str) -> None:
+    marker, arguments = "", []
+    if how == "marker":
+        marker = f"import pytest\npytestmark = pytest.mark.lookaside(**{EVERY!r})\n"
+    elif how == "options":
+        for name, value in EVERY.items():
+            option = f"--lookaside-{name.replace('_', '-')}"
+            arguments.append(option if value is True else f"{option}={value}")
+    elif how == "ini":
+        lines = [f"lookaside_{name} = {value}" for name, value in EVERY.items()]
+        pytester.makeini("\n".join(["[pytest]", *lines]))
+    elif how == "toml":
+        lines = [f'lookaside_{name} = "{value}"' for name, value in EVERY.items()]
+        pytester.makepyprojecttoml("\n".join(["[tool.pytest.ini_options]", *lines]))
+    else:
+        if pytest.version_tuple < (9,):
+            pytest.skip("native TOML settings came with pytest 9")
+        lines = [f"lookaside_{name} = {toml(value)}" for name, value in EVERY.items()]
+        pytester.makepyprojecttoml("\n".join(["[tool.pytest]", *lines]))
+    pytester.makepyfile(marker + MADE_WITH)
+    run(pytester, *arguments).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("lookaside_processors = two", "*lookaside_processors: *two*"),
+        ("lookaside_processors = 0", "*processors 0: give 1 to 64*"),
+        ("lookaside_sanitizer = perhaps", "*lookaside_sanitizer: *perhaps*"),
+        ("lookaside_arch = arm", "*arch='arm'*"),
+        ("lookaside_verifier = all", "*verifier='all': give none, standard or a Verifier*"),
+        ("lookaside_leaks = maybe", "*leaks='maybe': give one of*"),
+    ],
+)
+def test_a_wrong_ini_value_is_named(
+    pytester: pytest.Pytester, line: str, complaint: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{line}")
+    pytester.makepyfile("def test_it(lookaside_kernel):\n    pass\n")
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([complaint])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_each_fault_takes_a_maker_of_kernels_and_refuses_vacuous_runs(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import Kernel
+
+        def test_made(lookaside_each_fault):
+            def body(kernel, faults):
+                assert kernel.arch.name == "x86"
+                kernel.load_driver("my.sys")
+                if block := kernel.pool.allocate(0, 8, b"Mine"):
+                    kernel.pool.free(block)
+
+            made = lookaside_each_fault(body, make_kernel=lambda: Kernel("x86"), most_runs=3)
+            assert made == 1
+
+        def test_vacuous(lookaside_each_fault):
+            lookaside_each_fault(lambda kernel, faults: None)
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*no allocation was counted, so none could be refused*"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from lookaside_sim import Kernel
 from lookaside_sim.testing import (
     Allocate,
     AllocateEachSecond,
@@ -13,7 +14,9 @@ from lookaside_sim.testing import (
     Tick,
     format_program,
 )
-from lookaside_sim.testing.programs.steps import is_misuse
+from lookaside_sim.testing.execution import Execution
+from lookaside_sim.testing.programs import steps
+from lookaside_sim.testing.programs.steps import Step, is_misuse
 
 
 def test_the_repr_leaves_out_what_is_the_default() -> None:
@@ -39,3 +42,21 @@ def test_impossible_numbers_are_refused(make: type, value: int) -> None:
 def test_misuse_is_told_from_use() -> None:
     assert is_misuse(FreeTwice())
     assert not is_misuse(Free())
+
+
+STEPS = [
+    step
+    for step in vars(steps).values()
+    if isinstance(step, type) and issubclass(step, Step) and step is not Step
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_makes_the_calls_whose_words_it_names(step: type[Step]) -> None:
+    execution = Execution(Kernel())
+    for each in (Create(), Create(), Allocate(3), Free(1)):
+        execution.run(each)
+    words: list[str] = []
+    execution.kernel.listen(lambda call: words.append(call.word))
+    execution.run(step())
+    assert tuple(dict.fromkeys(words)) == step.words
