@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import check, reduce, run
+from lookaside_sim.cli import advise, check, convert, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 
 EXIT_BAD_INPUT: Final = 2
@@ -57,6 +57,10 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    advise.add_command(commands)
+    sweep.add_command(commands)
+    convert.add_command(commands)
+    record.add_command(commands)
     reduce.add_commands(commands)
     check.add_command(commands)
     return parser

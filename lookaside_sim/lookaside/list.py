@@ -376,8 +376,9 @@ class LookasideList(ListOnMemory):
             return machine.hooks.run(AllocateEntry(self), self._allocate_as_owner)
         return self._allocate_as_owner()
 
-    def _allocate_as_owner(self) -> int | None:
-        """What a driver's list allocates while no driver runs belongs to that driver."""
+    def _allocate_as_owner(self) -> int | None:  # what a driver's list gets is that driver's
+        if self._place is not None and (entry := self._place.take()):
+            return entry
         program = self._machine.program
         if not program.running:
             image = program.owner_of(self.address)
@@ -393,7 +394,7 @@ class LookasideList(ListOnMemory):
         where = 0 if entry is None else unsigned("entry", entry, self.arch.address_bits)
         if machine.hooks.listening:
             machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
-        else:
+        elif self._place is None or not self._place.give(where):
             self._free_in_steps(where)
 
     # --- flush and delete ----------------------------------------------------------------

@@ -32,7 +32,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.memory.arena import BIG, RESERVED, Arena
+from lookaside_sim.memory.arena import BIG, BLOCKS, RESERVED, Arena
 from lookaside_sim.memory.links import FOR_GOOD, LinkCache, Uncached
 from lookaside_sim.memory.live import LiveBlocks
 from lookaside_sim.memory.mapped import Holder, Mapped
@@ -41,6 +41,7 @@ from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.slots import Slot, Slots
 from lookaside_sim.memory.structures import Structure
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason, TouchFault
+from lookaside_sim.memory.windows import BlockWindow, RegionWindow, Window
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Architecture
 
@@ -200,6 +201,33 @@ class Memory(Mapped):
         if isinstance(holder, Region):
             return bytes(holder.data[at : at + size])
         return holder.store_image()[at : at + size]
+
+    def window(self, address: int, size: int) -> Window | None:
+        """View bytes inside one live block with a header, or one region, where they lie.
+
+        Args:
+            address: of the first byte.
+            size: bytes.
+
+        Returns:
+            The window; None where the bytes lie elsewhere, or nobody can say whose they are.
+        """
+        region = self._regions.at(address)
+        if region is not None:
+            inside = address + size <= region.end and region.writable
+            return RegionWindow(self._regions, region, address) if inside else None
+        shift, found = self.arch.pool_header.unit_shift, self._arenas.page_at(address)
+        if not self.slots.decide or found is None or found[0].states[found[1]] != BLOCKS:
+            return None
+        arena, behind = found[0], address + size + (1 << shift)
+        body, units = self._blocks.block_before(arena, address)
+        end = body - self.arch.pool_header.size + (units << shift)
+        if not units or address + size > end or behind > (address | PAGE_MASK) + 1:
+            return None
+        slot = self.slots.by_address[body]
+        # From the block's start on, so that the slot keeps no link either.
+        self.slots.settle(arena, body, address + size)
+        return BlockWindow(self.slots, arena, slot, address, size, shift)
 
     # --- looking without touching --------------------------------------------------------
 

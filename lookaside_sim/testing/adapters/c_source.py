@@ -14,7 +14,7 @@ import attrs
 
 from lookaside_sim.testing.adapters.native import HEADER, NativeLibrary
 from lookaside_sim.testing.conformance.contract import Contract
-from lookaside_sim.testing.conformance.isolated import first_report
+from lookaside_sim.testing.conformance.sanitizer_reports import first_report
 
 __all__ = ["BuildError", "CSource", "find_compiler"]
 

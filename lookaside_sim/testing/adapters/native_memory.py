@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import attrs
 
+from lookaside_sim.testing.adapters.poison import poison
 from lookaside_sim.testing.conformance.backend import Backend
 
 __all__ = ["NativeMemory"]
@@ -48,33 +49,6 @@ class _Block:
     after: memoryview
 
 
-class _Poison:
-    """AddressSanitizer's own marks, where it runs."""
-
-    def __init__(self) -> None:
-        process = ctypes.CDLL(None) if hasattr(ctypes, "PyDLL") else None
-        self._poison = getattr(process, "__asan_poison_memory_region", None)
-        self._clear = getattr(process, "__asan_unpoison_memory_region", None)
-        self.is_on = self._poison is not None and self._clear is not None
-
-    def put(self, start: int, size: int) -> None:
-        if self._poison is not None:
-            self._poison(ctypes.c_void_p(start), ctypes.c_size_t(size))
-
-    def take_off(self, start: int, size: int) -> None:
-        if self._clear is not None:
-            self._clear(ctypes.c_void_p(start), ctypes.c_size_t(size))
-
-
-@functools.cache
-def _poison() -> _Poison | None:
-    try:
-        poison = _Poison()
-    except (OSError, TypeError):  # Windows has no such handle
-        return None
-    return poison if poison.is_on else None
-
-
 class NativeMemory:
     """The blocks of one allocator, by their real addresses and by the backend's.
 
@@ -92,7 +66,7 @@ class NativeMemory:
         self._quarantined = 0
         self._turn = 0
         self._elsewhere: int | None = None
-        self._poison = _poison()
+        self._poison = poison()
 
     # --- what the allocator calls ----------------------------------------------------------
 

@@ -12,18 +12,14 @@ be lost; the harness looks after each call.
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Final
 
-import attrs
-
+from lookaside_sim.testing.conformance.blocks import Block, entry_between, pattern
 from lookaside_sim.testing.conformance.refusals import Refusals
 
-__all__ = ["Backend", "Block", "pattern", "required_alignment"]
-
-ALIGNMENT: Final = 16
-"""Alignment of pool memory on x64, in bytes (MEMORY_ALLOCATION_ALIGNMENT)."""
+__all__ = ["Backend"]
 
 _BASE: Final = 0xFFFF_B000_0000_0000  # where the nonpaged pool tends to be on x64
 _SLOT_SHIFT: Final = 16
@@ -33,33 +29,6 @@ _OFFSET: Final = 0x10
 _PATIENCE: Final = 10_000
 """Calls after the first violation until an allocator is taken to loop for ever."""
 _GARBAGE: Final = bytes.fromhex("a5")
-_FILL: Final = bytes(range(0x21, 0x21 + 61))  # 61, a prime: no power of two repeats it
-
-
-def required_alignment(size: int) -> int:
-    """The alignment that anything of a size can need: its largest power of two, up to 16.
-
-    Args:
-        size: bytes.
-    """
-    return min(size & -size, ALIGNMENT) if size else 1
-
-
-@attrs.define(eq=False)
-class Block:
-    """Memory handed out by the backend.
-
-    Attributes:
-        address: where it begins.
-        size: its bytes.
-        entries: the live entries inside, each where it begins and ends, in order.
-        data: its bytes, once anybody looked at them.
-    """
-
-    address: int
-    size: int
-    entries: list[tuple[int, int]] = attrs.field(factory=list)
-    data: bytearray | None = None
 
 
 class Backend:
@@ -185,7 +154,7 @@ class Backend:
         if block is None:
             self.note(f"wrote {size} bytes at {_hex(address)}, outside of its memory")
             return
-        entry = _entry_between(block, address, address + size)
+        entry = entry_between(block, address, address + size)
         if entry is not None:
             self.note(
                 f"wrote {size} bytes at {_hex(address)}, into the live entry {_hex(entry)}"
@@ -236,7 +205,7 @@ class Backend:
             if self._elsewhere is None or not entry:
                 return f"{_hex(entry)} lies in no live block of the backend"
             block = self._elsewhere
-        other = _entry_between(block, entry, entry + size) if block.entries else None
+        other = entry_between(block, entry, entry + size) if block.entries else None
         if other is not None:
             if other == entry:
                 return f"{_hex(entry)} is handed out although it is live"
@@ -345,23 +314,6 @@ class Backend:
                 start = entry - block.address
                 block.data[start : end - block.address] = pattern(entry, end - entry)
         return block.data
-
-
-def _entry_between(block: Block, start: int, end: int) -> int | None:
-    """The first live entry of a block that shares a byte with a range."""
-    entries = block.entries
-    place = bisect_right(entries, (start, 1 << 64)) - 1
-    if place >= 0 and entries[place][1] > start:
-        return entries[place][0]
-    if place + 1 < len(entries) and entries[place + 1][0] < end:
-        return entries[place + 1][0]
-    return None
-
-
-def pattern(entry: int, size: int) -> bytes:
-    """What an entry's owner writes into it: different bytes for neighboring entries."""
-    start = (entry >> 4) % len(_FILL)
-    return (_FILL[start:] + _FILL * (size // len(_FILL) + 1))[:size]
 
 
 def _hex(address: object) -> str:

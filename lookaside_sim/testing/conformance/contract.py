@@ -21,6 +21,14 @@ from typing import Any, Final, Self
 import attrs
 
 from lookaside_sim.testing.conformance.allocator import COUNTERS, OPTIONAL_COUNTERS, Factory
+from lookaside_sim.testing.conformance.stating import (
+    as_names,
+    as_sizes,
+    check_alignment,
+    check_capacity,
+    check_depth,
+    one_of,
+)
 from lookaside_sim.testing.conformance.watching import watch
 
 __all__ = ["COUNTERS", "LEVELS", "OPTIONAL_COUNTERS", "Contract", "contract_of"]
@@ -28,57 +36,6 @@ __all__ = ["COUNTERS", "LEVELS", "OPTIONAL_COUNTERS", "Contract", "contract_of"]
 _OBSERVED: Final = ("total_allocates", "total_frees")
 """What can be counted without knowing which entries an allocator keeps."""
 _OUTCOMES: Final = ("ignored", "refused", "stops")
-
-
-def _one_of(*allowed: object) -> Any:
-    def check(_instance: object, attribute: Any, value: object) -> None:
-        if not any(
-            value is each or (value == each and type(value) is type(each)) for each in allowed
-        ):
-            shown = ", ".join(map(repr, allowed))
-            raise ValueError(f"{attribute.name}={value!r}: give one of {shown}")
-
-    return check
-
-
-def _positive(_instance: object, attribute: Any, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ValueError(f"{attribute.name}={value!r}: give 1 or more, or None")
-
-
-def _check_depth(_instance: object, attribute: Any, value: object) -> None:
-    if value not in (None, "policy") and (not isinstance(value, int) or value < 0):
-        raise ValueError(f'{attribute.name}={value!r}: give entries, "policy" or None')
-
-
-def _check_capacity(_instance: object, attribute: Any, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ValueError(f"{attribute.name}={value!r}: give entries, True or None")
-
-
-def _check_alignment(_instance: object, attribute: Any, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1 or value & value - 1):
-        raise ValueError(f"{attribute.name}={value!r}: give a power of two, or None")
-
-
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
-
-
-def _sizes(value: int | Iterable[int] | None) -> Sequence[int] | None:
-    """A size as one of one; a range stays a range, which is shorter to read."""
-    if value is None:
-        return None
-    sizes: Sequence[int]
-    if isinstance(value, range):
-        sizes = value
-    elif isinstance(value, int):
-        sizes = (value,)
-    else:
-        sizes = tuple(value)
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"sizes={value!r}: give one or more sizes, each 1 byte or more")
-    return sizes
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -117,26 +74,26 @@ class Contract:
         interior_free: likewise of an address inside an entry.
     """
 
-    order: str | None = attrs.field(default=None, validator=_one_of("lifo", "fifo", None))
-    depth: int | str | None = attrs.field(default=None, validator=_check_depth)
-    capacity: int | None = attrs.field(default=None, validator=_check_capacity)
-    grows: bool | None = attrs.field(default=None, validator=_one_of(False, True, None))
-    counters: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    zeroed: bool = attrs.field(default=False, validator=_one_of(False, True))
+    order: str | None = attrs.field(default=None, validator=one_of("lifo", "fifo", None))
+    depth: int | str | None = attrs.field(default=None, validator=check_depth)
+    capacity: int | None = attrs.field(default=None, validator=check_capacity)
+    grows: bool | None = attrs.field(default=None, validator=one_of(False, True, None))
+    counters: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    zeroed: bool = attrs.field(default=False, validator=one_of(False, True))
     flush: str | None = attrs.field(
-        default=None, validator=_one_of("empty", "newest first", None)
+        default=None, validator=one_of("empty", "newest first", None)
     )
-    sizes: Sequence[int] | None = attrs.field(default=None, converter=_sizes)
-    sized: bool = attrs.field(default=False, validator=_one_of(False, True))
-    aligned: bool = attrs.field(default=False, validator=_one_of(False, True))
-    realloc: bool = attrs.field(default=False, validator=_one_of(False, True))
-    alignment: int | None = attrs.field(default=None, validator=_check_alignment)
-    memory: str = attrs.field(default="backend", validator=_one_of("backend", "own"))
-    gives_back: bool = attrs.field(default=True, validator=_one_of(False, True))
-    layouts: bool = attrs.field(default=False, validator=_one_of(False, True))
-    double_free: str | None = attrs.field(default=None, validator=_one_of(*_OUTCOMES, None))
-    foreign_free: str | None = attrs.field(default=None, validator=_one_of(*_OUTCOMES, None))
-    interior_free: str | None = attrs.field(default=None, validator=_one_of(*_OUTCOMES, None))
+    sizes: Sequence[int] | None = attrs.field(default=None, converter=as_sizes)
+    sized: bool = attrs.field(default=False, validator=one_of(False, True))
+    aligned: bool = attrs.field(default=False, validator=one_of(False, True))
+    realloc: bool = attrs.field(default=False, validator=one_of(False, True))
+    alignment: int | None = attrs.field(default=None, validator=check_alignment)
+    memory: str = attrs.field(default="backend", validator=one_of("backend", "own"))
+    gives_back: bool = attrs.field(default=True, validator=one_of(False, True))
+    layouts: bool = attrs.field(default=False, validator=one_of(False, True))
+    double_free: str | None = attrs.field(default=None, validator=one_of(*_OUTCOMES, None))
+    foreign_free: str | None = attrs.field(default=None, validator=one_of(*_OUTCOMES, None))
+    interior_free: str | None = attrs.field(default=None, validator=one_of(*_OUTCOMES, None))
 
     def __attrs_post_init__(self) -> None:
         known = COUNTERS + OPTIONAL_COUNTERS if self.depth is not None else _OBSERVED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -121,9 +122,13 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         return write_regression(self.program, self.setting.factory, self.setting.arguments())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What made the allocator may be nothing that can be sent; the test that names it can.
-        setting = attrs.evolve(self.setting, factory=None)
-        state = {**vars(self), "setting": setting, "_regression": self.regression}
+        state = vars(self)
+        try:
+            pickle.dumps(self.setting.factory)
+        except Exception:
+            # The test that names what made the allocator can be sent, if that cannot.
+            setting = attrs.evolve(self.setting, factory=None)
+            state = {**state, "setting": setting, "_regression": self.regression}
         return made_again, (type(self), self.args, state)
 
     def __str__(self) -> str:

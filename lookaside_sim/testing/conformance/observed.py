@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lookaside_sim.testing.conformance.backend import Backend, Block
+from lookaside_sim.testing.conformance.backend import Backend
+from lookaside_sim.testing.conformance.blocks import Block
 from lookaside_sim.testing.conformance.contract import Contract
 from lookaside_sim.testing.conformance.differences import Broken
 

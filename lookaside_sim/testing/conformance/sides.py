@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from lookaside_sim.testing.conformance.allocator import OPTIONAL_COUNTERS
-from lookaside_sim.testing.conformance.backend import Block
+from lookaside_sim.testing.conformance.blocks import Block
 from lookaside_sim.testing.conformance.contract import Contract
 from lookaside_sim.testing.conformance.differences import Broken
 from lookaside_sim.testing.conformance.linearize import Call

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lookaside_sim.allocator import Layout
 from lookaside_sim.testing.conformance.allocator import Factory, check_methods
-from lookaside_sim.testing.conformance.backend import (
-    ALIGNMENT,
-    Backend,
-    Block,
-    pattern,
-    required_alignment,
-)
+from lookaside_sim.testing.conformance.backend import Backend
+from lookaside_sim.testing.conformance.blocks import Block, pattern, required_alignment
 from lookaside_sim.testing.conformance.calling import Calls
 from lookaside_sim.testing.conformance.contract import Contract
 from lookaside_sim.testing.conformance.differences import Broken
+from lookaside_sim.testing.conformance.layouts import check_refusals
 from lookaside_sim.testing.conformance.overtime import Overtime
 from lookaside_sim.testing.programs.steps import Fail
 
@@ -362,40 +357,9 @@ class Subject(Calls):
             )
 
     def check_refusals(self, entry: int | None) -> None:
-        """A fixed-size allocator serves its own layout only, and never resizes an entry.
-
-        Args:
-            entry: a live one, if there is any.
-
-        Raises:
-            Broken: something was not refused.
-        """
-        allocator, size, align = self._allocator, self.size, self.alignment_of(self.size)
-        own = Layout(size, align)
-        for other in (
-            Layout(size + 1, align),
-            Layout(size - 1),
-            Layout(2 * size, align),
-            Layout(size, 2 * max(ALIGNMENT, align)),
-        ):
-            self._refused(f"allocate_layout({other})", allocator.allocate_layout, other)
-        if entry is not None:
-            for name, new in (("grow", Layout(2 * size, align)), ("shrink", Layout(size // 2))):
-                self._refused(f"{name}()", getattr(allocator, name), entry, own, new)
-                self.check_contents(entry)
-
-    def _refused(self, name: str, routine: Callable[..., Any], *arguments: object) -> None:
-        """A call that must raise, and must do nothing else."""
-        before = (self.backend.requests, len(self.backend.blocks))
-        try:
-            result = routine(*arguments)
-        except Exception:
-            after = (self.backend.requests, len(self.backend.blocks))
-            if after == before and self.backend.violation is None:
-                return
-            result = "an exception, after using the backend"
-        raise Broken(
-            f"{name} was not refused, which a fixed-size allocator must do",
-            {name: "an exception, and nothing else"},
-            {name: result},
+        """See that other layouts and sizes are refused; see `layouts.check_refusals`."""
+        check_refusals(
+            self._allocator, self.backend, self.size, self.alignment_of(self.size), entry
         )
+        if entry is not None:
+            self.check_contents(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lookaside_sim.testing.conformance.backend import Block
+from lookaside_sim.testing.conformance.blocks import Block
 from lookaside_sim.testing.conformance.differences import Broken
 from lookaside_sim.testing.conformance.linearize import Call, find_order
 from lookaside_sim.testing.conformance.scheduler import run_in_turns

@@ -305,7 +305,6 @@ class FreeForeign(Step):
 class FreeInside(Step):
     """Free an address ``offset`` bytes inside the newest live entry."""
 
-    words: ClassVar[tuple[str, ...]] = (FreeEntry.word,)
     offset: int = attrs.field(default=8, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 

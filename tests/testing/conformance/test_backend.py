@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim.testing import Backend
-from lookaside_sim.testing.conformance.backend import pattern, required_alignment
+from lookaside_sim.testing.conformance.blocks import pattern, required_alignment
 
 
 def allocated(backend: Backend, size: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from functools import partial
 
 import pytest
@@ -99,3 +100,10 @@ def test_an_object_says_its_own_source() -> None:
     with pytest.raises(AllocatorDifference) as caught:
         check_allocator(Made())
     assert "    run_program(Fifo, program, level='lookaside')" in caught.value.regression
+
+
+def test_a_difference_can_be_sent_whatever_made_the_allocator() -> None:
+    with pytest.raises(AllocatorDifference) as caught:
+        check_allocator(lambda backend, size: Fifo(backend, size))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)

@@ -21,7 +21,8 @@ from lookaside_sim.testing import (
 )
 from lookaside_sim.testing.adapters import NativeLibrary
 from lookaside_sim.testing.conformance.differences import Setting
-from lookaside_sim.testing.conformance.isolated import IsolatedTrials, first_report
+from lookaside_sim.testing.conformance.isolated import IsolatedTrials
+from lookaside_sim.testing.conformance.sanitizer_reports import first_report
 from lookaside_sim.testing.programs.example import Example
 from tests.testing.adapters.mistakes import CHEAP, COMPILER, MISTAKES, compiled
 from tests.testing.allocators import Passthrough, ReferenceList
