@@ -19,7 +19,7 @@ from lookaside_sim.testing.conformance.sanitizer_reports import first_report
 from lookaside_sim.testing.conformance.trials import Trials
 from lookaside_sim.testing.programs.example import Example
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "serve"]
 
 _LOOKS: Final = 8
 """How often in the time limit a worker is looked at."""
@@ -51,13 +51,25 @@ def _plain(state: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _serve(link: Connection, shared: Any, errors: str, setting: Setting) -> None:
-    """What the worker does: run examples until one differs, or nobody asks any more."""
+def _run(link: Connection, shared: Any, errors: str, setting: Setting) -> None:
+    """What the process is made for."""
     faulthandler.disable()  # a crash is what is looked for, and told elsewhere
     with contextlib.suppress(OSError, ValueError):
         into = os.open(errors, os.O_WRONLY | os.O_APPEND)
         os.dup2(into, 2)
         os.close(into)
+    serve(link, shared, errors, setting)
+
+
+def serve(link: Connection, shared: Any, errors: str, setting: Setting) -> None:
+    """Run examples until one differs, or nobody asks any more.
+
+    Args:
+        link: examples come from there, and what differs goes there.
+        shared: gets where it is.
+        errors: the file that the standard error goes to.
+        setting: how to run them.
+    """
     counting: MutableSequence[int] = _Counting(shared)  # type: ignore[assignment]
     setting = attrs.evolve(setting, factory=_alive(setting.factory, shared))
     trials = Trials(setting, counting)
@@ -75,7 +87,7 @@ def _serve(link: Connection, shared: Any, errors: str, setting: Setting) -> None
             except Exception as error:
                 answer = error
                 break
-            written = os.fstat(2).st_size if not found else 0
+            written = os.stat(errors).st_size if not found else 0
             if found is not None:
                 answer = (found.what, found.program, _plain(found.expected),
                           _plain(found.actual), found.steps, repr(found.__cause__))  # fmt: skip
@@ -126,7 +138,7 @@ class Worker:
         self.link, other = context.Pipe()
         Path(errors).write_bytes(b"")
         self.process = context.Process(
-            target=_serve, args=(other, self.shared, errors, setting), daemon=True
+            target=_run, args=(other, self.shared, errors, setting), daemon=True
         )
         with warnings.catch_warnings():
             # From Python 3.12 on a fork with threads around warns. The child touches none.
