@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, convert, record, reduce, run, sweep
+from lookaside_sim.cli import advise, check, convert, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 
 EXIT_BAD_INPUT: Final = 2
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, 1 when a trace stopped the machine, 2 on bad input.
+        The exit code: 0, 1 when a trace stopped the machine or an allocator is wrong, 2 on bad input.
     """
     parser = _build_parser()
     options = parser.parse_args(arguments)
@@ -62,6 +62,7 @@ def _build_parser() -> argparse.ArgumentParser:
     convert.add_command(commands)
     record.add_command(commands)
     reduce.add_commands(commands)
+    check.add_command(commands)
     return parser
 
 
