@@ -18,6 +18,7 @@ from lookaside_sim.machine.calls import Listener
 from lookaside_sim.machine.machine import Reached
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.memory.touch import READ
+from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql
 from lookaside_sim.parts import KernelSettings, Parts
 from lookaside_sim.system.drivers import Driver
@@ -55,7 +56,7 @@ class Kernel(Parts):
             verifier turn it on by themselves.
 
     Raises:
-        ValueError: an argument that describes no machine.
+        TypeError, ValueError: an argument that describes no machine.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -86,14 +87,16 @@ class Kernel(Parts):
                 verifier,
                 nonpaged_nx_pool_bytes,
                 seed,
-                strict_pool_tags,
-                sanitizer,
-                small_pool_lists,
-                delayed_free,
-                track_pool,
+                boolean("strict_pool_tags", strict_pool_tags),
+                boolean("sanitizer", sanitizer),
+                boolean("small_pool_lists", small_pool_lists),
+                boolean("delayed_free", delayed_free),
+                boolean("track_pool", track_pool),
                 pool,
             )
         )
+        if verifier is not None and not isinstance(verifier, Verifier):
+            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
@@ -134,7 +137,7 @@ class Kernel(Parts):
         """
         self.machine.check_running()
         if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {verifier!r}: give a Verifier")
+            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)

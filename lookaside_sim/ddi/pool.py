@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from lookaside_sim.ddi.arguments import Pointer, address_of
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType, TagLike
 from lookaside_sim.pool.calls import FreeBlock
 from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
@@ -80,7 +81,11 @@ def ExAllocatePoolZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLik
     Returns:
         The block's address, or 0 for NULL.
     """
-    return ExAllocatePoolWithTag(int(PoolType) | _ZERO, NumberOfBytes, Tag)
+    return ExAllocatePoolWithTag(_zeroed(PoolType), NumberOfBytes, Tag)
+
+
+def _zeroed(pool_type: PoolType | int) -> int:
+    return unsigned("PoolType", pool_type, 32) | _ZERO
 
 
 ExAllocatePoolUninitialized = ExAllocatePoolWithTag
@@ -107,7 +112,7 @@ def ExAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int
 
 def ExAllocatePoolQuotaZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
     """Allocate zeroed memory and charge the current process."""
-    return ExAllocatePoolWithQuotaTag(int(PoolType) | _ZERO, NumberOfBytes, Tag)
+    return ExAllocatePoolWithQuotaTag(_zeroed(PoolType), NumberOfBytes, Tag)
 
 
 ExAllocatePoolQuotaUninitialized = ExAllocatePoolWithQuotaTag
@@ -124,17 +129,18 @@ def ExAllocatePoolWithTagPriority(
     Raises:
         ValueError: no EX_POOL_PRIORITY.
     """
-    if Priority not in _PRIORITIES:
-        raise ValueError(f"priority {Priority}: give an EX_POOL_PRIORITY")
+    priority = integer("priority", Priority)
+    if priority not in _PRIORITIES:
+        raise ValueError(f"priority {shown(priority)}: give an EX_POOL_PRIORITY")
     pool = current_kernel().pool
-    return pool.allocate_with_priority(PoolType, NumberOfBytes, Tag, Priority) or 0
+    return pool.allocate_with_priority(PoolType, NumberOfBytes, Tag, priority) or 0
 
 
 def ExAllocatePoolPriorityZero(
     PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike, Priority: int
 ) -> int:
     """Allocate zeroed memory with a priority."""
-    return ExAllocatePoolWithTagPriority(int(PoolType) | _ZERO, NumberOfBytes, Tag, Priority)
+    return ExAllocatePoolWithTagPriority(_zeroed(PoolType), NumberOfBytes, Tag, Priority)
 
 
 ExAllocatePoolPriorityUninitialized = ExAllocatePoolWithTagPriority
@@ -162,14 +168,15 @@ def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
     tag = PoolTag(Tag)
     kernel = current_kernel()
     flags = unsigned("Flags", Flags, 64)
+    size = unsigned("NumberOfBytes", NumberOfBytes, kernel.arch.address_bits)
     pools = [pool for flag, pool in _POOL_OF_FLAG.items() if flags & flag]
     invalid = flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
-    if invalid or len(pools) != 1 or not NumberOfBytes or not tag:
+    if invalid or len(pools) != 1 or not size or not tag:
         kernel.check_running()
         if flags & POOL_FLAG_RAISE_ON_FAILURE:
             raise NtStatusError(
                 NtStatus.STATUS_INVALID_PARAMETER,
-                f"ExAllocatePool2(Flags {flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
+                f"ExAllocatePool2(Flags {flags:#x}, {size} bytes, tag {tag:#x})",
             )
         return 0
     pool_type = int(pools[0])
@@ -184,10 +191,10 @@ def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
         pool_type |= int(PoolType.NonPagedPoolSession)
     if flags & POOL_FLAG_USE_QUOTA:
         quiet = 0 if raises else _QUIET
-        return ExAllocatePoolWithQuotaTag(pool_type | quiet, NumberOfBytes, tag)
+        return ExAllocatePoolWithQuotaTag(pool_type | quiet, size, tag)
     if flags & POOL_FLAG_SPECIAL_POOL:
-        return kernel.pool.allocate_special(pool_type, NumberOfBytes, tag) or 0
-    return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
+        return kernel.pool.allocate_special(pool_type, size, tag) or 0
+    return ExAllocatePoolWithTag(pool_type, size, tag)
 
 
 def ExFreePool(P: int) -> None:
@@ -201,7 +208,10 @@ def ExFreePoolWithTag(P: int, Tag: TagLike) -> None:
 
 
 def ExFreePool2(
-    P: int, Tag: TagLike, ExtendedParameters: object, ExtendedParametersCount: int
+    P: int,
+    Tag: TagLike,
+    ExtendedParameters: Pointer | None,
+    ExtendedParametersCount: int,
 ) -> None:
     """Free a block of ordinary pool.
 
@@ -217,15 +227,20 @@ def ExFreePool2(
     """
     kernel = current_kernel()
     kernel.check_running()
-    if ExtendedParameters or ExtendedParametersCount:
-        call = FreeBlock(P, PoolTag(Tag) or None)
-        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, P)
+    block, parameters = (
+        0 if each is None else address_of(name, each)
+        for name, each in (("P", P), ("ExtendedParameters", ExtendedParameters))
+    )
+    tag = PoolTag(Tag)
+    if unsigned("ExtendedParametersCount", ExtendedParametersCount, 32) or parameters:
+        call = FreeBlock(block, tag or None)
+        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, block)
     kernel.pool.free(P, Tag)
 
 
 def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
-    """Open a pool or memory condition event; see `lookaside_sim.pool.events`."""
-    return memory_condition(current_kernel().pool, EventName)
+    """Open a pool or memory condition event; see `lookaside_sim.pool.conditions`."""
+    return memory_condition(current_kernel().pool, text("EventName", EventName))
 
 
 def KeReadStateEvent(Event: MemoryCondition) -> int:

@@ -37,7 +37,7 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
-from lookaside_sim.nt.arguments import integer, unsigned
+from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
 
@@ -110,7 +110,7 @@ class LookasideList(ListOnMemory):
         self._active = False
         self._tail = b""
         self.owner = None
-        self.name = name
+        self.name = text("name", name)
         ListFields.__init__(self, machine.arch)
         self._prepare_misses()
         if isinstance(address, InMemory):
@@ -345,10 +345,10 @@ class LookasideList(ListOnMemory):
         held = self._held
         if held < self._depth:
             links = self._links
-            # What is no int is in no cache, and told apart there: no type check on a hit.
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first  # type: ignore[index]
-                self._first = entry  # type: ignore[assignment]
+            # A float or Decimal may equal an entry's address, and would become a link.
+            if type(entry) is int and (entry in links or self._memory.cache(entry)):
+                links[entry] = self._first
+                self._first = entry
                 self._held = held + 1
                 self._total_frees += 1
                 return
@@ -499,4 +499,6 @@ def _check_routines(allocate: object, free: object) -> None:
     """
     for role, routine in (("allocate", allocate), ("free", free)):
         if routine is not None and not callable(routine):
-            raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")
+            raise TypeError(
+                f"{role} {shown(routine)}: give a callable, or None for the default"
+            )

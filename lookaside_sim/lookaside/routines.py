@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import EXECUTE
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import shown, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 
@@ -78,7 +78,7 @@ class Routines:
             TypeError, ValueError: no routine, or no address.
         """
         if not callable(routine):
-            raise TypeError(f"routine {routine!r}: give a callable")
+            raise TypeError(f"routine {shown(routine)}: give a callable")
         address = unsigned("address", address, self._machine.arch.address_bits)
         self._at[address] = routine
         self._address_of[_key(routine)] = address

@@ -16,7 +16,7 @@ from operator import index as as_index
 from typing import Final, NoReturn
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 from lookaside_sim.pool.accounting import ALLOCS, FREES, PoolTagUsage, TagTable
@@ -155,13 +155,24 @@ class PoolManager:
         """
         # Requests repeat: look the whole request up before looking at its parts.
         plan = None
-        if type(size) is int and type(tag) in _TAG_TYPES:
-            plan = self._known.get((as_index(pool_type), size, tag))
+        # True and False are equal to a type, and none.
+        if (
+            type(size) is int
+            and type(tag) in _TAG_TYPES
+            and pool_type is not True
+            and pool_type is not False
+        ):
+            try:
+                plan = self._known.get((as_index(pool_type), size, tag))
+            except TypeError:
+                plan = None  # what is wrong is said below
         if plan is None:
             plan = self._plan_request(pool_type, size, tag)
         if self._machine.hooks.listening:
             request = request_of(plan)
-            call = AllocateBlock(PoolType(pool_type), request.size, PoolTag(request.tag))
+            call = AllocateBlock(
+                PoolType(as_index(pool_type)), request.size, PoolTag(request.tag)
+            )
             return self._machine.hooks.run(call, self._serve, plan)
         return self.requests.top.allocate(plan) or None
 
@@ -174,7 +185,7 @@ class PoolManager:
         plan = self.plan(pool_type, size, PoolTag(tag))
         if len(self._known) >= MOST_PLANS:
             self._known.clear()
-        if plan[1] != NEVER:
+        if plan[1] != NEVER and type(tag) in _TAG_TYPES:
             self._known[pool_type, size, tag] = plan
         return plan
 
@@ -234,7 +245,7 @@ class PoolManager:
             The block, or None when the address lies in no live block.
         """
         self._machine.check_running()
-        return self.find(address)
+        return self.find(integer("address", address))
 
     def statistics(self, pool: PoolDescriptor) -> PoolStatistics:
         """Snapshot of the pages of one pool (``nonpaged``, ``nonpaged_nx`` or ``paged``)."""

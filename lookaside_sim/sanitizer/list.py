@@ -32,6 +32,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
@@ -127,20 +128,20 @@ class SanitizedList(LookasideList):
         """
         if self._machine.gate > self._ceiling:
             self._refuse_free(entry)
-        try:
-            self._live.remove(entry)  # type: ignore[arg-type]
-        except (KeyError, TypeError):
-            self._refuse_entry(entry)
+        # A float or Decimal may equal an entry's address, and is none.
+        if type(entry) is not int or entry not in self._live:
+            entry = self._entry_of(entry)
+        self._live.remove(entry)
         held = self._held
         if held < self._depth:
             links = self._links
-            if type(entry) is int and (entry in links or self._memory.cache(entry)):
+            if entry in links or self._memory.cache(entry):
                 links[entry] = self._first
                 self._first = entry
                 self._held = held + 1
                 self._total_frees += 1
                 return
-        self._free_checked(entry)  # type: ignore[arg-type]
+        self._free_checked(entry)
 
     def _allocate_checked(self) -> int | None:
         misses = self.allocate_misses
@@ -242,13 +243,14 @@ class SanitizedList(LookasideList):
         address = entry if isinstance(entry, int) else None
         self._refuse("freed to", FreeEntry(self, address or 0), address)
 
-    def _refuse_entry(self, entry: int | None) -> NoReturn:
-        """Report an entry that no caller can hold; the call is told, and did nothing."""
-        if entry is not None and not hasattr(entry, "__index__"):
-            raise TypeError(f"entry {entry!r}: give an integer")
-        address = 0 if entry is None else int(entry)
-        if address < 0:
-            raise ValueError(f"entry {address}: give an address")
+    def _entry_of(self, entry: int | None) -> int:
+        """Take an integer of somebody else's for the entry it is.
+
+        Reports an entry that no caller can hold; the call is told, and did nothing.
+        """
+        address = 0 if entry is None else unsigned("entry", entry, self.arch.address_bits)
+        if address in self._live:
+            return address
         self._machine.hooks.run(FreeEntry(self, address), self._report_entry, address)
 
     def _report_entry(self, address: int) -> NoReturn:

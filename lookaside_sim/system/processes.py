@@ -14,6 +14,7 @@ import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.nt.arguments import text, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
 from lookaside_sim.pool.values import PoolAllocation
@@ -83,6 +84,9 @@ class Processes:
             paged_quota: likewise for paged pool.
         """
         self._machine.check_running()
+        name = text("name", name)
+        nonpaged_quota = unsigned("nonpaged_quota", nonpaged_quota, 64)
+        paged_quota = unsigned("paged_quota", paged_quota, 64)
         call = CreateProcess(name, nonpaged_quota, paged_quota)
         return self._machine.hooks.run(call, self._create, name, nonpaged_quota, paged_quota)
 
