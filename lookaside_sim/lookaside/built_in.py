@@ -117,15 +117,19 @@ class BuiltInList(ListFields):
         self._first = entry
         self._held += 1
 
-    def adjust_depth(self, period: int) -> None:
+    def adjust_depth(self, period: int) -> bool:
         """One scan: sample the counters, set the depth.
 
         Args:
             period: seconds between two scans of this list.
+
+        Returns:
+            Whether anything changed.
         """
         allocates = self._total_allocates - self._last_total_allocates
         counted = self._allocate_misses - self._last_allocate_misses
         misses = allocates - counted if self.counts_hits else counted
+        depth = self._depth
         self._last_total_allocates = self._total_allocates
         self._last_allocate_misses = self._allocate_misses
         self._depth = next_depth(
@@ -135,3 +139,4 @@ class BuiltInList(ListFields):
             misses & ULONG_MASK,
             period,
         )
+        return bool(allocates or counted) or self._depth != depth

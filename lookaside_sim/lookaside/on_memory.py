@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.shared import Shared
@@ -33,6 +34,7 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, 
 from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
@@ -184,7 +186,14 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        return entry and unsigned(
+            "what the allocate routine returned", entry, self.arch.address_bits
+        )
+
+    def at_address(self, address: int) -> object:
+        """Whatever lies at an address, taken for a list; for a routine that is told of it."""
+        return self._shared.at(address & (1 << self.arch.address_bits) - 1)
 
     def _call_free(self, routine: int, entry: int) -> None:
         routines = self._shared.routines
@@ -286,18 +295,53 @@ class ListOnMemory(ListFields):
         place = self._place
         if place is not None:
             place.fetch(self)
-        entry = self._first
+        entry, held = self._first, self._held
         self._first = 0
         self._held = 0
         routine_address = self._free_ex
         if place is not None:
             place.put_back(self)
+        is_default = routine_address == self._shared.routines.default_free
+        freed: dict[int, int] = {}
         while entry:
             link = self._links.get(entry)
             if link is None:
                 link = self._memory.read_pointer(entry)
-            self._call_free(routine_address, entry)
+            # Freed twice the default way, an entry stops the machine.
+            if not is_default and freed.get(entry) == link:
+                raise LookasideSimError(
+                    f"the free entries of the list at {self.address:#x} run in a ring through"
+                    f" {entry:#x}, and its free routine would be called for ever"
+                )
+            freed[entry] = link
+            try:
+                self._call_free(routine_address, entry)
+            except BugCheck:
+                raise
+            except BaseException:
+                self._take_back(self._as_next_entry(link), held - len(freed))
+                raise
             entry = self._as_next_entry(link)
+
+    def _take_back(self, entry: int, most: int) -> None:
+        """Put what a flush had still to free on the list again, in its order.
+
+        Choice: where a free routine raises, NT loses the rest.
+        """
+        rest: list[int] = []
+        while entry and len(rest) < most:
+            link = self._memory.peek_pointer(entry)
+            if link is None:
+                break
+            rest.append(entry)
+            entry = self._as_next_entry(link)
+        place = self._place
+        if place is not None:
+            place.fetch_head(self)
+        for each in reversed(rest):
+            self._push(each)
+        if place is not None:
+            place.put_back_head(self)
 
     # --- the SLIST (docs/sources.md, lists section 2) -----------------------------------------
 
@@ -328,11 +372,14 @@ class ListOnMemory(ListFields):
 
     # --- what others write: the balance set manager, the verifier, the debugger --------------------
 
-    def adjust_depth(self, minimum_depth: int) -> None:
+    def adjust_depth(self, minimum_depth: int) -> bool:
         """One scan of the balance set manager: sample the counters, set the depth.
 
         Args:
             minimum_depth: the system's minimum, in entries.
+
+        Returns:
+            Whether anything changed; a list that nobody uses comes to a point where it stays.
 
         Source:
             docs/sources.md, lists section 6.
@@ -343,6 +390,7 @@ class ListOnMemory(ListFields):
         misses = self._allocate_misses
         new_allocates = total - self._last_total_allocates
         new_misses = misses - self._last_allocate_misses
+        depth = self._depth
         # An untouched list at the minimum is a fixed point of the rule.
         if new_allocates or new_misses or self._depth != minimum_depth:
             self._last_total_allocates = total
@@ -355,8 +403,10 @@ class ListOnMemory(ListFields):
                 SCAN_PERIOD,
                 minimum_depth,
             )
+        changed = bool(new_allocates or new_misses) or self._depth != depth
         if self._place is not None:
             self._place.put_back(self)
+        return changed
 
     def disable(self) -> None:
         """Let the list hold nothing any more: Depth 0, MaximumDepth 0xFFFF."""

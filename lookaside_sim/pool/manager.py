@@ -29,7 +29,9 @@ from lookaside_sim.pool.find import Finder, Outside
 from lookaside_sim.pool.headers import Headers
 from lookaside_sim.pool.plans import (
     MOST_PLANS,
+    MUST_SUCCEED_BIT,
     NEVER,
+    POOL_TYPE_BITS,
     QUOTA_BIT,
     TAG_MASK,
     Plans,
@@ -182,7 +184,7 @@ class PoolManager:
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
         pool_type = unsigned("pool_type", pool_type, 32)
         size = unsigned("size", size, self._machine.arch.address_bits)
-        plan = self.plan(pool_type, size, PoolTag(tag))
+        plan = self._plans.plan(pool_type, size, PoolTag(tag))
         if len(self._known) >= MOST_PLANS:
             self._known.clear()
         if plan[1] != NEVER and type(tag) in _TAG_TYPES:
@@ -256,14 +258,20 @@ class PoolManager:
 
     def allocate_block(self, pool_type: int, size: int, tag: int) -> int:
         """What `allocate` does, on plain ints, with 0 for NULL, told to nobody."""
-        return self.requests.top.allocate(self._plans.plan(pool_type, size, tag))
+        return self.requests.top.allocate(self.plan(pool_type, size, tag))
 
     def free_block(self, address: int, tag: int = 0) -> None:
         """What `free` does, on plain ints, with 0 for NULL and for no tag, told to nobody."""
         self.requests.top.free(address, tag)
 
     def plan(self, pool_type: int, size: int, tag: int) -> PoolPlan:
-        """Work out what every request of a type, size and tag needs; see `Plans.plan`."""
+        """Work out what every request of a type, size and tag needs; see `Plans.plan`.
+
+        The type may come out of memory that was overwritten. Choice: bits that say nothing are
+        not looked at, and must-succeed pool, of whatever kind, is refused as such.
+        """
+        if not served(pool_type):
+            pool_type &= MUST_SUCCEED_BIT if pool_type & MUST_SUCCEED_BIT else POOL_TYPE_BITS
         return self._plans.plan(pool_type, size, tag)
 
     def pool_of(self, pool_type: int) -> tuple[PoolDescriptor, int]:

@@ -159,11 +159,13 @@ class IoLists:
                 return
         self._pool.free_block(entry)
 
-    def scan(self, processor: int | None, period: int) -> None:
+    def scan(self, processor: int | None, period: int) -> bool:
         """Adjust the depth of the P lists of a processor, or of the L lists for None."""
+        changed = False
         for pair in self.pairs:
             each = pair.shared if processor is None else pair.per_processor[processor]
-            each.adjust_depth(period)
+            changed |= each.adjust_depth(period)
+        return changed
 
     # --- IRPs ----------------------------------------------------------------------------
 
