@@ -58,6 +58,9 @@ class Kernel(Parts):
     Raises:
         TypeError, ValueError: an argument that describes no machine.
 
+    A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
+    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
 
@@ -348,6 +351,14 @@ class Kernel(Parts):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if not self._tokens:
+            raise LookasideSimError("the block of a kernel is left and was not entered")
+        if _current.get() is not self:
+            raise LookasideSimError(
+                "the block of a kernel is left before one that was entered after it, or in"
+                " another thread or task: leave them where they were entered, in the reverse"
+                " order"
+            )
         _current.reset(self._tokens.pop())
 
     def __repr__(self) -> str:

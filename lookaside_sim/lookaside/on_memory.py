@@ -191,10 +191,6 @@ class ListOnMemory(ListFields):
             "what the allocate routine returned", entry, self.arch.address_bits
         )
 
-    def at_address(self, address: int) -> object:
-        """Whatever lies at an address, taken for a list; for a routine that is told of it."""
-        return self._shared.at(address & (1 << self.arch.address_bits) - 1)
-
     def _call_free(self, routine: int, entry: int) -> None:
         routines = self._shared.routines
         if routine == routines.default_free:

@@ -31,6 +31,7 @@ class Routines:
     Args:
         machine: the machine.
         pool: what the default routines allocate from.
+        list_at: takes what lies at an address for a list.
 
     Attributes:
         default_allocate: address of ExAllocatePoolWithTag, a new list's default.
@@ -40,6 +41,7 @@ class Routines:
     __slots__ = (
         "_address_of",
         "_at",
+        "_list_at",
         "_machine",
         "_next",
         "_pool",
@@ -48,8 +50,9 @@ class Routines:
         "default_free",
     )
 
-    def __init__(self, machine: Machine, pool: Pool) -> None:
+    def __init__(self, machine: Machine, pool: Pool, list_at: Callable[[int], Any]) -> None:
         self._machine = machine
+        self._list_at = list_at
         self._pool = pool
         self._next = machine.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
@@ -129,16 +132,15 @@ class Routines:
     def _free_for_allocate(
         self, free: FreeRoutine, pool_type: int, size: int, tag: int, lookaside: Any
     ) -> int:
-        free(int(pool_type), lookaside.at_address(size))
+        free(int(pool_type), self._list_at(size))
         return 0
 
-    @staticmethod
-    def _allocate_for_free(allocate: AllocateRoutine, entry: int, lookaside: Any) -> None:
+    def _allocate_for_free(self, allocate: AllocateRoutine, entry: int, lookaside: Any) -> None:
         allocate(
             PoolType(entry & ULONG_MASK),
             lookaside.address,
             PoolTag(0),
-            lookaside.at_address(0),
+            self._list_at(0),
         )
 
     # Reached only through a field that was overwritten with the other default's address: the

@@ -9,12 +9,11 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Self
 
 from lookaside_sim.machine.calls import IrqlChange, LowerIrql, RaiseIrql, SwitchProcessor
 from lookaside_sim.machine.gate import Gate
+from lookaside_sim.machine.order import Order
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql
@@ -43,6 +42,32 @@ class IrqlScope:
         self._processors.lower_unless_stopped(self.previous)
 
 
+class ProcessorScope:
+    """Runs what is inside on a processor; what `Kernel.on_processor` returns.
+
+    Args:
+        processors: of the machine.
+        number: which one.
+    """
+
+    __slots__ = ("_number", "_order", "_processors")
+
+    def __init__(self, processors: Processors, number: int) -> None:
+        self._processors = processors
+        self._number = number
+        self._order: Order[int] = Order("the block on a processor")
+
+    def __enter__(self) -> int:
+        processors = self._processors
+        before = processors.current
+        processors.switch(self._number)
+        self._order.enter(processors.scopes, before)
+        return self._number
+
+    def __exit__(self, *exception: object) -> None:
+        self._processors.switch(self._order.leave(self._processors.scopes))
+
+
 class Processors:
     """The processors of one machine.
 
@@ -53,9 +78,10 @@ class Processors:
     Attributes:
         count: as given.
         current: number of the processor that runs.
+        scopes: which one each block that was entered goes back to, innermost last.
     """
 
-    __slots__ = ("_gate", "_irql", "_irqls", "count", "current")
+    __slots__ = ("_gate", "_irql", "_irqls", "count", "current", "scopes")
 
     def __init__(self, gate: Gate, count: int) -> None:
         count = unsigned("processors", count, 16)
@@ -64,6 +90,7 @@ class Processors:
         self._gate = gate
         self.count = count
         self.current = 0
+        self.scopes: list[int] = []
         self._irql = 0
         self._irqls = [0] * count
 
@@ -129,20 +156,15 @@ class Processors:
 
     # --- which one runs ----------------------------------------------------------------------
 
-    @contextmanager
-    def on(self, number: int) -> Iterator[int]:
+    def on(self, number: int) -> ProcessorScope:
         """Run what is inside on a processor; see `Kernel.on_processor`."""
         number = unsigned("processor", number, 16)
         if number >= self.count:
             raise ValueError(f"processor {number}: give 0 to {self.count - 1}")
-        before = self.current
-        self._switch(number)
-        try:
-            yield number
-        finally:
-            self._switch(before)
+        return ProcessorScope(self, number)
 
-    def _switch(self, number: int) -> None:
+    def switch(self, number: int) -> None:
+        """Run on another processor from now on."""
         self._gate.hooks.run(SwitchProcessor(number), self._switch_to, number)
 
     def _switch_to(self, number: int) -> None:

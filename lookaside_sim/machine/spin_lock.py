@@ -264,6 +264,10 @@ class SpinLock:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if not self._old_irqls:
+            raise LookasideSimError(
+                f"the block of the spin lock {self.name!r} is left and was not entered"
+            )
         old_irql = self._old_irqls.pop()
         if self._machine.bugcheck is None:
             self.release(old_irql)

@@ -6,15 +6,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.nt.arguments import text, unsigned
+from lookaside_sim.machine.order import Order
+from lookaside_sim.nt.arguments import shown, text, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
 from lookaside_sim.pool.values import PoolAllocation
@@ -53,6 +52,32 @@ class Process:
         return self.name == "System"
 
 
+class ProcessScope:
+    """Runs what is inside in a process; what `Processes.running` returns.
+
+    Args:
+        processes: of the machine.
+        process: which one.
+    """
+
+    __slots__ = ("_order", "_process", "_processes")
+
+    def __init__(self, processes: Processes, process: Process) -> None:
+        self._processes = processes
+        self._process = process
+        self._order: Order[Process] = Order("the block in a process")
+
+    def __enter__(self) -> Process:
+        processes = self._processes
+        before = processes.current
+        processes.enter(self._process)
+        self._order.enter(processes.scopes, before)
+        return self._process
+
+    def __exit__(self, *exception: object) -> None:
+        self._processes.enter(self._order.leave(self._processes.scopes))
+
+
 class Processes:
     """The processes of one kernel.
 
@@ -63,12 +88,15 @@ class Processes:
         system: the System process, in which code runs unless `running` says otherwise.
         current: the process code runs in.
         all: every process, the System process first.
+        scopes: which one each block that was entered goes back to, innermost last.
     """
 
-    __slots__ = ("_charges", "_machine", "all", "current", "system")
+    __slots__ = ("_by_address", "_charges", "_machine", "all", "current", "scopes", "system")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self.scopes: list[Process] = []
+        self._by_address: dict[int, Process] = {}
         self.all: list[Process] = []
         self._charges: dict[int, tuple[Process, int, bool]] = {}
         self.system = self.current = self._create("System", _UNLIMITED, _UNLIMITED)
@@ -94,19 +122,24 @@ class Processes:
         address = self._machine.arch.process_start + len(self.all) * _SPACING
         process = Process(name, address, nonpaged_quota, paged_quota)
         self.all.append(process)
+        self._by_address[address] = process
         return process
 
-    @contextmanager
-    def running(self, process: Process) -> Iterator[Process]:
-        """Run what is inside in a process."""
-        before = self.current
-        self._enter(process)
-        try:
-            yield process
-        finally:
-            self._enter(before)
+    def running(self, process: Process) -> ProcessScope:
+        """Run what is inside in a process.
 
-    def _enter(self, process: Process) -> None:
+        Raises:
+            TypeError: no process.
+            ValueError: a process of another machine.
+        """
+        if not isinstance(process, Process):
+            raise TypeError(f"process {shown(process)}: give a Process")
+        if self._by_address.get(process.address) is not process:
+            raise ValueError(f"process {process.name!r}: give one of this machine")
+        return ProcessScope(self, process)
+
+    def enter(self, process: Process) -> None:
+        """Run in another process from now on."""
         call = EnterProcess(process.name, process.address)
         self._machine.hooks.run(call, self._set_current, process)
 
@@ -145,7 +178,7 @@ class Processes:
             BugCheck: BAD_POOL_CALLER (0xD) when the header names no process.
         """
         charge = self._charges.get(address)
-        if process is not None and not any(each.address == process for each in self.all):
+        if process is not None and process not in self._by_address:
             self._machine.stop(
                 BugCheckCode.BAD_POOL_CALLER,
                 (_BAD_PROCESS, address, tag, process),
