@@ -60,12 +60,12 @@ class ProcessorScope:
     def __enter__(self) -> int:
         processors = self._processors
         before = processors.current
-        processors.switch(self._number)
+        processors._switch(self._number)
         self._order.enter(processors.scopes, before)
         return self._number
 
     def __exit__(self, *exception: object) -> None:
-        self._processors.switch(self._order.leave(self._processors.scopes))
+        self._processors._switch(self._order.leave(self._processors.scopes))
 
 
 class Processors:
@@ -163,8 +163,7 @@ class Processors:
             raise ValueError(f"processor {number}: give 0 to {self.count - 1}")
         return ProcessorScope(self, number)
 
-    def switch(self, number: int) -> None:
-        """Run on another processor from now on."""
+    def _switch(self, number: int) -> None:
         self._gate.hooks.run(SwitchProcessor(number), self._switch_to, number)
 
     def _switch_to(self, number: int) -> None:

@@ -70,12 +70,12 @@ class ProcessScope:
     def __enter__(self) -> Process:
         processes = self._processes
         before = processes.current
-        processes.enter(self._process)
+        processes._enter(self._process)
         self._order.enter(processes.scopes, before)
         return self._process
 
     def __exit__(self, *exception: object) -> None:
-        self._processes.enter(self._order.leave(self._processes.scopes))
+        self._processes._enter(self._order.leave(self._processes.scopes))
 
 
 class Processes:
@@ -138,8 +138,7 @@ class Processes:
             raise ValueError(f"process {process.name!r}: give one of this machine")
         return ProcessScope(self, process)
 
-    def enter(self, process: Process) -> None:
-        """Run in another process from now on."""
+    def _enter(self, process: Process) -> None:
         call = EnterProcess(process.name, process.address)
         self._machine.hooks.run(call, self._set_current, process)
 
