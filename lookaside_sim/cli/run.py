@@ -76,7 +76,11 @@ def _run(options: argparse.Namespace) -> int:
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
-    progress = _Progress(trace.name, sys.stderr) if sys.stderr.isatty() else None
+    progress = (
+        _Progress(trace.name, sys.stderr)
+        if sys.stderr is not None and sys.stderr.isatty()
+        else None
+    )
     try:
         done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
     except BugCheck as stop:
