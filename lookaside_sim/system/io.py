@@ -213,7 +213,7 @@ class IoLists:
         layout = self._layout
         image = bytearray(self.irp_size(stack_size))
         image[0:2] = IO_TYPE_IRP.to_bytes(2, "little")
-        image[2:4] = size.to_bytes(2, "little")
+        image[2:4] = (size & 0xFFFF).to_bytes(2, "little")
         image[layout.stack_count] = stack_size
         image[layout.stack_count + 1] = stack_size + 1  # CurrentLocation
         image[layout.allocation_flags] = flags
