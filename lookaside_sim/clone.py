@@ -112,6 +112,7 @@ class Clonable:
         Returns:
             The copy. Cost: a few milliseconds for a machine with some megabytes of pool.
         """
+        self.machine.memory.settle_all()  # slots refer to each other, deeper than any stack is
         twin = copy_of(self, {**vars(self), "_tokens": []})
         twin.machine.hooks.forget_listeners()
         return twin

@@ -12,6 +12,7 @@
         ├── LayoutError       a layout the fixed-size list cannot serve
         ├── NotSupportedError grow, grow_zeroed, shrink
         ├── TraceError        a malformed trace; .file, .line, .field
+        │   └── TraceEndError its file ends in the middle
         └── InvariantError    the walk over the kernel found a broken invariant
 
 Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``TypeError`` or
@@ -278,6 +279,10 @@ class TraceError(LookasideSimError, ValueError):
         if self.field is not None:
             where += f", field {self.field!r}"
         return f"{where}: {self.problem}"
+
+
+class TraceEndError(TraceError):
+    """A trace file that is valid until it ends in the middle: whoever wrote it was cut short."""
 
 
 class InvariantError(LookasideSimError, AssertionError):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolType
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.types import TagLike
 
 ARCHES = ("x64", "x86")
@@ -161,3 +162,17 @@ def slist_header(lookaside: LookasideList) -> tuple[int, int, int]:
         return low & 0xFFFF, low >> 16, high
     first, depth, sequence = struct.unpack_from("<IHH", image)
     return depth, sequence, first
+
+
+def cache_link(kernel: Kernel, entry: int, link: int) -> bool:
+    """Keep a link for an entry where a list would; whether that is not in memory."""
+    slot = kernel.memory.cached(entry)
+    if slot is None:
+        return False
+    slot.flink = Slot(link)
+    return True
+
+
+def cached_link(kernel: Kernel, entry: int) -> int | None:
+    """The link that is kept for an entry outside of memory; None for none."""
+    return kernel.memory.links.link_in(entry)

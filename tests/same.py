@@ -36,7 +36,9 @@ def _plain(each: object) -> object:
         return each[:]
     if isinstance(each, OwnedRoutine):
         return each._address, each._routine
-    return attrs.asdict(each) if isinstance(each, (BlockRecord, CallSite)) else each
+    if isinstance(each, BlockRecord):
+        return each.address, each.serial, str(each), each.verified
+    return attrs.asdict(each) if isinstance(each, CallSite) else each
 
 
 def memory_of(kernel: Kernel) -> dict[int, object]:

@@ -362,8 +362,10 @@ def test_a_kernel_of_another_class_stays_one() -> None:
 def test_methods_of_the_machine_are_the_copys() -> None:
     kernel = Kernel()
     twin = kernel.clone()
-    cache = twin.memory.cache
-    assert isinstance(cache, MethodType)
-    assert cache.__self__ is twin.memory._link_cache
-    assert cache.__self__ is not kernel.memory._link_cache
-    assert twin.memory.links is twin.pool.requests._blocks._links  # type: ignore[attr-defined]
+    cached = twin.memory.cached
+    assert isinstance(cached, MethodType)
+    assert cached.__self__ is twin.memory.links
+    assert cached.__self__ is not kernel.memory.links
+    twin.pool.allocate(0, 100, b"Test")
+    blocks: Any = twin.pool.requests._blocks
+    assert blocks._by_address is twin.memory.slots.by_address

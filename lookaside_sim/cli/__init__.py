@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import reduce, run
+from lookaside_sim.cli import advise, convert, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.windbg.lookaside import printable
 
@@ -94,6 +94,10 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run.add_command(commands)
+    advise.add_command(commands)
+    sweep.add_command(commands)
+    convert.add_command(commands)
+    record.add_command(commands)
     reduce.add_commands(commands)
     return parser
 

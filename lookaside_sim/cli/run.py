@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from lookaside_sim import windbg
+from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
+from lookaside_sim.cli.progress import Progress
 from lookaside_sim.errors import BugCheck
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.trace import Replay, Trace, load, replay
+from lookaside_sim.trace import Replay, Trace, replay
+from lookaside_sim.trace.foreign.formats import Recording, load_any
 from lookaside_sim.windbg.usage import SIDE_NAMES, bytes_each, used_sides
 
 EXIT_OK: Final = 0
 EXIT_STOPPED: Final = 1
 """The trace stopped the machine: a result, not an error of the command."""
-
-_PROGRESS_SECONDS: Final = 0.2
 
 
 def add_command(commands: Any) -> None:
@@ -56,6 +55,8 @@ def add_command(commands: Any) -> None:
         action="store_true",
         help="print Current Depth 0, as WinDbg does on x64, not the true depth",
     )
+    add_format(run)
+    add_partial(run)
 
 
 def _count(text: str) -> int:
@@ -69,26 +70,24 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    trace = load(options.file)
+    trace = load_any(options.file, options.format, partial=options.partial)
     kernel = Kernel(
         options.arch,
         nonpaged_pool_bytes=options.nonpaged_bytes,
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
-    progress = (
-        _Progress(trace.name, sys.stderr)
-        if sys.stderr is not None and sys.stderr.isatty()
-        else None
-    )
     try:
-        done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
+        with Progress(trace.name) as line:
+
+            def progress(so_far: Replay) -> None:
+                line.tell(so_far.events, so_far.ticks)
+
+            done = replay(trace, kernel, lookaside=options.lookaside, progress=progress)
     except BugCheck as stop:
         print(f"*** STOP: {stop}")
         return EXIT_STOPPED
-    finally:
-        if progress is not None:
-            progress.clear()
+    warn_of_end(trace)
     if done.lists:
         shown = done.lists.values()
         print(windbg.lookasides(kernel, shown, debugger_depth=options.debugger_depth))
@@ -97,31 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-class _Progress:
-    """A line on a terminal that tells how far a long replay is."""
-
-    def __init__(self, name: str, terminal: TextIO) -> None:
-        self._name = name
-        self._terminal = terminal
-        self._next = time.monotonic() + _PROGRESS_SECONDS
-        self._width = 0
-
-    def __call__(self, done: Replay) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _PROGRESS_SECONDS
-        text = f"{self._name}: {done.events:,} events, {done.ticks} s simulated"
-        self._width = max(self._width, len(text))
-        print(f"\r{text:{self._width}}", end="", file=self._terminal, flush=True)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._width:
-            print(f"\r{'':{self._width}}\r", end="", file=self._terminal, flush=True)
-
-
-def summary(trace: Trace, done: Replay) -> str:
+def summary(trace: Trace | Recording, done: Replay) -> str:
     """Summarize a replay.
 
     Args:

@@ -9,8 +9,9 @@ Source:
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
+from lookaside_sim.lookaside.on_memory import ListOnMemory, adjust_depths
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import SCAN_PERIOD
 from lookaside_sim.machine.calls import Tick
@@ -80,15 +81,12 @@ class BalanceSet:
         if self._phase == SCAN_PERIOD - 1:
             changed = self._scan_built_in()
         else:
-            changed = False
             minimum = self._lists.minimum_depth
             self.scanning = True
             try:
                 # All links first: a ring must not leave the lists before it tuned.
-                for lookaside in tuple(
-                    registry.walk(registry.paged if self._phase else registry.nonpaged)
-                ):
-                    changed |= lookaside.adjust_depth(minimum)
+                lists = registry.walk(registry.paged if self._phase else registry.nonpaged)
+                changed = adjust_depths(cast("tuple[ListOnMemory, ...]", tuple(lists)), minimum)
             finally:
                 self.scanning = False
         self._phase = (self._phase + 1) % SCAN_PERIOD

@@ -10,7 +10,7 @@ Source:
 
 from __future__ import annotations
 
-from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.fields import PlainFields
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH, next_depth
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
@@ -22,7 +22,7 @@ from lookaside_sim.nt.types import (
 )
 
 
-class BuiltInList(ListFields):
+class BuiltInList(PlainFields):
     """One list. The links between the entries are its user's business.
 
     Args:

@@ -12,7 +12,7 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.nt.types import NtStatus
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ListCall(Call):
     """A call on one list.
 
@@ -23,7 +23,7 @@ class ListCall(Call):
     lookaside: ListOnMemory
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InitializeList(ListCall):
     """A list is initialized. The result is the status.
 
@@ -44,7 +44,7 @@ class InitializeList(ListCall):
         return isinstance(self.settings, NtStatus)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AllocateEntry(ListCall):
     """An entry is asked for. The result is its address, None for NULL."""
 
@@ -56,7 +56,7 @@ class AllocateEntry(ListCall):
         return self.result is None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FreeEntry(ListCall):
     """An entry is given back.
 
@@ -68,28 +68,28 @@ class FreeEntry(ListCall):
     entry: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FlushList(ListCall):
     """The free entries are given back."""
 
     word: ClassVar[str] = "flush"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class DeleteList(ListCall):
     """A list is deleted."""
 
     word: ClassVar[str] = "delete"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ResetCounters(ListCall):
     """The debugger zeroes a list's counters."""
 
     word: ClassVar[str] = "reset"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SetDepth(ListCall):
     """The debugger writes a list's depth.
 
@@ -101,7 +101,7 @@ class SetDepth(ListCall):
     depth: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SetMinimumDepth(Call):
     """ExMinimumLookasideDepth is set, for all lists.
 

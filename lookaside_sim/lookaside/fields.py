@@ -8,6 +8,7 @@ Source:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Self
 
 from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, of_words, to_words
@@ -18,7 +19,8 @@ from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 class ListFields:
     """The fields of one structure as plain attributes.
 
-    Counters only grow here; they are cut to 32 bits where they are read.
+    Counters only grow here; they are cut to 32 bits where they are read. How Next is kept is
+    up to who extends this: as a number (`PlainFields`), or as the slot at that address.
 
     Args:
         arch: whose layout it has.
@@ -29,7 +31,6 @@ class ListFields:
         "_allocate_misses",
         "_blink",
         "_depth",
-        "_first",
         "_flink",
         "_free_ex",
         "_free_misses",
@@ -49,7 +50,6 @@ class ListFields:
     )
 
     arch: Architecture
-    _first: int
     _held: int
     _sequence_base: int
     _reserved: int
@@ -73,6 +73,15 @@ class ListFields:
     def __init__(self, arch: Architecture) -> None:
         self.arch = arch
         self.set_fields(bytes(arch.lookaside_size))
+
+    @property
+    @abstractmethod
+    def _first(self) -> int:
+        """Next: address of the newest free entry, 0 for none."""
+
+    @_first.setter
+    @abstractmethod
+    def _first(self, address: int) -> None: ...
 
     # --- as bytes ------------------------------------------------------------------------
 
@@ -246,6 +255,14 @@ class ListFields:
     def free_ex(self) -> int:
         """FreeEx: address of the free routine."""
         return self._now()._free_ex
+
+
+class PlainFields(ListFields):
+    """The fields with Next as a number."""
+
+    __slots__ = ("_first",)
+
+    _first: int
 
     @classmethod
     def of_image(cls, arch: Architecture, image: bytes) -> Self:

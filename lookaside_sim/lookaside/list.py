@@ -1,8 +1,8 @@
 """The lookaside list that users hold: its hot path, and its life.
 
-How the hot path stays short: the fields are plain attributes, kept exact, and the words with
-the links are reached through `Memory.links`. A hit is taken only when the entry's word is
-cached there; anything else (an empty or full list, an entry the pool did not make, a list
+How the hot path stays short: the fields are plain attributes, kept exact, and the links are
+references from slot to slot (`lookaside_sim.memory.slots`). A hit is taken only when the
+entry's slot knows the link; anything else (an empty or full list, an entry the pool did not make, a list
 that lies in somebody else's memory, a stopped machine) falls through to `on_memory`, which does
 the same on memory.
 
@@ -37,6 +37,7 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
@@ -104,7 +105,7 @@ class LookasideList(ListOnMemory):
         self._shared = shared
         self._machine = machine
         self._memory = machine.memory
-        self._links = machine.memory.links
+        self._slots = machine.memory.slots.by_address if machine.memory.caching else {}
         self._pool = shared.pool
         self._requests = shared.pool.requests
         self._active = False
@@ -308,15 +309,14 @@ class LookasideList(ListOnMemory):
         """
         held = self._held
         if held:
-            entry = self._first
-            try:
-                self._first = self._links[entry]
-            except KeyError:
-                return self._allocate_slowly()
-            self._held = held - 1
-            self._total_allocates += 1
-            return entry
-        if not self._first and self._plan is not None and self._machine.is_plain:
+            slot = self._head
+            link = slot.flink
+            if link is not UNKNOWN:
+                self._head = link
+                self._held = held - 1
+                self._total_allocates += 1
+                return slot.address
+        elif self._plan is not None and self._machine.is_plain and not self._head.address:
             # An empty list with the default routine, on a running machine nobody listens to.
             self._total_allocates += 1
             self._allocate_misses += 1
@@ -344,26 +344,29 @@ class LookasideList(ListOnMemory):
         """
         held = self._held
         if held < self._depth:
-            links = self._links
-            # A float or Decimal may equal an entry's address, and would become a link.
-            if type(entry) is int and (entry in links or self._memory.cache(entry)):
-                links[entry] = self._first
-                self._first = entry
+            try:
+                slot = self._slots[entry]  # type: ignore[index]
+            except (KeyError, TypeError):
+                slot = self._memory.cached(entry) or self._memory.slots.null
+            # What starts no live block is none of a list's; a float may equal what does.
+            if slot.used and (slot.address is entry or type(entry) is int):
+                slot.flink = self._head
+                self._head = slot
                 self._held = held + 1
                 self._total_frees += 1
-                return
+                return None
         elif type(entry) is int and self._plain_free and self._machine.is_plain:
             # A full list with the default routine, on a running machine nobody listens to.
             self._total_frees += 1
             self._free_misses += 1
             try:
                 self._requests.top.free(entry)
-                return
+                return None
             except ValueError:
                 # No address: nothing is counted, and the slow path says what is wrong.
                 self._total_frees -= 1
                 self._free_misses -= 1
-        self._free_slowly(entry)
+        return self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:
         machine = self._machine
@@ -373,8 +376,9 @@ class LookasideList(ListOnMemory):
             return machine.hooks.run(AllocateEntry(self), self._allocate_as_owner)
         return self._allocate_as_owner()
 
-    def _allocate_as_owner(self) -> int | None:
-        """What a driver's list allocates while no driver runs belongs to that driver."""
+    def _allocate_as_owner(self) -> int | None:  # what a driver's list gets is that driver's
+        if self._place is not None and (entry := self._place.take()):
+            return entry
         program = self._machine.program
         if not program.running:
             image = program.owner_of(self.address)
@@ -390,7 +394,7 @@ class LookasideList(ListOnMemory):
         where = 0 if entry is None else unsigned("entry", entry, self.arch.address_bits)
         if machine.hooks.listening:
             machine.hooks.run(FreeEntry(self, where), self._free_in_steps, where)
-        else:
+        elif self._place is None or not self._place.give(where):
             self._free_in_steps(where)
 
     # --- flush and delete ----------------------------------------------------------------

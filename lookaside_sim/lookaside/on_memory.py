@@ -24,6 +24,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from lookaside_sim.errors import BugCheck, LookasideSimError
@@ -34,6 +35,7 @@ from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, 
 from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
@@ -56,7 +58,7 @@ class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
     __slots__ = (
-        "_links",
+        "_head",
         "_machine",
         "_memory",
         "_place",
@@ -65,6 +67,7 @@ class ListOnMemory(ListFields):
         "_pool",
         "_requests",
         "_shared",
+        "_slots",
         "_tail",
         "address",
         "name",
@@ -75,7 +78,10 @@ class ListOnMemory(ListFields):
     _shared: Shared
     _machine: Machine
     _memory: Memory
-    _links: dict[int, int]
+    _head: Slot
+    """What the header's Next refers to."""
+    _slots: dict[int, Slot]
+    """Where a hit finds the slot of an entry; empty while no list may keep links in slots."""
     _place: InMemory | None
     _plan: PoolPlan | None
     _pool: Pool
@@ -83,6 +89,21 @@ class ListOnMemory(ListFields):
     _plain_free: bool
     _tail: bytes
     """What follows the fields in a structure of its own."""
+
+    @property
+    def _first(self) -> int:
+        # Next, of which a list keeps the slot at that address.
+        return self._head.address
+
+    @_first.setter
+    def _first(self, address: int) -> None:
+        self._head = self._memory.slot_at(address)
+
+    def look_again(self) -> None:
+        """Take hot paths from now on, or no longer, as memory has it."""
+        memory = self._memory
+        self._slots = memory.slots.by_address if memory.caching else {}
+        self._head = memory.slot_at(self._head.address)
 
     @property
     def machine(self) -> Machine:
@@ -300,9 +321,7 @@ class ListOnMemory(ListFields):
         is_default = routine_address == self._shared.routines.default_free
         freed: dict[int, int] = {}
         while entry:
-            link = self._links.get(entry)
-            if link is None:
-                link = self._memory.read_pointer(entry)
+            link = self._link_in(entry)
             # Freed twice the default way, an entry stops the machine.
             if not is_default and freed.get(entry) == link:
                 raise LookasideSimError(
@@ -344,23 +363,23 @@ class ListOnMemory(ListFields):
     def _pop(self) -> int:
         """InterlockedPopEntrySList on a list with a first entry."""
         entry = self._first
-        link = self._links.get(entry)
-        if link is None:
-            link = self._memory.read_pointer(entry)
-        self._first = self._as_next_entry(link)
-        if self._first == link and self._memory.caching:
-            self._memory.cache(entry)
+        self._first = self._as_next_entry(self._link_in(entry))
         self._held = self._held - 1 & USHORT_MASK
         return entry
 
     def _push(self, entry: int) -> None:
         """InterlockedPushEntrySList."""
         memory = self._memory
-        if not memory.write_link(entry, self._first):
+        if not memory.write_link(entry, self._head):
             memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
         self._held = self._held + 1 & USHORT_MASK
         self._sequence_base += 1
+
+    def _link_in(self, entry: int) -> int:
+        """The link to the next entry, from wherever it is."""
+        link = self._memory.links.link_in(entry)
+        return self._memory.read_pointer(entry) if link is None else link
 
     def _as_next_entry(self, address: int) -> int:
         """What remains of an address in the header: on x64 its low 4 bits have no room."""
@@ -429,3 +448,24 @@ class ListOnMemory(ListFields):
         self._depth = depth
         if self._place is not None:
             self._place.put_back(self)
+
+
+def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> bool:
+    """Scan lists one after the other; see `ListOnMemory.adjust_depth`.
+
+    Most lists of most machines are untouched at the minimum, where a scan changes nothing:
+    those are told apart here, without a call for each.
+
+    Returns:
+        Whether anything changed.
+    """
+    changed = False
+    for each in lists:
+        if (
+            each._depth != minimum_depth
+            or each._total_allocates != each._last_total_allocates
+            or each._allocate_misses != each._last_allocate_misses
+            or each._place is not None
+        ):
+            changed |= each.adjust_depth(minimum_depth)
+    return changed

@@ -10,12 +10,14 @@ can take a hot path.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.lookaside.fields import ListFields
+from lookaside_sim.lookaside.fields import ListFields, PlainFields
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ
+from lookaside_sim.memory.windows import Window
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK
 from lookaside_sim.pool.kind import Pool
 
 
@@ -38,6 +40,9 @@ class Resting(Protocol):
         """Let no call take a hot path."""
 
 
+_WORD_MASK: Final = (1 << 64) - 1
+
+
 class InMemory:
     """The fields are bytes that somebody else owns.
 
@@ -48,7 +53,16 @@ class InMemory:
         links_are_known: whether the object knows ListEntry, as nobody can write to it.
     """
 
-    __slots__ = ("_head_size", "_machine", "address", "links_are_known", "size")
+    __slots__ = (
+        "_head",
+        "_head_size",
+        "_is_wide",
+        "_machine",
+        "_window",
+        "address",
+        "links_are_known",
+        "size",
+    )
 
     def __init__(
         self, machine: Machine, address: int, size: int = 0, *, links_are_known: bool = False
@@ -56,7 +70,10 @@ class InMemory:
         self._machine = machine
         self.address = address
         self.size = size or machine.arch.lookaside_size
-        self._head_size = machine.arch.lookaside_head.size
+        self._head = machine.arch.lookaside_head
+        self._head_size = self._head.size
+        self._is_wide = machine.arch.pointer_size == 8
+        self._window: Window | None = None
         self.links_are_known = links_are_known
 
     @property
@@ -88,6 +105,81 @@ class InMemory:
         self._machine.memory.write(self.address, of.store_head())
         of.rest()
 
+    def take(self) -> int:
+        """A hit of ExAllocateFromLookasideListEx, on the words where they lie.
+
+        What `ListOnMemory` does step by step, in one go and without the fields in between.
+
+        Returns:
+            The entry; 0, with nothing touched, where anything is out of the ordinary.
+        """
+        window = self._open_window()
+        if window is None:
+            return 0
+        view, at, memory = window.view, window.at, self._machine.memory
+        if self._is_wide:
+            low, high, depth, most, taken, missed, freed, full = self._head.unpack_from(
+                view, at
+            )
+            entry = high & ~0xF
+            link = memory.links.link_in(entry) if entry else None
+            if link is None or link & 0xF:
+                return 0
+            head = low & ~USHORT_MASK | (low - 1 & USHORT_MASK), link | high & 0xF
+            words: tuple[int, ...] = head
+        else:
+            low, depth, most, taken, missed, freed, full = self._head.unpack_from(view, at)
+            entry = low & ULONG_MASK
+            link = memory.links.link_in(entry) if entry else None
+            if link is None:
+                return 0
+            held = (low >> 32) - 1 & USHORT_MASK
+            words = (link | held << 32 | low >> 48 << 48,)
+        taken = taken + 1 & ULONG_MASK
+        self._head.pack_into(view, at, *words, depth, most, taken, missed, freed, full)
+        return int(entry)
+
+    def give(self, entry: int) -> bool:
+        """A hit of ExFreeToLookasideListEx, on the words where they lie; see `take`.
+
+        Returns:
+            Whether the entry is on the list now; else nothing was touched.
+        """
+        window = self._open_window()
+        # An entry whose link lies in the list itself: the order of the writes matters.
+        if window is None or -8 < entry - self.address < self._head_size:
+            return False
+        view, at, memory = window.view, window.at, self._machine.memory
+        low, *second, depth, most, taken, missed, freed, full = self._head.unpack_from(view, at)
+        if self._is_wide:
+            held, first = low & USHORT_MASK, second[0] & ~0xF
+            if held >= depth or held == USHORT_MASK or entry & 0xF:
+                return False
+            if not memory.write_link(entry, memory.slot_at(first)):
+                return False
+            words: tuple[int, ...] = (
+                (held + 1 | (low >> 16) + 1 << 16) & _WORD_MASK,
+                entry | second[0] & 0xF,
+            )
+        else:
+            held, first = low >> 32 & USHORT_MASK, low & ULONG_MASK
+            if held >= depth or held == USHORT_MASK:
+                return False
+            if not memory.write_link(entry, memory.slot_at(first)):
+                return False
+            words = (entry | held + 1 << 32 | ((low >> 48) + 1 & USHORT_MASK) << 48,)
+        freed = freed + 1 & ULONG_MASK
+        self._head.pack_into(view, at, *words, depth, most, taken, missed, freed, full)
+        return True
+
+    def _open_window(self) -> Window | None:
+        machine, window = self._machine, self._window
+        if not machine.is_plain or machine.touch_checks:
+            return None
+        if window is None or not window.holds():
+            window = self._window = machine.memory.window(self.address, self._head_size)
+        return window
+
     def look(self) -> bytes:
         """See the structure as a debugger does, which never stops the machine.
 
@@ -106,11 +198,11 @@ class InMemory:
         """The fields as they lie there now, None where nothing is mapped; never raises."""
         arch = self._machine.arch
         image = self._machine.memory.peek_bytes(self.address, arch.lookaside_size)
-        return None if image is None else ListFields.of_image(arch, image)
+        return None if image is None else PlainFields.of_image(arch, image)
 
     def fields(self) -> ListFields:
         """The fields as they lie there now."""
-        return ListFields.of_image(self._machine.arch, self.look())
+        return PlainFields.of_image(self._machine.arch, self.look())
 
 
 def place_at(machine: Machine, pool: Pool, address: int, size: int) -> InMemory | None:

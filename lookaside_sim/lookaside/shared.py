@@ -39,11 +39,18 @@ class Shared:
         self.minimum_depth = MINIMUM_DEPTH
         self.registry = Registry(machine, self._over_memory)
         self.routines = Routines(machine, pool, self.at)
+        machine.memory.links.told.append(self._look_again)
 
     @property
     def lists(self) -> Shared:
         """Itself: what is shared is enough to make a list with."""
         return self
+
+    def _look_again(self) -> None:
+        """Lists may keep links in slots from now on, or no longer."""
+        for structure in self.machine.memory.structures():
+            if isinstance(structure, self.kind):
+                structure.look_again()
 
     def at(self, address: int) -> Any:
         """The list at an address: the active one, else an object there, else over the memory."""

@@ -7,6 +7,7 @@ stack. They are told apart by the module's name, as paths differ from system to 
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Final
 
@@ -14,6 +15,8 @@ import attrs
 
 _PACKAGE: Final = __name__.partition(".")[0]
 _INSIDE: Final = _PACKAGE + "."
+_SITE_SPACING: Final = 0x10
+"""Bytes between the addresses of two call sites. Choice."""
 _DEEPEST_STACK: Final = 8
 """Frames of a stack that are kept, as the verifier's fault tracker keeps 8."""
 
@@ -38,14 +41,49 @@ class CallSite:
         return f"{self.function} ({self.file}:{self.line})"
 
 
-def calling_frame() -> FrameType | None:
-    """The innermost frame that is not this package's own."""
-    frame: FrameType | None = sys._getframe(1)
+class Sites:
+    """The call sites of one image: for each line that made a call, a code address of its own.
+
+    Args:
+        start: address of the first one.
+    """
+
+    __slots__ = ("_by_instruction", "_by_line", "_start")
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._by_line: dict[tuple[CodeType, int], CallSite] = {}
+        self._by_instruction: dict[tuple[int, int], CallSite] = {}
+
+    def of(self, frame: FrameType) -> CallSite:
+        """The line that a frame runs."""
+        # Which line an instruction is on takes a while to find out, and so does the hash of a
+        # piece of code. Its id stays its own, since the other dict keeps it alive.
+        instruction = id(frame.f_code), frame.f_lasti
+        site = self._by_instruction.get(instruction)
+        if site is None:
+            line = frame.f_code, frame.f_lineno
+            site = self._by_line.get(line)
+            if site is None:
+                address = self._start + len(self._by_line) * _SITE_SPACING
+                site = self._by_line[line] = site_of(*line, address)
+            self._by_instruction[instruction] = site
+        return site
+
+
+def calling_frame(skipped: int = 0) -> FrameType | None:
+    """The innermost frame that is not this package's own.
+
+    Args:
+        skipped: frames around the caller that are known to be the package's own.
+    """
+    frame: FrameType | None = sys._getframe(1 + skipped)
     while frame is not None and is_inside(frame.f_globals.get("__name__")):
         frame = frame.f_back
     return frame
 
 
+@lru_cache
 def is_inside(module: object) -> bool:
     """Whether a module of that name belongs to this package."""
     return isinstance(module, str) and (module.startswith(_INSIDE) or module == _PACKAGE)

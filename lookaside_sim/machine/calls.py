@@ -55,7 +55,7 @@ class Outcome(Enum):
     """It stopped the machine, with what it had done by then."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Call:
     """One call, as whoever looks on sees it.
 
@@ -77,6 +77,12 @@ class Call:
     outer: Call | None = attrs.field(default=None, init=False, repr=False)
     inner_error: BaseException | None = attrs.field(default=None, init=False, repr=False)
     is_over: bool = attrs.field(default=False, init=False, repr=False)
+
+    # One for all kinds, since a generated one each would be half the price of importing them.
+    def __repr__(self) -> str:
+        shown = [each for each in attrs.fields(type(self)) if each.repr]
+        values = (f"{each.name}={getattr(self, each.name)!r}" for each in shown)
+        return f"{type(self).__name__}({', '.join(values)})"
 
     @property
     def is_refused(self) -> bool:
@@ -101,7 +107,7 @@ Listener = Callable[[Call], object]
 """Called with a call when it begins, and once more when it is over (`Call.is_over`)."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ReadMemory(Call):
     """`Kernel.read`; told only to listeners that asked for reads."""
 
@@ -110,7 +116,7 @@ class ReadMemory(Call):
     size: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WriteMemory(Call):
     """`Kernel.write`."""
 
@@ -124,7 +130,7 @@ class WriteMemory(Call):
         return len(self.data)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TouchMemory(Call):
     """`Kernel.touch_fault`: the program touches memory that is not there.
 
@@ -138,7 +144,7 @@ class TouchMemory(Call):
     operation: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Tick(Call):
     """`Kernel.tick`: seconds pass."""
 
@@ -146,7 +152,7 @@ class Tick(Call):
     seconds: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RaiseIrql(Call):
     """KeRaiseIrql. The result is the level before."""
 
@@ -154,7 +160,7 @@ class RaiseIrql(Call):
     level: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LowerIrql(Call):
     """KeLowerIrql."""
 
@@ -162,7 +168,7 @@ class LowerIrql(Call):
     level: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SwitchProcessor(Call):
     """Another processor runs from now on."""
 
@@ -170,7 +176,7 @@ class SwitchProcessor(Call):
     number: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InitializeLock(Call):
     """A word becomes a spin lock that is free.
 
@@ -184,7 +190,7 @@ class InitializeLock(Call):
     name: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AcquireLock(Call):
     """A spin lock is acquired. The result is the IRQL before.
 
@@ -200,7 +206,7 @@ class AcquireLock(Call):
     at_dpc_level: bool
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ReleaseLock(Call):
     """A spin lock is let go.
 

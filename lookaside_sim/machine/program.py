@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from types import CodeType
 from typing import Final, Self
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.machine.call_site import CallSite, calling_frame, frames, site_of
+from lookaside_sim.machine.call_site import CallSite, Sites, calling_frame, frames, site_of
 from lookaside_sim.memory.address_space import Memory
 
 IMAGE_SIZE: Final = 0x40000
 """Bytes of an image: half code, half data. Choice."""
 CODE_OFFSET: Final = 0x1000
 """Where in an image its first call site lies."""
-_SITE_SPACING: Final = 0x10
 _PROGRAM_CODE_OFFSET: Final = 0x10_0000
 """How far before the first image the code outside any image lies."""
-
-_Sites = dict[tuple[CodeType, int], CallSite]
 
 
 class Image:
@@ -62,7 +58,7 @@ class Image:
         self.image_end = base + size
         self.loaded = True
         self._next_data = base + size // 2
-        self._sites: _Sites = {}
+        self._sites = Sites(base + CODE_OFFSET)
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in its range."""
@@ -70,7 +66,7 @@ class Image:
 
     def call_site(self) -> CallSite:
         """The line of the program that runs, with an address in this image."""
-        return self._program.site_in(self._sites, self.image_base + CODE_OFFSET)
+        return self._program.site_in(self._sites)
 
     def find_data_place(self, size: int, alignment: int) -> int | None:
         """Find room in its data section; None when that is full."""
@@ -129,7 +125,7 @@ class Program:
         self._bases: list[int] = []
         self._next_base = memory.arch.driver_images_start
         self._next_data = memory.arch.image_data_start
-        self._sites: _Sites = {}
+        self._sites = Sites(memory.arch.driver_images_start - _PROGRAM_CODE_OFFSET)
         self.running: list[Image] = []
         self.stack_provider: Callable[[], Sequence[CallSite]] | None = None
         self.watcher: Callable[[], bool] | None = None
@@ -197,12 +193,9 @@ class Program:
 
     def call_site(self) -> CallSite:
         """The line of the program that runs, with an address in the running image."""
-        image = self.current
-        if image is not None:
-            return image.call_site()
-        return self.site_in(
-            self._sites, self.memory.arch.driver_images_start - _PROGRAM_CODE_OFFSET
-        )
+        if self.running:
+            return self.running[-1].call_site()
+        return self.site_in(self._sites)
 
     def calling_site(self) -> CallSite:
         """The line of the program that runs; no address is given out for it."""
@@ -216,14 +209,10 @@ class Program:
         """The innermost frames of the program, at most 8, innermost first."""
         return frames() if self.stack_provider is None else tuple(self.stack_provider())
 
-    def site_in(self, sites: _Sites, base: int) -> CallSite:
+    def site_in(self, sites: Sites) -> CallSite:
         """The line that runs, with the address it has among some sites."""
         if self.stack_provider is not None:
             return self.stack_provider()[0]
-        frame = calling_frame()
+        frame = calling_frame(2)  # this method, and who of this class or an image called it
         assert frame is not None, "the package is always called by somebody"
-        key = (frame.f_code, frame.f_lineno)
-        site = sites.get(key)
-        if site is None:
-            site = sites[key] = site_of(*key, base + len(sites) * _SITE_SPACING)
-        return site
+        return sites.of(frame)

@@ -21,8 +21,9 @@ Glossary:
 * a *watched* page has somebody who is called after each write into it;
 * a *region* of the address space, in the tables of the pools, is the part that one arena has;
   everywhere else a `Region` is meant;
-* words are *cached*, *settled* and *laid over* the bytes, and pages are *exposed*: see
-  `lookaside_sim.memory.links`. The *bytes are true* when nothing is cached.
+* words are *held* by slots, *rendered* and *settled* (`lookaside_sim.memory.slots`); lists
+  *cache* links in them, and pages are *exposed* (`lookaside_sim.memory.links`). The *bytes are
+  true* when no slot holds a word.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ import sys
 from collections.abc import Callable, Iterator
 
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.memory.arena import BIG, RESERVED, Arena
+from lookaside_sim.memory.arena import BIG, BLOCKS, RESERVED, Arena
 from lookaside_sim.memory.links import FOR_GOOD, LinkCache, Uncached
 from lookaside_sim.memory.live import LiveBlocks
 from lookaside_sim.memory.mapped import Holder, Mapped
 from lookaside_sim.memory.pages import ArenaPage, NoPage, RegionPage, ServedPage, Translation
 from lookaside_sim.memory.regions import Region
+from lookaside_sim.memory.slots import Slot, Slots
 from lookaside_sim.memory.structures import Structure
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason, TouchFault
+from lookaside_sim.memory.windows import BlockWindow, RegionWindow, Window
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Architecture
 
@@ -58,12 +61,12 @@ class Memory(Mapped):
 
     Attributes:
         arch: the machine.
-        links: the link cache, address of an entry to the word stored there.
-        cache: caches the word at an address if a live block starts there: `LinkCache.cache`,
-            bound here so that a list's free pays for no other call.
-        write_link: writes a word if a live block starts there: `LinkCache.write`, likewise.
-        caching: whether `links` may take new entries: the machine runs, nobody listens, and
-            nobody needs the bytes to be true.
+        slots: the words that are kept outside of the bytes.
+        links: which slots lists may keep their links in.
+        cached: gives the slot of an entry: `LinkCache.cached`, bound here so that a list's
+            free pays for no other call.
+        slot_at: gives what the header of a list refers to: `LinkCache.slot_at`, likewise.
+        write_link: writes a link where a live block starts: `LinkCache.write`, likewise.
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
             manager.
         big_pages: page number to the number of the first page of its big allocation.
@@ -72,13 +75,13 @@ class Memory(Mapped):
     __slots__ = (
         "_blocks",
         "_fault",
-        "_link_cache",
         "_pointer_size",
         "big_blocks",
         "big_pages",
-        "cache",
-        "caching",
+        "cached",
         "links",
+        "slot_at",
+        "slots",
         "write_link",
     )
 
@@ -86,14 +89,14 @@ class Memory(Mapped):
         super().__init__(arch, seed)
         self._fault = fault
         self._pointer_size = arch.pointer_size
-        self._blocks = LiveBlocks(arch, self._arenas)
+        self.slots = Slots(arch, self._arenas)
+        self._blocks = LiveBlocks(arch, self._arenas, self.slots)
         self.big_blocks = self._blocks.big_blocks
         self.big_pages = self._blocks.big_pages
-        self._link_cache = LinkCache(arch, self._arenas, self._blocks)
-        self.links = self._link_cache.links
-        self.cache: Callable[[int | None], bool] = self._link_cache.cache
-        self.write_link: Callable[[int, int], bool] = self._link_cache.write
-        self.caching = True
+        self.links = LinkCache(arch.pointer_size, self._arenas, self._blocks, self.slots)
+        self.cached: Callable[[object], Slot | None] = self.links.cached
+        self.slot_at: Callable[[int], Slot] = self.links.slot_at
+        self.write_link: Callable[[int, Slot], bool] = self.links.write
 
     # --- bytes ---------------------------------------------------------------------------
 
@@ -113,8 +116,9 @@ class Memory(Mapped):
                 and 0 <= page < len(arena.states)
                 and arena.states[page] > RESERVED
             ):
-                data = bytes(arena.data[at : at + size])
-                return self._link_cache.lay_over(data, address) if self.links else data
+                if self.slots.by_address:
+                    self.slots.render(arena, address, address + size)
+                return bytes(arena.data[at : at + size])
         else:
             region = self._regions.at(address)
             if region is not None and address + size <= region.end:
@@ -134,7 +138,7 @@ class Memory(Mapped):
             piece = data[where - address : where - address + length]
             if isinstance(holder, Arena):
                 at = where - holder.base
-                self._link_cache.prepare_write(holder, where, length)
+                self.links.prepare_write(holder, where, length)
                 holder.data[at : at + length] = piece
                 watcher = self._watchers.get(where >> PAGE_SHIFT)
                 if watcher is not None:
@@ -150,9 +154,9 @@ class Memory(Mapped):
 
     def read_pointer(self, address: int) -> int:
         """Read one pointer."""
-        # Most are a word of a page in a pool, and no word is cached when this is asked often.
+        # Most are a word of a page in a pool, and no word is held when this is asked often.
         arena = self._arenas.near(address)
-        if arena is not None and not self.links:
+        if arena is not None and not self.slots.by_address:
             at = address - arena.base
             page = at >> PAGE_SHIFT
             if (
@@ -190,12 +194,40 @@ class Memory(Mapped):
     def _look(self, address: int, size: int, holder: Holder) -> bytes:
         """The bytes of a piece as they are now; changes nothing."""
         if isinstance(holder, Arena):
-            data = holder.look(address - holder.base, size)
-            return self._link_cache.lay_over(data, address) if self.links else data
+            if self.slots.by_address:
+                self.slots.render(holder, address, address + size)
+            return holder.look(address - holder.base, size)
         at = address - holder.address
         if isinstance(holder, Region):
             return bytes(holder.data[at : at + size])
         return holder.store_image()[at : at + size]
+
+    def window(self, address: int, size: int) -> Window | None:
+        """View bytes inside one live block with a header, or one region, where they lie.
+
+        Args:
+            address: of the first byte.
+            size: bytes.
+
+        Returns:
+            The window; None where the bytes lie elsewhere, or nobody can say whose they are.
+        """
+        region = self._regions.at(address)
+        if region is not None:
+            inside = address + size <= region.end and region.writable
+            return RegionWindow(self._regions, region, address) if inside else None
+        shift, found = self.arch.pool_header.unit_shift, self._arenas.page_at(address)
+        if not self.slots.decide or found is None or found[0].states[found[1]] != BLOCKS:
+            return None
+        arena, behind = found[0], address + size + (1 << shift)
+        body, units = self._blocks.block_before(arena, address)
+        end = body - self.arch.pool_header.size + (units << shift)
+        if not units or address + size > end or behind > (address | PAGE_MASK) + 1:
+            return None
+        slot = self.slots.by_address[body]
+        # From the block's start on, so that the slot keeps no link either.
+        self.slots.settle(arena, body, address + size)
+        return BlockWindow(self.slots, arena, slot, address, size, shift)
 
     # --- looking without touching --------------------------------------------------------
 
@@ -288,30 +320,40 @@ class Memory(Mapped):
     # --- the link cache ------------------------------------------------------------------
 
     def stop_caching(self, reason: Uncached = Uncached.LISTENED_TO) -> None:
-        """Put every cached word back into its page, and cache none while the reason holds."""
-        self._link_cache.stop(reason)
-        self.caching = False
+        """Let no list keep links in slots while the reason holds."""
+        self.links.stop(reason)
 
     def resume_caching(self, reason: Uncached = Uncached.LISTENED_TO) -> None:
-        """Cache again when this was the last reason not to.
+        """Let lists keep links in slots again when this was the last reason not to.
 
         Raises:
             ValueError: a reason that never ends.
         """
-        self._link_cache.resume(reason)
-        self.caching = not self._link_cache.reasons
+        self.links.resume(reason)
+
+    @property
+    def caching(self) -> bool:
+        """Whether lists may keep links in slots.
+
+        The machine runs, nobody listens, and nobody needs the bytes to be true.
+        """
+        return self.links.may_cache
 
     def keep_bytes_true(self) -> None:
-        """From now on the bytes are the truth: nothing is ever cached again.
+        """From now on the bytes are the truth: no slot ever holds a word again.
 
         Whoever shares the buffers of arenas asks for this, whoever else listens or stops.
         """
         self.stop_caching(Uncached.BYTES_ARE_TRUE)
 
+    def settle_all(self) -> None:
+        """Have all in the bytes for a moment, for whoever copies them."""
+        self.links.settle_all()
+
     @property
     def bytes_are_true(self) -> bool:
         """Whether the bytes of arenas are true now and for good."""
-        return bool(self._link_cache.reasons & FOR_GOOD)
+        return bool(self.links.reasons & FOR_GOOD)
 
     # --- for the pool manager ------------------------------------------------------------
 
@@ -325,7 +367,24 @@ class Memory(Mapped):
 
     def expose(self, arena: Arena, page: int) -> None:
         """From now on nothing in a page of blocks is cached: its headers may be anything."""
-        self._link_cache.expose(arena, page)
+        self.links.expose(arena, page)
+
+    def unused_at(self, arena: Arena, body: int) -> int:
+        """How many bytes at the end of the live block at an address were not asked for."""
+        return self._blocks.unused_at(arena, body)
+
+    def has_header_at(self, arena: Arena, body: int) -> bool:
+        """Whether a live block with a header starts at an address, aligned to units."""
+        return self._blocks.has_header_at(arena, body)
+
+    def block_starts(self, arena: Arena, page: int) -> set[int]:
+        """Positions, in units from the arena's base, of the live blocks of a page."""
+        return self._blocks.starts_in(arena, page)
+
+    def render_page(self, arena: Arena, page: int) -> None:
+        """Bring the bytes of a page up to date, for whoever reads the arena's words."""
+        start = arena.base + (page << PAGE_SHIFT)
+        self.slots.render(arena, start, start + PAGE_SIZE)
 
     def block_start(self, address: int) -> int | None:
         """Address of the header of the live block in whose page and before whose end it is.

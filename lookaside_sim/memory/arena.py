@@ -9,13 +9,15 @@ Behind the bytes lie two tables of the simulator's own:
 * `Arena.states`, one byte a page: what the page is;
 * `Arena.marks`, one byte a unit: `NO_BLOCK`, or, where the body of a live block starts, how
   many bytes at the block's end were not asked for. Headers in memory can be overwritten; the marks
-  cannot, so they tell tools what is live. What NT does is decided by the headers alone.
+  cannot, so they tell tools what is live. What NT does is decided by the headers alone. (While
+  slots decide, they know all that, and a mark only says where there is one: see `slots`.)
 """
 
 from __future__ import annotations
 
 import mmap
 import random
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -46,7 +48,10 @@ _TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 
 NO_BLOCK: Final = 0xFF
 
-_FIRST_PAGES: Final = 16
+_FIRST_PAGES: Final = 1
+"""Backed at once: list heads. Most pools of most machines are never used."""
+_LEAST_PAGES: Final = 16
+"""Backed from the first use on."""
 _LARGE: Final = 1 << 20
 _GARBAGE_SIZE: Final = 1 << 16
 _GARBAGE_STRIDE: Final = 0x9E3779B1  # odd, so neighboring pages start far apart
@@ -81,6 +86,8 @@ class Arena:
         ulongs: the bytes as 32-bit words: pool headers.
         states: one byte a page.
         marks: one byte a unit.
+        unmade: pages that were mapped for blocks and whose bytes nobody has looked at so far:
+            they are made up before anybody does.
     """
 
     __slots__ = (
@@ -94,6 +101,7 @@ class Arena:
         "pages",
         "states",
         "ulongs",
+        "unmade",
         "words",
     )
 
@@ -116,6 +124,7 @@ class Arena:
         self.data: bytearray | mmap.mmap = bytearray()
         self.states = bytearray()
         self.marks = bytearray()
+        self.unmade: set[int] = set()
         self.words = memoryview(b"")
         self.ulongs = memoryview(b"")
         self.reach(min(_FIRST_PAGES, pages))
@@ -129,12 +138,13 @@ class Arena:
         have = len(self.states)
         if pages <= have:
             return False
-        want = min(max(pages, 2 * have), self.pages)
+        want = max(pages, 2 * have, _LEAST_PAGES) if have else pages
+        want = min(want, self.pages)
         size = want << PAGE_SHIFT
         # A large buffer comes from the system, which backs only the pages that are touched.
         data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
         old = self.data  # lives until everybody was told, who may have lent its address
-        data[: len(old)] = old[:]
+        self._copy(old, data)
         self.data = data
         view = memoryview(data)
         self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
@@ -146,6 +156,32 @@ class Arena:
             self._notices.tell(Changed.BUFFER, self.base, size)
         del old
         return True
+
+    def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
+        """Copy what there is to copy: pages without bytes of their own stay the system's."""
+        have = len(old) >> PAGE_SHIFT
+        if len(self.unmade) < have >> 1:
+            new[: len(old)] = old[:]
+            return
+        for page in range(have):
+            if page not in self.unmade and self.states[page] != UNMAPPED:
+                at = page << PAGE_SHIFT
+                new[at : at + PAGE_SIZE] = old[at : at + PAGE_SIZE]
+
+    def map_unmade(self, page: int) -> None:
+        """Map a page of blocks; where it never was, its bytes are made up when needed."""
+        before = self.states[page]
+        self.states[page] = BLOCKS
+        if before in (UNMAPPED, RESERVED):
+            self.unmade.add(page)
+        if before <= RETURNED and self._notices.listeners:
+            self._tell(Changed.MAPPED, page, 1)
+
+    def make_up(self, page: int) -> None:
+        """Fill a page whose bytes somebody is about to look at."""
+        self.unmade.discard(page)
+        at = page << PAGE_SHIFT
+        self.data[at : at + PAGE_SIZE] = self.fresh(page)
 
     def map(self, page: int, state: int) -> None:
         """Map a page; where it never was, full of garbage that seed and address decide.
@@ -230,6 +266,10 @@ class Arenas:
         last = arena.base + (arena.pages << PAGE_SHIFT) - 1
         for number in range(arena.base >> self._region_shift, (last >> self._region_shift) + 1):
             self._by_region[number] = arena
+
+    def all(self) -> Iterator[Arena]:
+        """Every arena, each once."""
+        return iter(dict.fromkeys(self._by_region.values()))
 
     def near(self, address: int) -> Arena | None:
         """The arena that has the pool region of an address; it may begin or end elsewhere."""

@@ -1,30 +1,27 @@
-"""The link cache: which words of pool memory are kept outside of it, and until when.
+"""Which entries keep their links in slots instead of memory, and until when.
 
 A lookaside list keeps its links in the first pointer of the entries. Computing where that is
-would be most of the price of a hit, so `LinkCache.links` maps the address of an entry to that
-one word, for entries the lists are using. It is a write-back cache: while an address is a key,
-the word there is the cached one, and the bytes of the arena are stale.
+would be most of the price of a hit, so a list refers to the `Slot` of its first entry, and that
+to the slot of the next one. `LinkCache.cached` gives the slot of an entry that may hold them.
 
 It stays exact because of one rule, kept here: only addresses at which a live pool block starts
-are cached, in pages whose headers nobody but the pool manager has written. The pool manager
-drops the word of a block it frees.
+hold links for lists, in pages whose headers nobody but the pool manager has written.
 
-* A word is *cached* while its address is a key of `links`.
-* It is *settled* when it is put back into its page; a write settles what it overlaps.
-* A page is *exposed* when a write reached anything but the inside of one live block: its words
-  are settled, and from then on nothing in it is cached, since its headers may be anything.
-* A reader *lays* the cached words *over* the bytes.
+* A page is *exposed* when a write reached anything but the inside of one live block: the first
+  such write makes the bytes of all pools decide (`Slots.decide`), and its page holds no links
+  any more, since its headers may be anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from enum import Flag, auto
 from typing import Final
 
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, Arena, Arenas
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED, HEADS, Arena, Arenas
 from lookaside_sim.memory.live import LiveBlocks
-from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
+from lookaside_sim.memory.slots import UNKNOWN, Slot, Slots
+from lookaside_sim.nt.layouts import PAGE_SHIFT
 
 
 class Uncached(Flag):
@@ -42,95 +39,133 @@ FOR_GOOD: Final = Uncached.STOPPED | Uncached.BYTES_ARE_TRUE
 """Reasons that never end."""
 
 
+class _LinksOnly:
+    """Stands for the plan of a slot that holds links and no header."""
+
+    __slots__ = ("free_irql", "sizes", "tag", "unused")
+
+    def __init__(self) -> None:
+        self.sizes = self.tag = self.unused = 0
+        self.free_irql = -1  # no machine runs at it: the pool looks closer before it frees
+
+
 class LinkCache:
-    """The cached words of one address space.
+    """The links of lists in one address space.
 
     Args:
-        arch: the machine.
+        pointer_size: bytes of a link.
         arenas: its pools' memory.
         blocks: which blocks there are live.
+        slots: the slots.
 
     Attributes:
-        links: address of an entry to the word stored there.
-        reasons: why nothing is cached; none while words may be.
+        reasons: why no list may keep a link in a slot; none while they may.
+        may_cache: whether there are none: the truth of a Flag is a Python call.
+        leave: lets bytes decide from now on and for good; set once, by the pool.
+        suspend: lets bytes decide until the next request; likewise.
+        told: called when lists may take their hot paths again, and when no longer.
     """
 
     __slots__ = (
         "_arenas",
         "_blocks",
-        "_may_cache",
+        "_plan",
         "_pointer_size",
-        "_unit",
-        "links",
+        "_slots",
+        "leave",
+        "may_cache",
         "reasons",
+        "suspend",
+        "told",
     )
 
-    def __init__(self, arch: Architecture, arenas: Arenas, blocks: LiveBlocks) -> None:
+    leave: Callable[[], None]
+    suspend: Callable[[], None]
+
+    def __init__(
+        self, pointer_size: int, arenas: Arenas, blocks: LiveBlocks, slots: Slots
+    ) -> None:
         self._arenas = arenas
         self._blocks = blocks
-        self._pointer_size = arch.pointer_size
-        self._unit = arch.pool_header.unit
-        self.links: dict[int, int] = {}
+        self._slots = slots
+        self._plan = _LinksOnly()
+        self._pointer_size = pointer_size
+        self.leave = self.suspend = _nothing
         self.reasons = Uncached(0)
-        self._may_cache = True  # the truth of a Flag is a Python call
+        self.may_cache = True
+        self.told: list[Callable[[], None]] = []
 
-    def cache(self, entry: int | None) -> bool:
-        """Cache the word at an address if a live block starts there; the word stays.
+    def cached(self, entry: object) -> Slot | None:
+        """The slot of an entry, in which a list may keep its link; None for none.
 
-        A list takes links from the cache as they are. Whoever asks must be about to write a
-        link, or know that the word is one that a list's header can hold.
-
-        Returns:
-            Whether the word is cached now.
+        Whoever asks must be about to set the link: until then the slot may not know the word.
         """
-        if entry in self.links:
-            return True
-        if not self._may_cache or type(entry) is not int or entry < 0:
-            return False
-        found = self._word_at(entry)
-        if found is None:
-            return False
-        words, at = found
-        self.links[entry] = words[at]
-        return True
-
-    def write(self, entry: int, word: int) -> bool:
-        """Write the word at an address if a live block starts there; cache it if words may be.
-
-        Cost: less than to cache the word first, or to find out what the page is.
-
-        Returns:
-            Whether it is written.
-        """
-        if entry in self.links:
-            self.links[entry] = word
-            return True
-        found = self._word_at(entry)
-        if found is None:
-            return False
-        if self._may_cache:
-            self.links[entry] = word
-        else:
-            words, at = found
-            words[at] = word
-        return True
-
-    def _word_at(self, entry: int) -> tuple[memoryview, int] | None:
-        """The words of an arena and which one it is, where a live block starts."""
+        if not self.may_cache or type(entry) is not int or entry < 0:
+            return None
+        slots = self._slots
+        slot = slots.by_address.get(entry)
+        if slot is not None:
+            return slot if slot.used else None
         found = self._arenas.page_at(entry)
         if found is None:
             return None
         arena, page = found
         if not self._blocks.start_at(arena, page, entry):
             return None
-        return arena.words, (entry - arena.base) // self._pointer_size
+        return slots.make_for_links(arena, entry, self._plan)
+
+    def slot_at(self, address: int) -> Slot:
+        """The slot that the header of a list refers to; where none may be, one apart.
+
+        That one knows the address only, so that its user has to ask memory for the link.
+        """
+        if not address:
+            return self._slots.null
+        if self.may_cache:
+            slot = self._slots.by_address.get(address)
+            if slot is not None:
+                return slot
+        return Slot(address)
+
+    def write(self, entry: int, target: Slot) -> bool:
+        """Write a link where a live block starts: to its slot if lists may, else to memory.
+
+        Cost: less than to find out what the page is.
+
+        Returns:
+            Whether it is written.
+        """
+        slot = self._slots.by_address.get(entry)
+        if slot is None:
+            found = self._arenas.page_at(entry)
+            if found is None or not self._blocks.start_at(*found, entry):
+                return False
+            if not self.may_cache:
+                arena, _ = found
+                at = entry - arena.base
+                arena.words[at // self._pointer_size] = target.address
+                return True
+            slot = self._slots.make_for_links(found[0], entry, self._plan)
+        elif not slot.used:
+            return False
+        slot.flink = target
+        return True
+
+    def link_in(self, entry: int) -> int | None:
+        """The link that a slot holds for an entry; None where memory has to be asked."""
+        slot = self._slots.by_address.get(entry)
+        if slot is None or slot.flink is UNKNOWN:
+            return None
+        return slot.flink.address
+
+    # --- until when ------------------------------------------------------------------------
 
     def stop(self, reason: Uncached) -> None:
-        """Settle every word, and cache none as long as the reason holds."""
-        self.reasons |= reason
-        self._may_cache = False
-        for entry in list(self.links):
-            self._settle_word(entry)
+        """Let no list keep links in slots as long as the reason holds."""
+        if reason & FOR_GOOD:
+            self.leave()
+            self.settle_all()
+        self._set(self.reasons | reason)
 
     def resume(self, reason: Uncached) -> None:
         """Say that a reason holds no longer.
@@ -140,15 +175,29 @@ class LinkCache:
         """
         if reason & FOR_GOOD:
             raise ValueError(f"reason {reason!r}: give {Uncached.LISTENED_TO!r}, which can end")
-        self.reasons &= ~reason
-        self._may_cache = not self.reasons
+        self._set(self.reasons & ~reason)
+
+    def _set(self, reasons: Uncached) -> None:
+        self.reasons = reasons
+        may_cache = not reasons
+        if may_cache != self.may_cache:
+            self.may_cache = may_cache
+            for tell in self.told:
+                tell()
+
+    def settle_all(self) -> None:
+        """Put all that slots hold into the bytes; they begin anew with the next call."""
+        self.suspend()
+        self._slots.render_all()
+        self._slots.forget_all()
 
     def expose(self, arena: Arena, page: int) -> None:
         """From now on nothing in a page of blocks is cached: its headers may be anything."""
         if arena.states[page] != BLOCKS:
             return
+        self.leave()
         arena.states[page] = EXPOSED
-        self.settle(arena.base + (page << PAGE_SHIFT), PAGE_SIZE)
+        self._slots.drop_page(arena, page)
 
     def prepare_write(self, arena: Arena, address: int, length: int) -> None:
         """Make a range within a page ready to be written where it lies.
@@ -156,38 +205,14 @@ class LinkCache:
         Exposes the page unless the range is inside one live block, and settles its words.
         """
         page = (address - arena.base) >> PAGE_SHIFT
-        if arena.states[page] == BLOCKS and not self._blocks.one_holds(arena, address, length):
-            self.expose(arena, page)
-        if self.links:
-            self.settle(address, length)
+        state = arena.states[page]
+        if state == BLOCKS:
+            if not self._blocks.one_holds(arena, address, length):
+                self.expose(arena, page)
+        elif state == HEADS:
+            self.leave()
+        self._slots.settle(arena, address, address + length)
 
-    def settle(self, address: int, size: int) -> None:
-        """Settle the words that overlap a range."""
-        for entry in list(self._overlapping(address, size)):
-            self._settle_word(entry)
 
-    def lay_over(self, data: bytes, address: int) -> bytes:
-        """Lay the cached words that overlap a range over its bytes."""
-        patched = bytearray(data)
-        for entry in self._overlapping(address, len(data)):
-            word = self.links[entry].to_bytes(self._pointer_size, "little")
-            at = entry - address
-            low, high = max(at, 0), min(at + len(word), len(data))
-            patched[low:high] = word[low - at : high - at]
-        return bytes(patched)
-
-    def _overlapping(self, address: int, size: int) -> Iterator[int]:
-        """Addresses of the cached words that overlap a range."""
-        links = self.links
-        if not links:
-            return
-        first = (address - self._pointer_size) // self._unit * self._unit + self._unit
-        for entry in range(first, address + size, self._unit):
-            if entry in links:
-                yield entry
-
-    def _settle_word(self, entry: int) -> None:
-        found = self._arenas.near(entry)
-        assert found is not None, "only pool addresses are cached"
-        at = (entry - found.base) // self._pointer_size
-        found.words[at] = self.links.pop(entry)
+def _nothing() -> None:
+    """What memory leaves that no pool has a model of."""

@@ -1,8 +1,18 @@
-"""Which pool blocks are live, as far as memory knows: marks, headers, big allocations."""
+"""Which pool blocks are live, as far as memory knows: slots, or marks and headers; big ones."""
 
 from __future__ import annotations
 
-from lookaside_sim.memory.arena import BIG, BLOCKS, NO_BLOCK, RESERVED, Arena, Arenas
+from lookaside_sim.memory.arena import (
+    BIG,
+    BLOCKS,
+    CACHED,
+    NO_BLOCK,
+    RESERVED,
+    RETURNED,
+    Arena,
+    Arenas,
+)
+from lookaside_sim.memory.slots import SLOT_HERE, Slot, Slots
 from lookaside_sim.nt.layouts import PAGE_SHIFT, Architecture
 
 
@@ -12,6 +22,7 @@ class LiveBlocks:
     Args:
         arch: the machine.
         arenas: its pools' memory.
+        slots: the slots.
 
     Attributes:
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
@@ -23,14 +34,16 @@ class LiveBlocks:
         "_arenas",
         "_header_size",
         "_size_mask",
+        "_slots",
         "_unit",
         "_unit_shift",
         "big_blocks",
         "big_pages",
     )
 
-    def __init__(self, arch: Architecture, arenas: Arenas) -> None:
+    def __init__(self, arch: Architecture, arenas: Arenas, slots: Slots) -> None:
         self._arenas = arenas
+        self._slots = slots
         self._header_size = arch.pool_header.size
         self._size_mask = arch.pool_header.size_mask
         self._unit = arch.pool_header.unit
@@ -40,6 +53,10 @@ class LiveBlocks:
 
     def reserve(self, arena: Arena, first: int, count: int) -> None:
         """Map pages of a big allocation, each to be filled when it is first touched."""
+        if self._slots.decide:
+            for page in range(first, first + count):
+                if arena.states[page] in (RETURNED, CACHED):
+                    self._slots.drop_page(arena, page)
         number = (arena.base >> PAGE_SHIFT) + first
         self.big_pages.update(dict.fromkeys(range(number, number + count), number))
         arena.map_big(first, count)
@@ -60,6 +77,9 @@ class LiveBlocks:
             if arena.states[page] == RESERVED:
                 arena.map(page, BIG)
             return True
+        if self._slots.decide:
+            slot = self._slots.by_address.get(address)
+            return slot is not None and slot.used
         at = address - arena.base
         return (
             arena.states[page] == BLOCKS
@@ -78,11 +98,25 @@ class LiveBlocks:
         arena, page = found
         first = page << (PAGE_SHIFT - self._unit_shift)
         last = (address - arena.base) >> self._unit_shift
+        if self._slots.decide:
+            slot = self._used_before(arena, first, last)
+            return None if slot is None else slot.address - self._header_size
         marks = arena.marks[first : last + 1].rstrip(b"\xff")
         if not marks:
             return None
         body = arena.base + ((first + len(marks) - 1) << self._unit_shift)
         return body - self._header_size
+
+    def _used_before(self, arena: Arena, first: int, last: int) -> Slot | None:
+        """The last slot of a live block with a header between two positions of a page."""
+        rfind, by_address = arena.marks.rfind, self._slots.by_address
+        position = rfind(SLOT_HERE, first, last + 1)
+        while position >= 0:
+            slot = by_address[arena.base + (position << self._unit_shift)]
+            if slot.used and slot.units:
+                return slot
+            position = rfind(SLOT_HERE, first, position)
+        return None
 
     def one_holds(self, arena: Arena, address: int, length: int) -> bool:
         """Whether a range within a page lies in the body of one live block."""
@@ -91,9 +125,49 @@ class LiveBlocks:
             start = first << PAGE_SHIFT
             if address + length <= start + self.big_blocks[start]:
                 return True
+        body, units = self.block_before(arena, address)
+        end = body - self._header_size + (units << self._unit_shift)
+        return units > 0 and body <= address and address + length <= end
+
+    def block_before(self, arena: Arena, address: int) -> tuple[int, int]:
+        """The live block that starts at or below an address in its page: body and BlockSize.
+
+        Zeros where there is none.
+        """
+        if self._slots.decide:
+            slot = self._slots.by_address.get(address)
+            if slot is None or not slot.used or not slot.units:
+                at = address - arena.base
+                first = at >> PAGE_SHIFT << (PAGE_SHIFT - self._unit_shift)
+                slot = self._used_before(arena, first, at >> self._unit_shift)
+            return (0, 0) if slot is None else (slot.address, slot.units)
         header = self.header_before(address)
         if header is None:
-            return False
+            return 0, 0
         units = arena.ulongs[(header - arena.base) >> 2] >> 16 & self._size_mask
-        end = header + (units << self._unit_shift)
-        return header + self._header_size <= address and address + length <= end
+        return header + self._header_size, units
+
+    def unused_at(self, arena: Arena, body: int) -> int:
+        """How many bytes at the end of the live block at an address were not asked for."""
+        if self._slots.decide:
+            unused: int = self._slots.by_address[body].plan.unused
+            return unused
+        return arena.marks[(body - arena.base) >> self._unit_shift]
+
+    def has_header_at(self, arena: Arena, body: int) -> bool:
+        """Whether a live block with a header starts at an address, aligned to units."""
+        if self._slots.decide:
+            slot = self._slots.by_address.get(body)
+            return slot is not None and slot.used and slot.units > 0
+        return arena.marks[(body - arena.base) >> self._unit_shift] != NO_BLOCK
+
+    def starts_in(self, arena: Arena, page: int) -> set[int]:
+        """Positions, in units from the arena's base, of the live blocks of a page."""
+        shift = self._unit_shift
+        first = page << (PAGE_SHIFT - shift)
+        marks = enumerate(arena.marks[first : first + (1 << PAGE_SHIFT - shift)], first)
+        found = {position for position, mark in marks if mark != NO_BLOCK}
+        if not self._slots.decide:
+            return found
+        slots = {each: self._slots.by_address[arena.base + (each << shift)] for each in found}
+        return {position for position, slot in slots.items() if slot.used and slot.units}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from lookaside_sim.memory.arena import Arena, Arenas, garbage
@@ -177,9 +177,13 @@ class Mapped:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there lie outside the address space"
             )
-        if not self.is_unmapped(start, size):
-            raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         arena = self._arenas.set_aside(start, start + size)
+        if (
+            self._structures.overlapping(start, start + size)
+            or self._regions.overlapping(start, start + size)
+            or (arena is not None and not self._arenas.is_unmapped(start, start + size))
+        ):
+            raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         if arena is not None:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there are set aside for the pool at"
@@ -232,6 +236,10 @@ class Mapped:
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         return self._structures.at(address)
+
+    def structures(self) -> Iterator[Structure]:
+        """Every structure, by nothing in particular."""
+        return self._structures.all()
 
     def region_at(self, address: int) -> Region | None:
         """The region that holds an address, if any."""

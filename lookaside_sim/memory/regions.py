@@ -111,6 +111,8 @@ class Regions:
 
     def overlapping(self, start: int, end: int) -> list[Region]:
         """The regions that share a byte with a range, by address."""
+        if not self._all:
+            return []
         first = bisect_right(self._starts, start)
         if first and self._all[first - 1].end > start:
             first -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from lookaside_sim.nt.layouts import PAGE_SHIFT
@@ -67,6 +67,11 @@ class Structures:
             here = self._by_page[page]
             here[here.index(old)] = new
 
+    def all(self) -> Iterator[Structure]:
+        """Every structure, each once."""
+        found = {id(each): each for here in self._by_page.values() for each in here}
+        return iter(found.values())
+
     def at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         for structure in self._by_page.get(address >> PAGE_SHIFT, ()):
@@ -79,7 +84,7 @@ class Structures:
 
         Cost: of the pages of the range, or of those with structures if they are fewer.
         """
-        if start >= end:
+        if start >= end or not self._by_page:
             return []
         pages: Iterable[int] = _pages(start, end)
         if (end - start) >> PAGE_SHIFT > len(self._by_page):

@@ -12,22 +12,15 @@ import attrs
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, Arena
+from lookaside_sim.memory.arena import BLOCKS
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
-from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.pool.accounting import ALLOCS, FREES, TagTable
-from lookaside_sim.pool.blocks import (
-    FREE_TAG,
-    PAGE_ULONGS_MASK,
-    PAGE_ULONGS_SHIFT,
-    Blocks,
-    exhausted,
-)
+from lookaside_sim.pool.blocks import exhausted
 from lookaside_sim.pool.descriptor import PoolDescriptor
-from lookaside_sim.pool.plans import IN_USE, PAGED_BIT, TAG_MASK, ZERO_BIT, PoolPlan
+from lookaside_sim.pool.plans import PAGED_BIT, TAG_MASK, ZERO_BIT, PoolPlan
 from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.tails import Tails
 
-_FRAGMENT_TAG: Final = PoolTag(b"Frag")
 _SMALLEST_BLOCK_UNITS: Final = 2
 
 
@@ -52,30 +45,26 @@ class BigBlocks:
         memory: its address space.
         tags: the tag table.
         stops: what the pool stops for.
-        blocks: gets the end of a last page.
+        tails: gets the end of a last page.
         pools: the pools.
 
     Attributes:
+        tails: as given; another one when the pools decide in another way from now on.
         table: the live big allocations, by address.
     """
 
     __slots__ = (
-        "_blocks",
-        "_header_size",
-        "_links",
         "_machine",
         "_memory",
         "_pools_by_region",
         "_region_shift",
-        "_size_mask",
         "_stops",
         "_tags",
-        "_type_shift",
-        "_ulong_shift",
         "_unit_mask",
         "_unit_shift",
         "_units_per_page",
         "table",
+        "tails",
     )
 
     def __init__(
@@ -84,43 +73,21 @@ class BigBlocks:
         memory: Memory,
         tags: TagTable,
         stops: PoolStops,
-        blocks: Blocks,
+        tails: Tails,
         pools: tuple[PoolDescriptor, ...],
     ) -> None:
         layout = memory.arch.pool_header
         self._machine = machine
         self._memory = memory
-        self._links = memory.links
         self._tags = tags
         self._stops = stops
-        self._blocks = blocks
-        self._header_size = layout.size
+        self.tails = tails
         self._unit_shift = layout.unit_shift
         self._unit_mask = layout.unit - 1
-        self._ulong_shift = layout.unit_shift - 2
-        self._size_mask = layout.size_mask
-        self._type_shift = layout.type_shift
         self._units_per_page = layout.units_per_page
         self._region_shift = memory.arch.pool_region_shift
         self._pools_by_region = {pool.base >> self._region_shift: pool for pool in pools}
         self.table: dict[int, BigBlock] = {}
-
-    def _write_header(
-        self, arena: Arena, at: int, previous: int, units: int, tag: int, block_type: int = 0
-    ) -> None:
-        """Write the header of the block whose body is at a position.
-
-        Args:
-            arena: where.
-            at: position of the body.
-            previous: PreviousSize.
-            units: BlockSize.
-            tag: PoolTag.
-            block_type: PoolType, 0 for a free block.
-        """
-        header_at = (at - self._header_size) >> 2
-        arena.ulongs[header_at] = previous | units << 16 | block_type << self._type_shift
-        arena.ulongs[header_at + 1] = tag
 
     def allocate(self, plan: PoolPlan) -> int:
         """Allocate whole pages and hand the unused end of the last one to the pool.
@@ -128,7 +95,7 @@ class BigBlocks:
         Choice: the tag is charged the bytes asked for, which is what the big page table
         records; the end handed back is charged to whoever gets it.
         """
-        pool, tag, (pool_type, size, *_) = plan[0], plan[5], plan[7]
+        pool, tag, (pool_type, size, *_) = plan.pool, plan.tag, plan.request
         count = (size + PAGE_MASK) >> PAGE_SHIFT
         first = pool.runs.take(count)
         if not first:
@@ -158,11 +125,7 @@ class BigBlocks:
         if not used or rest < _SMALLEST_BLOCK_UNITS:
             return 0
         pool.arena.map(page, BLOCKS)
-        at = (page << PAGE_SHIFT) + (units << self._unit_shift) + self._header_size
-        self._write_header(pool.arena, at, 0, 1, _FRAGMENT_TAG, IN_USE | int(pool.paged))
-        at += 1 << self._unit_shift
-        self._write_header(pool.arena, at, 1, rest, FREE_TAG)
-        pool.insert_tail(pool.base + at, rest)
+        self.tails.open_tail(pool, page, units)
         return units
 
     def free(self, address: int, tag: int) -> bool:
@@ -189,9 +152,9 @@ class BigBlocks:
         del self.table[big.address]
         del memory.big_blocks[big.address]
         first = (big.address - pool.base) >> PAGE_SHIFT
-        word = self._links.pop(big.address, None)
-        if word is not None:
-            arena.words[2 * (first << PAGE_SHIFT >> self._unit_shift)] = word
+        slot = memory.slots.by_address.get(big.address)
+        if slot is not None:
+            memory.slots.drop(arena, slot)
         last = first + big.pages - 1
         tail_state = arena.states[last]
         cached = big.pages <= pool.cached_pages
@@ -202,25 +165,10 @@ class BigBlocks:
         # The last page stays as long as a block in its tail is in use.
         # Choice: its front becomes a block, which is freed together with the Frag unit.
         arena.map(last, tail_state)
-        units = big.tail_units + 1
-        header_at = last << PAGE_ULONGS_SHIFT
-        entry = big.address + (last - first << PAGE_SHIFT) + self._header_size
-        behind = arena.ulongs[header_at + (units << self._ulong_shift)]
-        if not behind >> self._type_shift:
-            behind >>= 16
-            if behind > 1:
-                pool.unlink(entry + (units << self._unit_shift))
-            units += behind
+        units = self.tails.reach_tail(pool, last, big.tail_units)
         if units == self._units_per_page:
             arena.unmap(last, 1, cached=cached)
             pool.runs.give_back(first, big.pages)
             return
         pool.runs.give_back(first, big.pages - 1)  # a single page never has a tail
-        behind_at = header_at + (units << self._ulong_shift)
-        if header_at ^ behind_at > PAGE_ULONGS_MASK:
-            self._blocks.check_mapped_behind(pool, behind_at)
-            units &= self._size_mask
-        self._write_header(arena, entry - pool.base, 0, units, FREE_TAG)
-        arena.ulongs[behind_at] = arena.ulongs[behind_at] & ~self._size_mask | units
-        if units > 1:
-            pool.insert_head(entry, units)
+        self.tails.close_tail(pool, last, units)

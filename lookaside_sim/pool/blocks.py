@@ -1,6 +1,7 @@
-"""Blocks with headers: the hot paths of the pool.
+"""Blocks with headers, as their bytes have it: where NT's own decisions are told.
 
-A lookaside miss costs little more than one of the two methods `Blocks.allocate` and
+`model` tells the same on slots, as long as nobody can have damaged a header; from the first
+such write on (`switch`) everything is decided here. A lookaside miss costs little more than one of the two methods `Blocks.allocate` and
 `Blocks.free`, so each is one flat piece of code that counts its operations: positions are in
 units, what every request of one kind needs is looked up once (`PoolPlan`), and what they do to
 the free lists is PoolDescriptor's insert_head and insert_tail written out. Whatever is rare
@@ -28,6 +29,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import NtStatus, PoolTag
 from lookaside_sim.pool.accounting import TagTable
@@ -58,7 +60,7 @@ def exhausted(plan: PoolPlan) -> int:
     Raises:
         NtStatusError: the type asks for it.
     """
-    pool, (pool_type, size, *_) = plan[0], plan[7]
+    pool, (pool_type, size, *_) = plan.pool, plan.request
     if pool_type & RAISE_BIT:
         raise NtStatusError(
             NtStatus.STATUS_INSUFFICIENT_RESOURCES,
@@ -95,13 +97,13 @@ class Blocks:
     __slots__ = (
         "_header_size",
         "_in_use_bit",
-        "_links",
         "_lowest_type",
         "_machine",
         "_memory",
         "_pools_by_region",
         "_region_shift",
         "_size_mask",
+        "_slots",
         "_stops",
         "_tags",
         "_type_shift",
@@ -125,7 +127,7 @@ class Blocks:
         layout = memory.arch.pool_header
         self._machine = machine
         self._memory = memory
-        self._links = memory.links
+        self._slots = memory.slots.by_address
         self._tags = tags
         self._stops = stops
         self._header_size = layout.size
@@ -149,10 +151,10 @@ class Blocks:
         Returns:
             The block's address, 0 for NULL.
         """
-        pool, max_irql, units, sizes, unused, tag, side, request = plan
+        pool, max_irql, units, sizes, unused, tag, side, request = plan.parts
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
         if self._machine.gate > max_irql:
-            return self._allocate_otherwise(plan)
+            return self.allocate_otherwise(plan)
         index = listed.find(1, units - 1)
         if index < 0:
             address = self._take_fresh_page(pool, units)
@@ -247,7 +249,7 @@ class Blocks:
         except (KeyError, IndexError):
             is_marked = False
         if not is_marked:
-            self._free_unmarked(address, tag)
+            self.free_unmarked(address, tag)
             return
         size_mask = self._size_mask
         ulong_shift = self._ulong_shift
@@ -276,7 +278,12 @@ class Blocks:
             side = self._tags.find(sides, owner & TAG_MASK)
         side[-units] += 1
         marks[position] = NO_BLOCK
-        word = self._links.pop(address, None)
+        word = None
+        if address in self._slots:
+            slot = self._slots.pop(address)
+            if slot.flink is not UNKNOWN:
+                word = slot.flink.address
+                slot.flink = UNKNOWN
 
         # Merge with the block behind, then with the one in front.
         if behind < lowest_type:
@@ -357,9 +364,9 @@ class Blocks:
 
     # --- the rarer ways -----------------------------------------------------------------
 
-    def _allocate_otherwise(self, plan: PoolPlan) -> int:
+    def allocate_otherwise(self, plan: PoolPlan) -> int:
         """Serve a request for whole pages, or refuse one that must not be made now."""
-        pool, tag, (pool_type, size, *_) = plan[0], plan[5], plan[7]
+        pool, tag, (pool_type, size, *_) = plan.pool, plan.tag, plan.request
         if (
             self._machine.gate > (1 if pool.paged else 2)
             or tag in REFUSED_TAGS
@@ -390,7 +397,7 @@ class Blocks:
             pool.insert_tail(address + (units << self._unit_shift), rest)
         return address
 
-    def _free_unmarked(self, address: int, tag: int) -> None:
+    def free_unmarked(self, address: int, tag: int) -> None:
         """Free what is not a live block with a header, as far as the marks know."""
         machine = self._machine
         machine.check_running()

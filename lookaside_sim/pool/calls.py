@@ -10,7 +10,7 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.nt.types import PoolTag, PoolType
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AllocateBlock(Call):
     """A pool block is asked for. The result is its address, None for NULL.
 
@@ -37,7 +37,7 @@ class AllocateBlock(Call):
         return self.result is None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FreeBlock(Call):
     """A pool block is freed.
 

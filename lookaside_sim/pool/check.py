@@ -23,7 +23,7 @@ import attrs
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, NO_BLOCK
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
@@ -111,6 +111,7 @@ def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[
         start = first << PAGE_SHIFT
         used = start + memory.big_blocks[start] - base
         offset = -(-used // layout.unit) * layout.unit
+    memory.render_page(pool.arena, page)
     while offset < PAGE_SIZE:
         at = (page << PAGE_SHIFT) + offset
         ulong1 = pool.arena.ulongs[at >> 2]
@@ -140,6 +141,7 @@ def check_pools(manager: Checked, memory: Memory) -> None:
     Raises:
         InvariantError: the first one that does not hold.
     """
+    memory.slots.render_all()
     charged = manager.charged_elsewhere()
     for pool in manager.descriptors:
         _check_pool(manager, memory, pool, charged)
@@ -154,10 +156,11 @@ def check_pools(manager: Checked, memory: Memory) -> None:
                 _fail(f"tag {tag!s} is charged {size} bytes and holds {found}")
     if charged:
         _fail(f"blocks of tags without a row: {dict(charged)}")
-    for entry in memory.links:
-        block = manager.find(entry)
-        if block is None or block.address != entry:
-            _fail(f"the word at {entry:#x} is cached, and no live block starts there")
+    for entry, slot in memory.slots.by_address.items():
+        if not slot.units and slot.used:
+            block = manager.find(entry)
+            if block is None or block.address != entry:
+                _fail(f"the word at {entry:#x} is cached, and no live block starts there")
 
 
 def _check_pool(
@@ -173,7 +176,6 @@ def _check_pool(
     for page, state in enumerate(arena.states):
         number = (pool.base >> PAGE_SHIFT) + page
         mapped += state in (BLOCKS, EXPOSED) or number in memory.big_pages
-        marks = arena.marks[page * layout.units_per_page : (page + 1) * layout.units_per_page]
         live = set()
         if state in (BLOCKS, EXPOSED):
             before: PoolBlock | None = None
@@ -196,8 +198,7 @@ def _check_pool(
                     tag = int(block.tag) & ~PROTECTED_POOL
                     charged[pool.paged, tag] += block.units * layout.unit
                 before = block
-        first = page * layout.units_per_page
-        marked = {first + unit for unit, mark in enumerate(marks) if mark != NO_BLOCK}
+        marked = memory.block_starts(arena, page)
         if marked != live:
             _fail(f"page {page} of {pool.name}: live blocks at {live}, marked {marked}")
     if mapped != pool.runs.in_use or mapped > pool.runs.limit:
@@ -207,11 +208,13 @@ def _check_pool(
         )
     for index in range(len(pool.head_addresses)):
         entries = list(pool.entries(index))
-        if bool(entries) != bool(pool.listed[index]):
+        hint = pool.may_hold(index)
+        # The model takes a hint back only when it looks for an entry.
+        if bool(entries) > bool(hint) or (hint and not entries and not memory.slots.decide):
             _fail(f"list {index} of {pool.name}: {len(entries)} entries, wrong hint")
         before_entry = pool.head_addresses[index]
         for entry in [*entries, pool.head_addresses[index]]:
-            blink = memory.read_pointer(entry + memory.arch.pointer_size)
+            blink = arena.words[(entry - pool.base) // memory.arch.pointer_size + 1]
             if blink != before_entry:
                 _fail(f"the entry {entry:#x} points back at {blink:#x}, not {before_entry:#x}")
             before_entry = entry

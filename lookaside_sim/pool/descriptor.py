@@ -21,6 +21,7 @@ from typing import Final, NoReturn, TypeAlias
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, EXPOSED, HEADS, RETURNED
+from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.pool.accounting import Side
@@ -74,6 +75,9 @@ class PoolDescriptor:
         head_addresses: address of each list's head.
         listed: byte ``i`` is 1 when list ``i`` holds an entry, so that the first list with
             one is found without walking them all.
+        heads: the heads as slots, by units, each made when it is first needed.
+        hints: byte ``i`` is 1 when the list of ``i`` units may hold an entry; for `model`,
+            which takes a hint back only when it finds the list empty.
         hot: what the pool manager's hot paths need of the pool and its arena, to be unpacked
             at once; made anew when the arena grows.
     """
@@ -87,6 +91,8 @@ class PoolDescriptor:
         "base",
         "cached_pages",
         "head_addresses",
+        "heads",
+        "hints",
         "hot",
         "is_nx",
         "listed",
@@ -125,11 +131,13 @@ class PoolDescriptor:
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
         lists = arch.pool_header.units_per_page
         self.listed = bytearray(lists)
+        self.hints = bytearray()
+        self.heads: list[Slot] = []
         self.head_addresses, empty = _empty_heads(base, arch.pointer_size)
         self.arena.states[0] = HEADS
         self.arena.data[:PAGE_SIZE] = empty
         self._set_hot()
-        memory.watch_page(base >> PAGE_SHIFT, self._heads_were_written)
+        memory.watch_page(base >> PAGE_SHIFT, self.count_lists)
 
     @property
     def end(self) -> int:
@@ -159,6 +167,20 @@ class PoolDescriptor:
             self.listed,
             self.head_addresses,
         )
+
+    def head(self, units: int) -> Slot:
+        """The head of the list with blocks of a size."""
+        if not self.heads:
+            # The first request of this pool: many a machine never uses all three.
+            self.heads.extend([UNKNOWN] * (len(self.listed) + 1))
+            self.hints.extend(bytes(len(self.heads)))
+        head = self.heads[units]
+        if head is UNKNOWN:
+            head = self.heads[units] = Slot(self.head_addresses[units - 1])
+            slots = self._memory.slots
+            if slots.decide:
+                slots.make_head(self.arena, head)
+        return head
 
     def insert_head(self, entry: int, units: int) -> None:
         """Link a free block in front of its list."""
@@ -226,7 +248,9 @@ class PoolDescriptor:
         self.stop_damaged(entry)
 
     def entries(self, index: int) -> Iterator[int]:
-        """The entries of list ``index`` as forward links give them, for tools and checks.
+        """The entries of list ``index`` as forward links give them, for checks.
+
+        Reads the arena's words: have them rendered first.
 
         Raises:
             InvariantError: a link leads out of the pool's memory, or the links run in a ring.
@@ -243,6 +267,12 @@ class PoolDescriptor:
             seen.add(entry)
             yield entry
             entry = self.arena.words[(entry - self.base) >> self._pointer_shift]
+
+    def may_hold(self, index: int) -> bool:
+        """Whether the hints say that list ``index`` holds an entry."""
+        if self._memory.slots.decide:
+            return bool(self.hints and self.hints[index + 1])
+        return bool(self.listed[index])
 
     def _holds(self, address: int) -> bool:
         """Whether an address is mapped memory of this pool."""
@@ -303,8 +333,8 @@ class PoolDescriptor:
             f"a header or link of {self.name} leads to {address:#x}, which is not mapped",
         )
 
-    def _heads_were_written(self) -> None:
-        # Somebody wrote over list heads.
+    def count_lists(self) -> None:
+        """Find out which lists hold entries, after somebody else wrote over their heads."""
         for index, head in enumerate(self.head_addresses):
             self.listed[index] = self.arena.words[2 * index] != head
 

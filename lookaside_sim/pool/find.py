@@ -88,11 +88,12 @@ class Finder:
             return None
         arena = self._pools_by_region[header >> self._region_shift].arena
         at = header - arena.base
+        memory.slots.render(arena, header, header + self._layout.size)
         ulong1 = arena.ulongs[at >> 2]
         block_size = (ulong1 >> 16 & self._layout.size_mask) << self._layout.unit_shift
         if not header + self._layout.size <= address < header + block_size:
             return None
-        unused = arena.marks[(at >> self._layout.unit_shift) + 1]
+        unused = memory.unused_at(arena, header + self._layout.size)
         return PoolAllocation(
             address=header + self._layout.size,
             size=max(block_size - self._layout.size - unused, 0),

@@ -1,12 +1,12 @@
 """The headers of blocks, for whoever is not in a hurry.
 
-The hot paths in `blocks` read the same words by position; everybody else asks here.
+The hot paths in `blocks` read the same words by position; everybody else asks here. Whoever
+writes them leaves the model first (`PoolManager.leave_model`).
 """
 
 from __future__ import annotations
 
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.descriptor import PoolDescriptor
 
@@ -21,14 +21,17 @@ class Headers:
         size: bytes of a header.
     """
 
-    __slots__ = ("_layout", "size")
+    __slots__ = ("_layout", "_memory", "size")
 
     def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self._layout = memory.arch.pool_header
         self.size = self._layout.size
 
     def at(self, pool: PoolDescriptor, address: int) -> int:
         """Index of Ulong1 among the arena's ulongs; the tag is behind it."""
+        header = address - self.size
+        self._memory.slots.render(pool.arena, header, address)
         return (address - pool.base - self.size) >> 2
 
     def is_live(self, pool: PoolDescriptor, address: int) -> bool:
@@ -36,7 +39,7 @@ class Headers:
         at, arena = address - pool.base, pool.arena
         if at & (self._layout.unit - 1) or not 0 < at >> PAGE_SHIFT < len(arena.states):
             return False
-        return arena.marks[at >> self._layout.unit_shift] != NO_BLOCK
+        return self._memory.has_header_at(arena, address)
 
     def units_of(self, pool: PoolDescriptor, address: int) -> int:
         """BlockSize."""

@@ -1,7 +1,7 @@
 """What every kind of pool offers: all that lists, the verifier, drivers and views know of it.
 
 A second kind is a class with these methods and a line in `lookaside_sim.pool.kinds`. Its plans may
-be any tuples whose last part is the `Request`; layers over its door need no more. Small-pool
+be any objects with the `Request` as ``request``; layers over its door need no more. Small-pool
 lists and delayed frees are the classic pool's own and lie over no other.
 """
 

@@ -11,24 +11,24 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-import attrs
-
 from lookaside_sim.errors import LeakedBlock
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.program import Image, Program
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.pool.plans import PoolPlan, request_of
+from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Layer, Order, Requests
 
 LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
 
 
-@attrs.frozen(eq=False)
 class BlockRecord:
     """One allocation.
 
-    Attributes:
+    A class without ceremony, as one is made for every call: tag and type become values with
+    names when somebody asks. It does not change any more once its call is over.
+
+    Args:
         address: of its body.
         size: bytes asked for.
         tag: its tag.
@@ -37,18 +37,59 @@ class BlockRecord:
         call_site: where in the program.
         serial: number of the allocation, from 1.
         verified: whether the verifier watched the allocation.
-        freed_at: where it was freed; None while it is live.
+
+    Attributes:
+        address: as given.
+        size: as given.
+        owner: as given.
+        call_site: as given.
+        serial: as given.
+        verified: as given.
     """
 
-    address: int
-    size: int
-    tag: PoolTag
-    pool_type: PoolType
-    owner: Image | None
-    call_site: CallSite
-    serial: int
-    verified: bool = False
-    freed_at: CallSite | None = None
+    __slots__ = (
+        "_pool_type",
+        "_tag",
+        "address",
+        "call_site",
+        "owner",
+        "serial",
+        "size",
+        "verified",
+    )
+
+    def __init__(
+        self,
+        address: int,
+        size: int,
+        tag: int,
+        pool_type: int,
+        owner: Image | None,
+        call_site: CallSite,
+        serial: int,
+        verified: bool = False,
+    ) -> None:
+        self.address = address
+        self.size = size
+        self._tag = tag
+        self._pool_type = pool_type
+        self.owner = owner
+        self.call_site = call_site
+        self.serial = serial
+        self.verified = verified
+
+    @property
+    def tag(self) -> PoolTag:
+        """Its tag."""
+        return PoolTag(self._tag)
+
+    @property
+    def pool_type(self) -> PoolType:
+        """The type asked for, modifier bits included."""
+        return PoolType(self._pool_type)
+
+    def __repr__(self) -> str:
+        return f"<BlockRecord {self.serial}: {self}>"
 
     def __str__(self) -> str:
         kind = "paged" if self.pool_type.is_paged else "nonpaged"
@@ -56,8 +97,6 @@ class BlockRecord:
         text += f", allocated in {self.call_site}"
         if self.owner is not None:
             text += f" by {self.owner.name}"
-        if self.freed_at is not None:
-            text += f", freed in {self.freed_at}"
         return text
 
 
@@ -71,7 +110,7 @@ class BlockLedger:
     Attributes:
         is_open: whether it takes notes.
         live: the record of each live block, by address, in order of allocation.
-        freed: the last record of each freed address, oldest free first.
+        freed: the last record of each freed address and where it was freed, oldest free first.
     """
 
     __slots__ = ("_program", "_requests", "_serial", "freed", "is_open", "live")
@@ -81,7 +120,7 @@ class BlockLedger:
         self._program = program
         self.is_open = False
         self.live: dict[int, BlockRecord] = {}
-        self.freed: OrderedDict[int, BlockRecord] = OrderedDict()
+        self.freed: OrderedDict[int, tuple[BlockRecord, CallSite]] = OrderedDict()
         self._serial = 0
 
     def open(self) -> None:
@@ -103,16 +142,7 @@ class BlockLedger:
     ) -> BlockRecord:
         """Record an allocation."""
         self._serial += 1
-        record = BlockRecord(
-            address,
-            size,
-            PoolTag(tag),
-            PoolType(pool_type),
-            owner,
-            site,
-            self._serial,
-            verified,
-        )
+        record = BlockRecord(address, size, tag, pool_type, owner, site, self._serial, verified)
         self.live[address] = record
         return record
 
@@ -120,20 +150,28 @@ class BlockLedger:
         """Record a free.
 
         Returns:
-            The block's record as it was, None for a block older than the ledger.
+            The block's record, None for a block older than the ledger.
         """
         record = self.live.pop(address, None)
         if record is not None:
             self.freed.pop(address, None)
-            self.freed[address] = attrs.evolve(record, freed_at=site)
+            self.freed[address] = record, site
             if len(self.freed) > LOG_ENTRIES:
                 self.freed.popitem(last=False)
         return record
 
     def describe(self, address: int) -> str:
         """What is known of the block at an address: a noun phrase."""
-        record = self.live.get(address) or self.freed.get(address)
-        return f"the block at {address:#x}" if record is None else str(record)
+        record = self.live.get(address)
+        return self.describe_freed(address) if record is None else str(record)
+
+    def describe_freed(self, address: int) -> str:
+        """What is known of the freed block at an address, whatever is there now."""
+        found = self.freed.get(address)
+        if found is None:
+            return f"the block at {address:#x}"
+        record, site = found
+        return f"{record}, freed in {site}"
 
     def owned_by(self, driver: Image | None) -> Iterator[BlockRecord]:
         """The live blocks of one driver, oldest first."""
@@ -160,14 +198,15 @@ class LedgerLayer(Layer):
         """Serve, then take note."""
         address = self.below.allocate(plan)
         if address:
-            program, request = self._program, request_of(plan)
+            request = plan.request
+            running = self._program.running
             self._ledger.add(
                 address,
                 request.size,
                 request.tag,
                 request.pool_type,
-                program.current,
-                program.call_site(),
+                running[-1] if running else None,
+                self._program.call_site(),
             )
         return address
 

@@ -27,6 +27,7 @@ from lookaside_sim.pool.check import PoolBlock, blocks_of_page, check_pools
 from lookaside_sim.pool.descriptor import PoolDescriptor
 from lookaside_sim.pool.find import Finder, Outside
 from lookaside_sim.pool.headers import Headers
+from lookaside_sim.pool.model import Model
 from lookaside_sim.pool.plans import (
     MOST_PLANS,
     MUST_SUCCEED_BIT,
@@ -36,12 +37,12 @@ from lookaside_sim.pool.plans import (
     TAG_MASK,
     Plans,
     PoolPlan,
-    request_of,
     served,
-    with_request,
 )
 from lookaside_sim.pool.requests import Requests
 from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.switch import Switch
+from lookaside_sim.pool.tails import ByteTails
 from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolRange, PoolStatistics
 
 _TAG_TYPES: Final = frozenset({PoolTag, int, bytes, str})
@@ -76,6 +77,7 @@ class PoolManager:
         "_known",
         "_machine",
         "_plans",
+        "_switch",
         "nonpaged",
         "nonpaged_nx",
         "paged",
@@ -119,12 +121,23 @@ class PoolManager:
         self._plans = Plans(layout, self.tag_table, *pools)
         self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
         blocks = Blocks(machine, memory, self.tag_table, self.stops, pools)
+        tails = ByteTails(memory, blocks)
         self._big = blocks.big = BigBlocks(
-            machine, memory, self.tag_table, self.stops, blocks, pools
+            machine, memory, self.tag_table, self.stops, tails, pools
         )
         self._headers = Headers(memory)
         self._finder = Finder(memory, pools, self._big.table)
         self.requests = Requests(machine, blocks)
+        self._switch = Switch(
+            memory,
+            pools,
+            self.requests,
+            self._big,
+            model=Model(machine, memory, self.stops, blocks, tails),
+            blocks=blocks,
+            tails=tails,
+            plan=self.plan,
+        )
 
     # --- the public face -----------------------------------------------------------------
 
@@ -171,7 +184,7 @@ class PoolManager:
         if plan is None:
             plan = self._plan_request(pool_type, size, tag)
         if self._machine.hooks.listening:
-            request = request_of(plan)
+            request = plan.request
             call = AllocateBlock(
                 PoolType(as_index(pool_type)), request.size, PoolTag(request.tag)
             )
@@ -187,7 +200,7 @@ class PoolManager:
         plan = self._plans.plan(pool_type, size, PoolTag(tag))
         if len(self._known) >= MOST_PLANS:
             self._known.clear()
-        if plan[1] != NEVER and type(tag) in _TAG_TYPES:
+        if plan.max_irql != NEVER and type(tag) in _TAG_TYPES:
             self._known[pool_type, size, tag] = plan
         return plan
 
@@ -306,6 +319,7 @@ class PoolManager:
         headers, pool = self._headers, self.ordinary_at(address)
         if pool is None:
             return
+        self.leave_model()  # no slot knows that bit
         headers.set_bit(pool, address, QUOTA_BIT)
         if self._machine.arch.pointer_size == 8:
             pool.arena.words[(address - pool.base - headers.size) // 8 + 1] = process
@@ -353,15 +367,15 @@ class PoolManager:
         plan = self._plan_request(pool_type, size, tag)
         priority = unsigned("priority", priority, 32)
         at_start = bool(priority & 1) if priority & 8 else None
-        request = request_of(plan)
-        plan = with_request(plan, request._replace(at_start=at_start))
+        request = plan.request
+        plan = plan.with_request(request._replace(at_start=at_start))
         call = AllocateBlock(
             PoolType(request.pool_type), request.size, PoolTag(request.tag), priority=priority
         )
         return self._machine.hooks.run(call, self._serve_with_priority, plan, priority)
 
     def _serve_with_priority(self, plan: PoolPlan, priority: int) -> int | None:
-        runs = plan[0].runs
+        runs = plan.pool.runs
         if priority < 16 and (runs.limit - runs.in_use) * _LOW_SHARE < runs.limit:
             return exhausted(plan) or None
         return self.requests.top.allocate(plan) or None
@@ -372,8 +386,8 @@ class PoolManager:
         """Allocate from special pool where there is one, whoever asks."""
         self._machine.check_running()
         plan = self._plan_request(pool_type, size, tag)
-        request = request_of(plan)
-        plan = with_request(plan, request._replace(special=True))
+        request = plan.request
+        plan = plan.with_request(request._replace(special=True))
         call = AllocateBlock(
             PoolType(request.pool_type), request.size, PoolTag(request.tag), special=True
         )
@@ -388,6 +402,14 @@ class PoolManager:
     def rows(self) -> Mapping[PoolTag, PoolTagUsage]:
         """What `tags` does, also on a stopped machine."""
         return self.tag_table.snapshot()
+
+    def leave_model(self) -> None:
+        """Keep what is in the pools in bytes from now on; see `lookaside_sim.pool.switch`.
+
+        Whoever works on headers where they lie asks for this. Nothing the machine does
+        changes, but pool calls take longer.
+        """
+        self._switch.leave()
 
     def blocks_in_page(self, address: int) -> Iterator[PoolBlock]:
         """The headers of the page that holds an address, front to back; none for others."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PoolHeaderLayout
 from lookaside_sim.nt.types import PROTECTED_POOL, ULONG_MASK, PoolTag
 from lookaside_sim.pool.accounting import Side, TagTable
@@ -58,20 +59,109 @@ class Request(NamedTuple):
     at_start: bool | None = None
 
 
-PoolPlan: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, Request]
-"""The pool; the highest IRQL at which it can take the hot path; units of its block; BlockSize
-and PoolType in place for the header; bytes at the block's end not asked for; the tag and the
-side of its row; the request. A plain tuple: the hot path takes it apart in one go."""
+class PoolPlan:
+    """What every request of one kind needs.
+
+    Args:
+        pool: which pool serves it.
+        request: what was asked for.
+        max_irql: the highest IRQL at which a block with a header can serve it; NEVER for none.
+        units: of its block.
+        sizes: BlockSize and PoolType in place for the header.
+        unused: bytes at the block's end not asked for.
+        side: of the tag's row.
+
+    Attributes:
+        pool: as given.
+        request: as given.
+        max_irql: as given.
+        units: as given.
+        sizes: as given.
+        unused: as given.
+        side: as given.
+        tag: of the request.
+        quick_irql: the highest IRQL at which the hot path of `model` can serve it: NEVER where
+            it has to be zeroed.
+        free_irql: likewise for its free: NEVER where the tag has to be checked.
+        free_index: where in the side a free is counted.
+        head: of the free list with blocks of its very size.
+        unzeroed: where it has to be zeroed: the same without that. Else the plan itself.
+        parts: pool, max_irql, units, sizes, unused, tag, side and request, for a path that
+            takes them apart in one go.
+    """
+
+    __slots__ = (
+        "free_index",
+        "free_irql",
+        "head",
+        "max_irql",
+        "parts",
+        "pool",
+        "quick_irql",
+        "request",
+        "side",
+        "sizes",
+        "tag",
+        "units",
+        "unused",
+        "unzeroed",
+    )
+
+    def __init__(
+        self,
+        pool: PoolDescriptor,
+        request: Request,
+        max_irql: int,
+        units: int,
+        sizes: int,
+        unused: int,
+        side: Side,
+        *,
+        is_zeroed: bool = False,
+    ) -> None:
+        self.pool = pool
+        self.request = request
+        self.max_irql = max_irql
+        self.units = units
+        self.sizes = sizes
+        self.unused = unused
+        self.tag = request.tag
+        self.side = side
+        self.head = pool.head(units) if units else UNKNOWN
+        self.free_index = len(side) - units
+        self.free_irql = NEVER if self.tag & PROTECTED_POOL else max_irql
+        self.parts: PlanParts = (pool, max_irql, units, sizes, unused, self.tag, side, request)
+        self.quick_irql = max_irql
+        self.unzeroed = self
+        if is_zeroed:
+            self.quick_irql = NEVER
+            self.unzeroed = PoolPlan(pool, request, max_irql, units, sizes, unused, side)
+
+    def with_request(self, request: Request) -> PoolPlan:
+        """The same plan for a request that asks for more."""
+        return PoolPlan(
+            self.pool,
+            request,
+            self.max_irql,
+            self.units,
+            self.sizes,
+            self.unused,
+            self.side,
+            is_zeroed=self.unzeroed is not self,
+        )
 
 
 def request_of(plan: PoolPlan) -> Request:
     """The request that a plan was worked out for."""
-    return plan[-1]
+    return plan.request
 
 
 def with_request(plan: PoolPlan, request: Request) -> PoolPlan:
     """The same plan for a request that asks for more."""
-    return (*plan[:-1], request)
+    return plan.with_request(request)
+
+
+PlanParts: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, Request]
 
 
 def served(pool_type: int) -> bool:
@@ -124,18 +214,18 @@ class Plans:
         request = Request(pool_type, size, tag)
         if size > layout.largest_request or pool_type & MUST_SUCCEED_BIT or tag in REFUSED_TAGS:
             # Not for the hot path; the rest of the plan is not looked at.
-            return pool, NEVER, 0, 0, 0, tag, [], request
+            return PoolPlan(pool, request, NEVER, 0, 0, 0, [])
         # Free builds serve a zero-byte request with a minimum block.
         units = (max(size, 1) + layout.size + layout.unit - 1) >> layout.unit_shift
-        plan = (
+        plan = PoolPlan(
             pool,
+            request,
             max_irql,
             units,
             units << 16 | (pool_type & HEADER_TYPE_BITS | IN_USE) << layout.type_shift,
             (units << layout.unit_shift) - layout.size - max(size, 1),
-            tag,
             self._tags.open(pool.sides, tag & TAG_MASK),
-            request,
+            is_zeroed=bool(pool_type & ZERO_BIT),
         )
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()

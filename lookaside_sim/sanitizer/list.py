@@ -33,6 +33,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
@@ -110,15 +111,15 @@ class SanitizedList(LookasideList):
             self._refuse("allocated from", AllocateEntry(self))
         held = self._held
         if held:
-            entry = self._first
-            try:
-                self._first = self._links[entry]
-            except KeyError:
-                return self._allocate_checked()
-            self._held = held - 1
-            self._total_allocates += 1
-            self._live.add(entry)
-            return entry
+            slot = self._head
+            link = slot.flink
+            if link is not UNKNOWN:
+                self._head = link
+                self._held = held - 1
+                self._total_allocates += 1
+                entry = slot.address
+                self._live.add(entry)
+                return entry
         return self._allocate_checked()
 
     def free(self, entry: int | None) -> None:
@@ -129,19 +130,25 @@ class SanitizedList(LookasideList):
         """
         if self._machine.gate > self._ceiling:
             self._refuse_free(entry)
-        # A float or Decimal may equal an entry's address, and is none.
-        if type(entry) is not int or entry not in self._live:
+        try:
+            self._live.remove(entry)  # type: ignore[arg-type]
+        except (KeyError, TypeError):
             entry = self._entry_of(entry)
-        self._live.remove(entry)
+            self._live.remove(entry)
         held = self._held
         if held < self._depth:
-            links = self._links
-            if entry in links or self._memory.cache(entry):
-                links[entry] = self._first
-                self._first = entry
+            slot = self._slots.get(entry)  # type: ignore[arg-type]
+            if slot is not None and slot.used and type(entry) is int:
+                slot.flink = self._head
+                self._head = slot
                 self._held = held + 1
                 self._total_frees += 1
                 return
+        if type(entry) is not int:
+            # A float or Decimal may equal an entry's address, and is none.
+            self._live.add(int(entry))  # type: ignore[arg-type]
+            entry = self._entry_of(entry)
+            self._live.remove(entry)
         self._free_checked(entry)
 
     def _allocate_checked(self) -> int | None:

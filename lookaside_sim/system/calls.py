@@ -10,7 +10,7 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.machine.program import Image
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LoadDriver(Call):
     """A driver is loaded. The result is the driver.
 
@@ -22,7 +22,7 @@ class LoadDriver(Call):
     name: str
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
@@ -40,7 +40,7 @@ class PlaceData(Call):
     contents: bytes
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class UnloadDriver(Call):
     """A driver is unloaded.
 
@@ -52,7 +52,7 @@ class UnloadDriver(Call):
     driver: Image
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CreateProcess(Call):
     """A process is made. The result is the process.
 
@@ -68,7 +68,7 @@ class CreateProcess(Call):
     paged_quota: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EnterProcess(Call):
     """Code runs in another process from now on.
 
@@ -82,7 +82,7 @@ class EnterProcess(Call):
     process: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InitializeTimer(Call):
     """A timer is initialized.
 
@@ -94,7 +94,7 @@ class InitializeTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SetTimer(Call):
     """A timer is started. The result is whether it was active.
 
@@ -108,7 +108,7 @@ class SetTimer(Call):
     seconds: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CancelTimer(Call):
     """A timer is stopped. The result is whether it was active.
 
@@ -120,7 +120,7 @@ class CancelTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InitializeResource(Call):
     """An ERESOURCE is initialized.
 
@@ -132,7 +132,7 @@ class InitializeResource(Call):
     resource: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class DeleteResource(Call):
     """An ERESOURCE is deleted.
 
@@ -144,7 +144,7 @@ class DeleteResource(Call):
     resource: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AllocateIrp(Call):
     """An IRP is asked for. The result is its address, 0 for NULL.
 
@@ -163,7 +163,7 @@ class AllocateIrp(Call):
         return not self.result
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FreeIrp(Call):
     """An IRP is freed.
 
@@ -175,7 +175,7 @@ class FreeIrp(Call):
     irp: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AllocateMdl(Call):
     """An MDL is asked for. The result is its address, 0 for NULL.
 
@@ -194,7 +194,7 @@ class AllocateMdl(Call):
         return not self.result
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FreeMdl(Call):
     """An MDL is freed.
 

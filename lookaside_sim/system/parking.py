@@ -20,7 +20,6 @@ from lookaside_sim.pool.plans import (
     TAG_MASK,
     ZERO_BIT,
     PoolPlan,
-    request_of,
 )
 from lookaside_sim.pool.requests import Layer, Order
 from lookaside_sim.system.small_pool_lists import (
@@ -61,17 +60,18 @@ class ParkingLayer(Layer):
         self._small_lists = small_lists
         self._parked = ParkedBlocks(machine)
         self._headers = Headers(machine.memory)
+        pool.leave_model()  # no slot knows the bits of a parked block's header
         self.waiting: dict[str, list[int]] | None = None
         if delayed:
             self.waiting = {each.name: [] for each in pool.descriptors}
 
     def allocate(self, plan: PoolPlan) -> int:
         """Take a parked block of the size, else ask below."""
-        pool, max_irql, units, sizes, unused, tag, side, _ = plan
+        pool, max_irql, units, sizes, unused, tag, side, _ = plan.parts
         machine, small_lists = self._machine, self._small_lists
         if small_lists is None or units > SMALL_LISTS or machine.gate > max_irql:
             return self.below.allocate(plan)
-        request = request_of(plan)
+        request = plan.request
         small = small_lists.of(machine.processors.current, _kind(request.pool_type))[units - 1]
         entry = small.try_allocate()
         if not entry:

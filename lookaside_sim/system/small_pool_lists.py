@@ -76,9 +76,9 @@ class ParkedBlocks:
         sizes = ulong1 & ((1 << layout.type_shift) - 1)
         arena.ulongs[header_at] = sizes | block_type << layout.type_shift
         arena.marks[at >> layout.unit_shift] = NO_BLOCK
-        memory = self._machine.memory
-        if entry in memory.links:
-            del memory.links[entry]
+        slot = self._machine.memory.slots.by_address.get(entry)
+        if slot is not None:
+            self._machine.memory.slots.drop(arena, slot)
         arena.words[at >> self._pointer_shift] = link
 
     def revive(self, pool: PoolDescriptor, entry: int, block_type: int, unused: int) -> bool:

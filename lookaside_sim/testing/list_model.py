@@ -26,7 +26,7 @@ class ListModel:
         self.paged = paged
         self.depth = LEAST_DEPTH
         self.free: list[int] = []
-        self.held: list[int] = []
+        self.held: dict[int, None] = {}
         self.set_counters(0)
 
     def set_counters(self, value: int) -> None:

@@ -169,7 +169,8 @@ class LookasideMachine(RuleBasedStateMachine):
         model = self.models.get(lookaside)
         if model is None or not self._usable(model):
             return
-        chosen = model.held[:count] if oldest else model.held[::-1][:count]
+        held = list(model.held)
+        chosen = held[:count] if oldest else held[::-1][:count]
         for entry in chosen:
             self._free(lookaside, model, entry)
 
@@ -282,7 +283,7 @@ class LookasideMachine(RuleBasedStateMachine):
         self.kernel.lower_irql(Irql.PASSIVE_LEVEL)
         for lookaside, model in list(self.models.items()):
             while model.held:
-                self._free(lookaside, model, model.held[-1])
+                self._free(lookaside, model, next(reversed(model.held)))
             lookaside.delete()
         for entry in self.orphans:
             self.kernel.pool.free(entry)
@@ -332,11 +333,11 @@ class LookasideMachine(RuleBasedStateMachine):
         assert block is not None
         assert block.address == entry
         assert block.size == lookaside.size
-        model.held.append(entry)
+        model.held[entry] = None
         return entry
 
     def _free(self, lookaside: LookasideList, model: ListModel, entry: int) -> None:
-        model.held.remove(entry)
+        del model.held[entry]
         lookaside.free(entry)
         model.total_frees = self._count(model.total_frees)
         if len(model.free) >= model.depth:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Final
 
 import attrs
@@ -12,12 +13,19 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
-from lookaside_sim.trace.format import Event
+from lookaside_sim.pool.plans import MOST_PLANS, PoolPlan
+from lookaside_sim.trace.columns import Columns
+from lookaside_sim.trace.event import Event
+from lookaside_sim.trace.format import Trace
+from lookaside_sim.trace.lines import Chunk
 
 MICROSECONDS: Final = 1_000_000
 LOOKASIDE_TAG: Final = PoolTag(b"Look")
 """Tag of the lists that a replay makes for sizes of a heap trace."""
 _PROGRESS_MASK: Final = (1 << 14) - 1
+_NONPAGED: Final = PoolType.NonPagedPool
+_NOTHING: Final = 0
+"""Where no allocation is: no block lies there, and None says that one failed."""
 _FIELD_OF_STATUS: Final = {
     NtStatus.STATUS_INVALID_PARAMETER_4: "pool",
     NtStatus.STATUS_INVALID_PARAMETER_5: "flags",
@@ -97,41 +105,155 @@ def replay(
         BugCheck: the machine stopped.
         ValueError: a size in ``lookaside`` that no list can have.
     """
-    name = str(getattr(trace, "name", "events"))
-    done = Replay(Kernel() if kernel is None else kernel)
-    kernel = done.kernel
-    kernel.check_running()
-    by_size: dict[int, LookasideList] = {}
-    for size in dict.fromkeys(lookaside):
-        unsigned("lookaside size", size, 32)
-        each = LookasideList(kernel, f"heap-{size}")
-        each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
-        by_size[size] = done.lists[each.name] = each
-    made_here = frozenset(done.lists)
-    # Where to free what: the list an entry came from, None for the pool.
-    owners: dict[int, LookasideList | None] = {}
-    live = done.live
-    pool = kernel.pool
-    second = 0
+    run = _Run(trace, Replay(Kernel() if kernel is None else kernel), lookaside)
+    chunks: Iterable[Chunk] = trace.chunks() if isinstance(trace, Trace) else _singly(trace)
+    for chunk in chunks:
+        for part in (chunk,) if progress is None else _parts(chunk, run.done.events):
+            if isinstance(part, Columns):
+                run.columns(part)
+            else:
+                for event in part:
+                    run.event(event)
+            if progress is not None and not run.done.events & _PROGRESS_MASK:
+                progress(run.done)
+    return run.done
+
+
+def _singly(trace: Iterable[Event]) -> Iterator[list[Event]]:
+    """Events from elsewhere, one at a time: no event is asked for before the last was run."""
     for event in trace:
+        yield [event]
+
+
+def _parts(chunk: Chunk, events: int) -> Iterator[Chunk]:
+    """Cut a chunk where progress is due, after so many events before it."""
+    length = len(chunk.times) if isinstance(chunk, Columns) else len(chunk)
+    due = (_PROGRESS_MASK + 1) - (events & _PROGRESS_MASK)
+    start = 0
+    while start < length:
+        part = slice(start, min(due, length))
+        yield chunk.part(part) if isinstance(chunk, Columns) else chunk[part]
+        start, due = due, due + _PROGRESS_MASK + 1
+
+
+class _Run:
+    """A replay that runs.
+
+    Args:
+        trace: what is run; its name is shown by errors.
+        done: what was done so far.
+        lookaside: sizes that get lists.
+    """
+
+    __slots__ = ("_by_size", "_made_here", "_name", "_owners", "_plans", "_second", "done")
+
+    def __init__(self, trace: object, done: Replay, lookaside: Iterable[int]) -> None:
+        self._name = str(getattr(trace, "name", "events"))
+        self.done = done
+        kernel = done.kernel
+        kernel.check_running()
+        self._by_size: dict[int | None, LookasideList] = {}
+        for size in dict.fromkeys(lookaside):
+            unsigned("lookaside size", size, 32)
+            each = LookasideList(kernel, f"heap-{size}")
+            each.initialize(pool_type=PoolType.NonPagedPool, size=size, tag=LOOKASIDE_TAG)
+            self._by_size[size] = done.lists[each.name] = each
+        self._made_here = frozenset(done.lists)
+        # The list that a live allocation came from, where it came from one.
+        self._owners: dict[int, LookasideList] = {}
+        self._plans: dict[int, PoolPlan] = {}
+        self._second = 0
+
+    def columns(self, chunk: Columns) -> None:
+        """Run events of a heap trace."""
+        done = self.done
+        live, owners, lists = done.live, self._owners, self._by_size
+        pool = done.kernel.pool
+        allocate = pool.allocate
+        free: Callable[[int], None] = pool.free
+        plans = None
+        if not done.kernel.machine.hooks.listening:
+            # Requests repeat, and nobody is told of them: go to the pool's door with plans.
+            serve, free = pool.requests.top.allocate, pool.requests.top.free
+            plans = self._plans
+        bits = done.kernel.arch.address_bits
+        next_second = (self._second + 1) * MICROSECONDS
+        pool_calls = 0
+        line = chunk.line - 1
+        try:
+            for line, time, identity, size in zip(
+                count(chunk.line), chunk.times, chunk.ids, chunk.sizes, strict=False
+            ):
+                if time >= next_second:
+                    self._pass_time(time)
+                    next_second = (self._second + 1) * MICROSECONDS
+                if size is None:
+                    address = live.pop(identity, _NOTHING)
+                    if address:
+                        if owners:
+                            owner = owners.pop(identity, None)
+                            if owner is not None:
+                                owner.free(address)
+                                continue
+                        pool_calls += 1
+                        free(address)
+                    elif address is None:
+                        owners.pop(identity, None)
+                    else:
+                        raise _not_live(identity, self._name, line)
+                    continue
+                if identity in live:
+                    raise _still_live(identity, self._name, line)
+                owner = lists.get(size)
+                if owner is not None:
+                    address = owner.allocate()
+                    owners[identity] = owner
+                else:
+                    pool_calls += 1
+                    if plans is not None:
+                        plan = plans.get(size)
+                        if plan is None:
+                            plan = self._plan(size, bits, line)
+                        address = serve(plan) or None
+                    elif size >> bits:
+                        raise _too_wide("size", size, bits, self._name, line)
+                    else:
+                        address = allocate(_NONPAGED, size, NONE_TAG)
+                if address is None:
+                    done.failed += 1
+                live[identity] = address
+            line += 1
+        finally:
+            done.pool_calls += pool_calls
+            done.events += line - chunk.line
+
+    def _plan(self, size: int, bits: int, line: int) -> PoolPlan:
+        """Work out what allocations of a size need, once."""
+        if size >> bits:
+            raise _too_wide("size", size, bits, self._name, line)
+        plan = self.done.kernel.pool.plan(int(_NONPAGED), size, NONE_TAG)
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        self._plans[size] = plan
+        return plan
+
+    def event(self, event: Event) -> None:
+        """Run any event."""
+        done, name = self.done, self._name
+        kernel, live, owners = done.kernel, done.live, self._owners
         op, time, identity = event[:3]
-        if time >= (second + 1) * MICROSECONDS:
-            passed = time // MICROSECONDS - second
-            kernel.tick(passed)
-            second += passed
-            done.ticks += passed
+        if time >= (self._second + 1) * MICROSECONDS:
+            self._pass_time(time)
         if op == "alloc":
-            if identity is None or identity in owners:
-                raise TraceError(
-                    name, event.line, "id", f"{identity} is still live: free it before"
-                )
+            if identity is None or identity in live:
+                raise _still_live(identity, name, event.line)
             owner: LookasideList | None
             if event.list is not None:
                 owner = _find(done, event, name)
             elif event.pool or event.size is None:
                 owner = None  # a list serves one pool, and NonPagedPool is 0
             else:
-                owner = by_size.get(event.size)
+                owner = self._by_size.get(event.size)
             try:
                 if owner is not None:
                     address = owner.allocate()
@@ -142,23 +264,22 @@ def replay(
                 address = None
             if address is None:
                 done.failed += 1
-            owners[identity] = owner
+            if owner is not None:
+                owners[identity] = owner
             live[identity] = address
         elif op == "free":
-            if identity is None or identity not in owners:
-                raise TraceError(
-                    name, event.line, "id", f"{identity} is not live: allocate it before"
-                )
-            owner = owners.pop(identity)
+            if identity is None or identity not in live:
+                raise _not_live(identity, name, event.line)
+            owner = owners.pop(identity, None)
             address = live.pop(identity)
             if address is not None:
                 if owner is not None:
                     owner.free(address)
                 else:
                     done.pool_calls += 1
-                    pool.free(address)
+                    kernel.pool.free(address)
         elif op == "init":
-            if event.list in made_here:
+            if event.list in self._made_here:
                 problem = f"{event.list!r} is what this replay calls the list of a size"
                 raise TraceError(name, event.line, "list", problem)
             _initialize(done, event, name)
@@ -169,9 +290,24 @@ def replay(
         else:
             _change_irql(kernel, event, name)
         done.events += 1
-        if progress is not None and not done.events & _PROGRESS_MASK:
-            progress(done)
-    return done
+
+    def _pass_time(self, time: int) -> None:
+        passed = time // MICROSECONDS - self._second
+        self.done.kernel.tick(passed)
+        self._second += passed
+        self.done.ticks += passed
+
+
+def _still_live(identity: int | None, name: str, line: int) -> TraceError:
+    return TraceError(name, line, "id", f"{identity} is still live: free it before")
+
+
+def _not_live(identity: int | None, name: str, line: int) -> TraceError:
+    return TraceError(name, line, "id", f"{identity} is not live: allocate it before")
+
+
+def _too_wide(field: str, value: int, bits: int, name: str, line: int) -> TraceError:
+    return TraceError(name, line, field, f"{value}: give 0 to {(1 << bits) - 1}")
 
 
 def _allocate(kernel: Kernel, event: Event, name: str) -> int | None:
@@ -192,9 +328,7 @@ def _check_widths(kernel: Kernel, event: Event, name: str) -> None:
     for field, bits in (("size", kernel.arch.address_bits), ("flags", 32), ("pool", 32)):
         value = getattr(event, field)
         if value is not None and int(value) >> bits:
-            raise TraceError(
-                name, event.line, field, f"{int(value)}: give 0 to {(1 << bits) - 1}"
-            )
+            raise _too_wide(field, int(value), bits, name, event.line)
 
 
 def _find(done: Replay, event: Event, name: str) -> LookasideList:

@@ -22,7 +22,7 @@ from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EnableVerifier(Call):
     """Driver Verifier is switched on.
 

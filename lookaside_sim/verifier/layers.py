@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import PoolType
 from lookaside_sim.pool.plans import (
@@ -18,7 +16,6 @@ from lookaside_sim.pool.plans import (
     TAG_MASK,
     ZERO_BIT,
     PoolPlan,
-    request_of,
 )
 from lookaside_sim.pool.requests import Layer, Order
 from lookaside_sim.pool.values import PoolAllocation, PoolRange
@@ -58,7 +55,7 @@ class VerifierLayer(Layer):
         verification = self._verification
         if not verification.watches_caller():
             return self.below.allocate(plan)
-        pool_type, size, tag, *_ = request_of(plan)
+        pool_type, size, tag, *_ = plan.request
         check_allocate(verification, pool_type, size, tag)
         if injects_failure(verification, pool_type, size, tag):
             return 0
@@ -67,7 +64,8 @@ class VerifierLayer(Layer):
             verification.counters.allocations_failed += 1
             return 0
         live, pool = verification.ledger.live, verification.pool
-        record = live[address] = attrs.evolve(live[address], verified=True)
+        record = live[address]
+        record.verified = True
         ordinary = None if pool.ordinary_at(address) is None else pool.find(address)
         allocated(verification, record, ordinary)
         return address
@@ -109,7 +107,7 @@ class SpecialPoolLayer(Layer):
     def allocate(self, plan: PoolPlan) -> int:
         """Give a request a page where it may have one, else ask below."""
         verification = self._verification
-        pool_type, size, tag, wanted, at_start = request_of(plan)
+        pool_type, size, tag, wanted, at_start = plan.request
         if not verification.watches_caller():
             if not wanted:
                 return self.below.allocate(plan)

@@ -294,7 +294,7 @@ class SpecialPool:
         ledger = self._ledger
         for address in reversed(ledger.freed):
             if (address - self.base) >> PAGE_SHIFT == page:
-                return str(ledger.freed[address])
+                return ledger.describe_freed(address)
         return "its block is not remembered any more"
 
     def _named(self, address: int) -> str:

@@ -98,6 +98,88 @@ def pool_pairs(kernel: Kernel | None = None) -> float:
     return (time.thread_time_ns() - start) / (PAIRS // 4)
 
 
+def random_order(kernel: Kernel | None = None) -> float:
+    """Nanoseconds of a pair while 40 of 400 entries at a time are freed in any order."""
+    one, draw = new_list(kernel), random.Random(3)
+    live = [one.allocate() for _ in range(400)]
+    orders = [draw.sample(range(400), 40) for _ in range(PAIRS // 160)]
+    for warming in (True, False):
+        gc.collect()
+        start = time.thread_time_ns()
+        for order in orders[:20] if warming else orders:
+            for index in order:
+                one.free(live[index])
+            for index in order:
+                live[index] = one.allocate()
+    return (time.thread_time_ns() - start) / (40 * len(orders))
+
+
+def mixed_sizes() -> float:
+    """Nanoseconds of a pair to the pool with 500 live blocks of 13 sizes."""
+    pool, draw = Kernel().pool, random.Random(5)
+    sizes = [16, 24, 32, 40, 48, 64, 96, 128, 200, 256, 300, 500, 1000]
+    live = [pool.allocate(PoolType.NonPagedPool, draw.choice(sizes), TAG) for _ in range(500)]
+    todo = [(draw.randrange(500), draw.choice(sizes)) for _ in range(PAIRS // 5)]
+    gc.collect()
+    start = time.thread_time_ns()
+    for index, size in todo:
+        pool.free(live[index])
+        live[index] = pool.allocate(PoolType.NonPagedPool, size, TAG)
+    return (time.thread_time_ns() - start) / len(todo)
+
+
+def on_bytes() -> Kernel:
+    """A machine that has left the model of its pools."""
+    kernel = Kernel()
+    kernel.pool.leave_model()
+    return kernel
+
+
+def with_driver() -> Kernel:
+    """A machine whose ledger tells who allocated each block."""
+    kernel = Kernel()
+    kernel.load_driver("any.sys")
+    return kernel
+
+
+def touches(size: int, *, write: bool = False) -> float:
+    """Nanoseconds of one read or write in a page of 64-byte blocks."""
+    kernel = Kernel()
+    blocks = [kernel.pool.allocate(PoolType.NonPagedPool, 64, TAG) for _ in range(200)]
+    address = blocks[100] or 0
+    if size == 4096:
+        address &= -4096
+    data = bytes(size)
+    count = PAIRS // 25 if size < 4096 else PAIRS // 250
+    start = time.thread_time_ns()
+    for _ in range(count):
+        if write:
+            kernel.write(address, data)
+        else:
+            kernel.read(address, size)
+    return (time.thread_time_ns() - start) / count
+
+
+def checks() -> float:
+    """Nanoseconds of `Kernel.check` with 200 live blocks."""
+    kernel = Kernel()
+    for _ in range(200):
+        kernel.pool.allocate(PoolType.NonPagedPool, 64, TAG)
+    start = time.thread_time_ns()
+    for _ in range(10):
+        kernel.check()
+    return (time.thread_time_ns() - start) / 10
+
+
+def kernels() -> float:
+    """Nanoseconds of making a kernel, and of forgetting one."""
+    gc.collect()
+    start = time.thread_time_ns()
+    for _ in range(200):
+        Kernel()
+    return (time.thread_time_ns() - start) / 200
+
+
 def told(case: Callable[[Kernel], float], rounds: int) -> float:
     """Nanoseconds that one listener adds to a call: two of them are a pair."""
     added = []
@@ -118,9 +200,9 @@ def ticks(rounds: int) -> tuple[float, float]:
         if busy:
             for lookaside in lists:
                 lookaside.free(lookaside.allocate())
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         kernel.tick()
-        found[busy].append((time.perf_counter_ns() - start) / 1e6)
+        found[busy].append((time.thread_time_ns() - start) / 1e6)
         kernel.tick(2)
     return statistics.median(found[False]), statistics.median(found[True])
 
@@ -129,19 +211,19 @@ def program_of_fifty_steps() -> float:
     """Milliseconds of running a generated program of 50 steps on the simulator."""
     choices = RandomChoices(random.Random(1))
     programs = [[Create(), *draw_program(choices, 50)] for _ in range(60)]
-    start = time.perf_counter_ns()
+    start = time.thread_time_ns()
     for program in programs:
         run_operations(program)
-    return (time.perf_counter_ns() - start) / len(programs) / 1e6
+    return (time.thread_time_ns() - start) / len(programs) / 1e6
 
 
 def clones(kernel: Kernel, rounds: int) -> float:
     """Milliseconds of a copy of a machine."""
     found = []
     for _ in range(rounds):
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         kernel.clone()
-        found.append((time.perf_counter_ns() - start) / 1e6)
+        found.append((time.thread_time_ns() - start) / 1e6)
     return statistics.median(found)
 
 
@@ -164,8 +246,20 @@ def main(rounds: int) -> None:
     cases: dict[str, Callable[[], float]] = {
         "minimal class": lambda: pairs(Minimal()),
         "list, all hits": lambda: pairs(new_list()),
-        "list, mostly misses": list_misses,
+        "the same, sanitized": lambda: pairs(new_list(Kernel(sanitizer=True))),
+        "list, every pair to the pool": list_misses,
+        "the same, in random order": random_order,
         "pool alone": pool_pairs,
+        "pool, 13 sizes, 500 live": mixed_sizes,
+        "list to the pool, on bytes": lambda: list_misses(on_bytes()),
+        "pool alone, on bytes": lambda: pool_pairs(on_bytes()),
+        "list to the pool, with a driver": lambda: list_misses(with_driver()),
+        "pool alone, with a driver": lambda: pool_pairs(with_driver()),
+        "read of 64 bytes": lambda: touches(64),
+        "read of a page": lambda: touches(4096),
+        "write of 64 bytes": lambda: touches(64, write=True),
+        "check of 200 blocks": checks,
+        "a kernel": kernels,
     }
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for _ in range(rounds):
@@ -173,10 +267,10 @@ def main(rounds: int) -> None:
         measured = {name: cases[name]() for name in names}
         for name, value in measured.items():
             rows[name].append((value, value / measured["minimal class"]))
-    print("one allocate and free      ns     ratio")
+    print("one of                                 ns      ratio")
     for name, values in rows.items():
         ns = statistics.median(value for value, _ in values)
-        print(f"  {name:20} {ns:7.0f} {statistics.median(r for _, r in values):9.2f}")
+        print(f"  {name:32} {ns:10.0f} {statistics.median(r for _, r in values):10.2f}")
     print("one listener adds to a call")
     for name, case in (
         ("list, all hits", lambda kernel: pairs(new_list(kernel))),

@@ -37,7 +37,7 @@ class Terminal(io.StringIO):
 def run_on(terminal: Terminal, path: Path, seconds: float) -> int:
     """Run a trace with a terminal for stderr, progress due every so many seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lookaside_sim.cli.run._PROGRESS_SECONDS", seconds)
+        patch.setattr("lookaside_sim.cli.progress.PROGRESS_SECONDS", seconds)
         patch.setattr(sys, "stderr", terminal)
         return main(["run", str(path)])
 
@@ -89,7 +89,7 @@ def test_no_progress_for_a_quick_run(path: Path) -> None:
 def test_no_progress_where_nobody_looks(
     path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookaside_sim.cli.run._PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("lookaside_sim.cli.progress.PROGRESS_SECONDS", 0)
     code, output, errors = command("run", write_long(path))
     assert (code, errors) == (0, "")
     assert "Events         32,801 in 120 s" in output

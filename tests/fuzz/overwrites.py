@@ -286,9 +286,8 @@ def play(number: int) -> str | None:
 def main() -> None:
     """Run programs and print what is found."""
     given = [int(each) for each in sys.argv[1:]]
-    programs, first = [*given, 30_000, 0][0], (given[1] if len(given) > 1 else 0)
-        :2
-    ]
+    programs = given[0] if given else 30_000
+    first = given[1] if len(given) > 1 else 0
     found = 0
     for number in range(first, first + programs):
         wrong = play(number)

@@ -181,7 +181,7 @@ def test_hits_have_points_while_somebody_steps_and_are_hot_again_after(sanitizer
     kernel = Kernel(sanitizer=sanitizer)
     lookaside = new_list(kernel)
     fill(lookaside, 2)
-    assert kernel.memory.links
+    assert kernel.memory.caching
     outer: list[object] = []
     with kernel.step_through(lambda _, point: outer.append(point)):
         assert not kernel.machine.is_plain

@@ -256,7 +256,17 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     PoolManager: {
         **dict.fromkeys(
             (
-                *("usage", "tags", "query", "statistics", "plan", "pool_of", "serves", "find"),
+                *(
+                    "usage",
+                    "tags",
+                    "query",
+                    "statistics",
+                    "plan",
+                    "pool_of",
+                    "serves",
+                    "find",
+                    "leave_model",
+                ),
                 *("rows", "check", "charged_elsewhere", "row_of", "descriptor_at"),
                 "ordinary_at",
                 "range_of",
@@ -281,7 +291,14 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
         **dict.fromkeys(
             (
-                *("adjust_depth", "disable", "load_image", "load_fields", "lose_memory"),
+                *(
+                    "adjust_depth",
+                    "disable",
+                    "look_again",
+                    "load_image",
+                    "load_fields",
+                    "lose_memory",
+                ),
                 *("move_out", "rest", "set_fields", "set_head"),
             ),
             PART,

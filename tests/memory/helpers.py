@@ -67,6 +67,7 @@ def maps(draw: st.DrawFn) -> Memory:
     """Regions and structures from START on, with holes and without, and pages at ARENA."""
     memory = memory_with()
     arena = memory.add_arena(ARENA, 4)
+    arena.reach(4)
     for page, state in enumerate(draw(_STATES)):
         if state == RESERVED:
             arena.map_big(page, 1)

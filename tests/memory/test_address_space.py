@@ -10,7 +10,7 @@ from lookaside_sim.memory import Memory, Reason, Region
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.memory.arena import BIG, CACHED, RESERVED
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.helpers import ARCHES, both_machines, stopped_by
+from tests.helpers import ARCHES, both_machines, cache_link, cached_link, stopped_by
 from tests.helpers import allocated as allocate
 from tests.memory.helpers import ARENA, SPAN, START, Bytes, FaultError, maps, memory_with
 from tests.pool.helpers import body
@@ -269,11 +269,10 @@ def test_memory_is_a_plain_array_of_bytes_whatever_is_cached(
         entry = entries[number % len(entries)]
         at = entry - base
         if kind == "cache":
-            memory.cache(entry)
+            memory.cached(entry)
         elif kind == "link":  # what a lookaside list does
             word = int.from_bytes(data[:pointer].ljust(pointer, b"\1"), "little")
-            if memory.cache(entry):
-                memory.links[entry] = word
+            if cache_link(kernel, entry, word):
                 model[at : at + pointer] = word.to_bytes(pointer, "little")
             else:
                 write(at, word.to_bytes(pointer, "little"))
@@ -325,11 +324,10 @@ class TestPeeking:
         kernel = Kernel()
         entry = allocate(kernel, 100)
         memory = kernel.memory
-        assert memory.cache(entry)
-        memory.links[entry] = 0x1122
+        assert cache_link(kernel, entry, 0x1122)
         assert memory.peek_pointer(entry) == 0x1122
         assert memory.peek(entry + 1, 2) == [0x11, 0]
-        assert memory.links == {entry: 0x1122}
+        assert cached_link(kernel, entry) == 0x1122
 
     def test_a_pointer_with_a_hole_is_none(self) -> None:
         memory = memory_with(Bytes(START, bytes(range(1, 12))))

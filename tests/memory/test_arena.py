@@ -25,7 +25,10 @@ BASE = 0x9000_0000
 
 
 def make(arch: str = "x64", pages: int = 1024, seed: int = 0, base: int = BASE) -> Arena:
-    return Arena(architecture(arch), base, pages, garbage(seed))
+    """An arena in use: a new one backs no more than the list heads of a pool."""
+    arena = Arena(architecture(arch), base, pages, garbage(seed))
+    arena.reach(min(2, pages))
+    return arena
 
 
 def page_of(arena: Arena, page: int) -> bytes:
@@ -38,7 +41,11 @@ def test_garbage_is_a_function_of_the_seed_and_has_no_zero_byte() -> None:
     assert 0 not in garbage(1)
 
 
-def test_a_new_arena_backs_a_few_unmapped_pages() -> None:
+def test_a_new_arena_backs_one_page() -> None:
+    assert len(Arena(architecture("x64"), BASE, 1024, garbage(0)).states) == 1
+
+
+def test_an_arena_in_use_backs_a_few_unmapped_pages() -> None:
     arena = make()
     assert 0 < len(arena.states) < arena.pages
     assert len(arena.data) == len(arena.states) * PAGE_SIZE

@@ -4,11 +4,12 @@ import pytest
 
 from lookaside_sim import Kernel, LookasideList
 from lookaside_sim.memory import Uncached
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, RESERVED
+from lookaside_sim.memory.arena import BIG, BLOCKS, EXPOSED, RESERVED
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.trace import record
 from tests.helpers import allocated as allocate
-from tests.helpers import both_machines
+from tests.helpers import both_machines, cache_link, cached_link, read_pointer
 from tests.pool.helpers import body
 
 
@@ -16,8 +17,11 @@ class TestLinkCache:
     """The cache changes where a word is kept, never what a reader sees."""
 
     @both_machines
-    def test_what_can_be_cached(self, arch: str) -> None:
+    @pytest.mark.parametrize("true", [False, True])
+    def test_what_can_be_cached(self, arch: str, true: bool) -> None:
         kernel = Kernel(arch)
+        if true:
+            kernel.pool.leave_model()
         memory = kernel.memory
         unit = kernel.arch.pool_header.unit
         block = allocate(kernel, 100)
@@ -25,11 +29,15 @@ class TestLinkCache:
         known_big = allocate(kernel, 2 * PAGE_SIZE)
         kernel.write(known_big, b"known")
         for entry in (block, fresh_big, known_big):
-            word = int.from_bytes(kernel.read(entry, kernel.arch.pointer_size), "little")
-            assert memory.cache(entry)
-            assert memory.links[entry] == word
-            assert memory.cache(entry)  # it is cached already
+            word = kernel.read(entry, kernel.arch.pointer_size)
+            assert memory.cached(entry) is not None
+            assert memory.cached(entry) is memory.cached(entry)
+            assert kernel.read(entry, kernel.arch.pointer_size) == word
+            assert cache_link(kernel, entry, 0x1230)
+            assert read_pointer(kernel, entry) == 0x1230
         for wrong in (
+            None,
+            "text",
             -16,
             0,
             block + unit,
@@ -39,14 +47,16 @@ class TestLinkCache:
             kernel.pool.nonpaged.base,
             kernel.pool.nonpaged.base + 100 * PAGE_SIZE,
         ):
-            assert not memory.cache(wrong), wrong
+            assert memory.cached(wrong) is None, wrong
 
-    def test_a_big_page_is_filled_before_its_word_is_cached(self) -> None:
+    def test_a_big_page_is_filled_before_its_link_is_cached(self) -> None:
         cached, plain = Kernel(), Kernel()
         entry = allocate(cached, 2 * PAGE_SIZE)
         assert allocate(plain, 2 * PAGE_SIZE) == entry
-        assert cached.memory.cache(entry)
-        assert cached.memory.links[entry] == plain.memory.read_pointer(entry) != 0
+        assert cached.memory.cached(entry) is not None
+        arena = cached.pool.nonpaged.arena
+        assert arena.states[(entry - arena.base) // PAGE_SIZE] == BIG
+        assert read_pointer(cached, entry) == read_pointer(plain, entry) != 0
 
     @both_machines
     @pytest.mark.parametrize("caching", [True, False])
@@ -60,29 +70,39 @@ class TestLinkCache:
             memory.stop_caching()
         for word, entry in enumerate((block, big, block), 0x10):
             rest = memory.read(entry + kernel.arch.pointer_size, 64)
-            assert memory.write_link(entry, word)
+            assert memory.write_link(entry, Slot(word))
             assert memory.read_pointer(entry) == word
             assert memory.read(entry + kernel.arch.pointer_size, 64) == rest
-            assert (entry in memory.links) == caching
+            slot = memory.slots.by_address[entry] if caching else None
+            assert slot is None or slot.flink.address == word
         before = memory.read(block, 64)
         for wrong in (0, -16, block + 1, block + kernel.arch.pool_header.unit, big + PAGE_SIZE):
-            assert not memory.write_link(wrong, 0x99)
+            assert not memory.write_link(wrong, Slot(0x99))
         assert memory.read(block, 64) == before
         kernel.check()
 
-    def test_nothing_is_cached_after_caching_was_stopped(self) -> None:
+    def test_nothing_is_cached_while_somebody_listens(self) -> None:
         kernel = Kernel()
         entry = allocate(kernel, 100)
         memory = kernel.memory
-        assert memory.cache(entry)
-        memory.links[entry] = 77
+        assert cache_link(kernel, entry, 77)
         memory.stop_caching()
-        assert not memory.links
         assert memory.read_pointer(entry) == 77
-        assert not memory.cache(entry)
+        assert memory.cached(entry) is None
+        assert memory.slot_at(entry) is not memory.slot_at(entry)
+
+    def test_what_a_header_refers_to(self) -> None:
+        kernel = Kernel()
+        memory, entry = kernel.memory, allocate(kernel, 100)
+        assert memory.slot_at(0).address == 0
+        assert memory.slot_at(0) is memory.slot_at(0)
+        assert memory.slot_at(entry) is memory.cached(entry)
+        apart = memory.slot_at(0x1230)
+        assert apart.address == 0x1230
+        assert cached_link(kernel, 0x1230) is None
 
     @both_machines
-    def test_every_overlap_with_a_cached_word_reads_and_writes_it(self, arch: str) -> None:
+    def test_every_overlap_with_a_cached_link_reads_and_writes_it(self, arch: str) -> None:
         kernel = Kernel(arch)
         memory = kernel.memory
         pointer = kernel.arch.pointer_size
@@ -92,8 +112,7 @@ class TestLinkCache:
         reach = range(-pointer - 1, pointer + 2)
         for offset in reach:
             for length in range(2 * pointer + 3):
-                assert memory.cache(entry)
-                memory.links[entry] = word
+                assert cache_link(kernel, entry, word)
                 around = bytearray(memory.read(entry - 32, 64))
                 assert around[32 : 32 + pointer] == word.to_bytes(pointer, "little")
                 expected = bytes(around[32 + offset : 32 + offset + length])
@@ -112,7 +131,7 @@ class TestLinkCache:
         for caching in (True, False):
             kernel = Kernel(arch)
             if not caching:
-                kernel.memory.stop_caching()
+                kernel.memory.keep_bytes_true()
             count = kernel.arch.pool_header.largest_request if size == "largest" else 8192
             lookaside = LookasideList(kernel)
             assert lookaside.initialize(size=count, tag=b"list").is_success
@@ -137,10 +156,12 @@ class TestExposing:
     @both_machines
     def test_a_write_inside_one_block_does_not(self, arch: str) -> None:
         kernel = Kernel(arch)
+        slots = kernel.memory.slots
         size = body(kernel, 8)
         address = allocate(kernel, size)
         assert self.state_after(kernel, address, b"x" * size) == BLOCKS
         assert self.state_after(kernel, address + 5, b"x") == BLOCKS
+        assert slots.decide
 
     @both_machines
     @pytest.mark.parametrize(("where", "length"), [("end", 1), ("end", 4), ("start", 1)])
@@ -150,6 +171,7 @@ class TestExposing:
         address = allocate(kernel, size)
         at = address + size if where == "end" else address - length
         assert self.state_after(kernel, at, kernel.read(at, length)) == EXPOSED
+        assert not kernel.memory.slots.decide
 
     def test_an_overrun_by_one_byte_does(self) -> None:
         kernel = Kernel()
@@ -180,13 +202,15 @@ class TestExposing:
         one, other = allocate(kernel, 100), allocate(kernel, 100)
         away = allocate(kernel, 2 * PAGE_SIZE)
         memory = kernel.memory
-        for entry in (one, other, away):
-            assert memory.cache(entry)
-            memory.links[entry] = 0x1234
-        assert self.state_after(kernel, one - 1, b"x") == EXPOSED
-        assert set(memory.links) == {away}
-        assert [memory.read_pointer(entry) for entry in (one, other, away)] == [0x1234] * 3
-        assert not memory.cache(one)
+        assert memory.slots.decide
+        for _ in range(2):  # first it leaves the model, then it only exposes one more page
+            for entry in (one, other, away):
+                if memory.cached(entry) is not None:
+                    assert cache_link(kernel, entry, 0x1234)
+            assert self.state_after(kernel, one - 1, b"x") == EXPOSED
+            assert [memory.read_pointer(entry) for entry in (one, other, away)] == [0x1234] * 3
+            assert memory.cached(one) is None
+        assert cached_link(kernel, away) == 0x1234
 
     def test_exposing_twice_or_another_kind_of_page_changes_nothing(self) -> None:
         kernel = Kernel()
@@ -199,10 +223,10 @@ class TestExposing:
         kernel = Kernel()
         address = allocate(kernel, 4064)
         kernel.write(address - 8, kernel.read(address - 8, 8))
-        assert not kernel.memory.cache(address)
+        assert kernel.memory.cached(address) is None
         kernel.pool.free(address)
         assert allocate(kernel, 4064) == address
-        assert kernel.memory.cache(address)
+        assert kernel.memory.cached(address) is not None
 
 
 class TestReasons:
@@ -212,28 +236,29 @@ class TestReasons:
         kernel = Kernel()
         entry = allocate(kernel, 100)
         kernel.memory.stop_caching(Uncached.LISTENED_TO)
-        assert not kernel.memory.cache(entry)
+        assert kernel.memory.cached(entry) is None
         kernel.memory.resume_caching(Uncached.LISTENED_TO)
         assert kernel.memory.caching
-        assert kernel.memory.cache(entry)
+        assert kernel.memory.cached(entry) is not None
 
     def test_a_kernel_caches_again_when_its_recorder_has_left(self) -> None:
         kernel = Kernel()
         lookaside = LookasideList(kernel)
         lookaside.initialize(size=100, tag=b"List")
+        entry = allocate(kernel, 100)
         with record(kernel):
-            lookaside.free(lookaside.allocate())
-            assert not kernel.memory.links
-        lookaside.free(lookaside.allocate())
-        assert kernel.memory.links
+            lookaside.free(entry)
+            assert kernel.memory.cached(entry) is None
+        assert lookaside.allocate() == entry
+        lookaside.free(entry)
+        assert cached_link(kernel, entry) == 0
 
     @pytest.mark.parametrize("order", [("listen", "keep"), ("keep", "listen")])
     def test_bytes_stay_true_whoever_listens_and_leaves(self, order: tuple[str, str]) -> None:
         kernel = Kernel()
         memory = kernel.memory
         entry = allocate(kernel, 100)
-        assert memory.cache(entry)
-        memory.links[entry] = 77
+        assert cache_link(kernel, entry, 77)
         for step in order:
             if step == "keep":
                 memory.keep_bytes_true()
@@ -242,7 +267,7 @@ class TestReasons:
         memory.resume_caching(Uncached.LISTENED_TO)
         assert memory.bytes_are_true
         assert not memory.caching
-        assert not memory.cache(entry)
+        assert memory.cached(entry) is None
         arena = kernel.pool.nonpaged.arena
         at = entry - arena.base
         assert arena.data[at : at + 8] == (77).to_bytes(8, "little")

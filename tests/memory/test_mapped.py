@@ -41,6 +41,7 @@ def test_an_arena_is_not_laid_over_anything() -> None:
 def test_an_arena_may_begin_within_a_pool_region_and_reach_into_the_next() -> None:
     memory = memory_with()
     arena = memory.add_arena(2 * REGION - 2 * PAGE_SIZE, 4)
+    arena.reach(4)
     for page in range(4):
         arena.map(page, BIG)
     memory.write(2 * REGION - 2, b"abcd")

@@ -93,6 +93,7 @@ def test_a_larger_buffer_is_told_after_it_is_in_place() -> None:
 
 def test_pages_of_a_big_allocation_tell_as_one_range() -> None:
     kernel = Kernel()
+    allocate(kernel, 1)  # backs the first pages
     told: list[Change] = []
     kernel.memory.listen(told.append)
     address = allocate(kernel, 5 * PAGE_SIZE)

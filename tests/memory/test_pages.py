@@ -61,7 +61,7 @@ class TestArenaPages:
     def test_pages_are_served_while_their_bytes_may_be_stale(self) -> None:
         kernel = Kernel()
         entry = allocate(kernel, 100)
-        assert kernel.memory.cache(entry)
+        assert kernel.memory.cached(entry)
         assert kernel.memory.translate(entry) == ServedPage(writable=True, executable=True)
 
     def test_only_the_executable_pool_runs_code(self) -> None:

@@ -11,13 +11,18 @@ from lookaside_sim.memory.arena import NO_BLOCK
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.check import blocks_of_page
-from tests.helpers import allocated, both_machines, read_pointer, write_pointer
+from tests.helpers import allocated, both_machines, cache_link, read_pointer, write_pointer
 from tests.pool.helpers import TAG, blocks_at_end, body, first_page, list_head, write_header
 
 
-def with_free_block(arch: str) -> tuple[Kernel, list[int]]:
-    """Blocks of 8 units of which [1] is free, and its neighbors are not."""
+def with_free_block(arch: str, *, on_bytes: bool = False) -> tuple[Kernel, list[int]]:
+    """Blocks of 8 units of which [1] is free, and its neighbors are not.
+
+    Who breaks the tables of the simulator by hand needs the bytes to decide.
+    """
     kernel = Kernel(arch)
+    if on_bytes:
+        kernel.pool.leave_model()
     blocks = blocks_at_end(kernel, 6)
     kernel.pool.free(blocks[1])
     kernel.check()
@@ -150,20 +155,20 @@ class TestLists:
 
     @both_machines
     def test_a_free_block_on_the_list_of_another_size(self, arch: str) -> None:
-        kernel, blocks = with_free_block(arch)
+        kernel, blocks = with_free_block(arch, on_bytes=True)
         kernel.pool.nonpaged.unlink(blocks[1])
         kernel.pool.nonpaged.insert_head(blocks[1], 9)
         broken(kernel, "is on list 8 of NonPagedPool, and no such free block")
 
     @both_machines
     def test_a_free_block_on_no_list(self, arch: str) -> None:
-        kernel, blocks = with_free_block(arch)
+        kernel, blocks = with_free_block(arch, on_bytes=True)
         kernel.pool.nonpaged.unlink(blocks[1])
         broken(kernel, "free blocks of NonPagedPool on no list")
 
     @pytest.mark.parametrize(("index", "hint"), [(7, 0), (20, 1)])
     def test_a_wrong_hint(self, index: int, hint: int) -> None:
-        kernel, _ = with_free_block("x64")
+        kernel, _ = with_free_block("x64", on_bytes=True)
         kernel.pool.nonpaged.listed[index] = hint
         broken(kernel, f"list {index} of NonPagedPool: . entries, wrong hint")
 
@@ -173,13 +178,14 @@ class TestTables:
 
     @both_machines
     def test_a_lost_mark(self, arch: str) -> None:
-        kernel, blocks = with_free_block(arch)
+        kernel, blocks = with_free_block(arch, on_bytes=True)
         pool = kernel.pool.nonpaged
         pool.arena.marks[(blocks[2] - pool.base) // kernel.arch.pool_header.unit] = NO_BLOCK
         broken(kernel, "live blocks at .*, marked")
 
     def test_a_mark_where_no_block_can_be(self) -> None:
-        kernel, _ = with_free_block("x64")
+        kernel, _ = with_free_block("x64", on_bytes=True)
+        kernel.pool.paged.reach(2)
         kernel.pool.paged.arena.marks[300] = 0
         broken(kernel, "page 1 of PagedPool: live blocks at set")
 
@@ -211,7 +217,7 @@ class TestTables:
         broken(kernel, "0x1000 is in the big page table and in no pool")
 
     def test_a_block_of_a_tag_without_a_row(self) -> None:
-        kernel, blocks = with_free_block("x64")
+        kernel, blocks = with_free_block("x64", on_bytes=True)
         pool = kernel.pool.nonpaged
         pool.unlink(blocks[1])
         write_header(kernel, blocks[1], block_type=2, tag=b"Lost")
@@ -222,16 +228,19 @@ class TestTables:
     @pytest.mark.parametrize("where", ["free", "inside", "nowhere"])
     def test_a_cached_word_where_no_live_block_starts(self, arch: str, where: str) -> None:
         kernel, blocks = with_free_block(arch)
-        entry = {"free": blocks[1], "inside": blocks[2] + 16, "nowhere": 0x1000}[where]
-        kernel.memory.links[entry] = 0
+        entry = {"free": blocks[1], "inside": blocks[2] + 16, "nowhere": blocks[0] + 0x800}[
+            where
+        ]
+        kernel.pool.leave_model()
+        kernel.memory.slots.make_for_links(kernel.pool.nonpaged.arena, entry, None)
         broken(kernel, f"the word at {entry:#x} is cached")
 
     @both_machines
     def test_cached_words_of_live_blocks_are_fine(self, arch: str) -> None:
         kernel, blocks = with_free_block(arch)
         big = allocated(kernel, 2 * PAGE_SIZE)
-        assert kernel.memory.cache(blocks[0])
-        assert kernel.memory.cache(big)
+        assert cache_link(kernel, blocks[0], blocks[2])
+        assert cache_link(kernel, big, blocks[0])
         kernel.check()
 
 

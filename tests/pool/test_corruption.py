@@ -202,7 +202,8 @@ class TestSizes:
         # On the list of its size, with sound links, but longer than its page.
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        for _ in range(1, len(kernel.pool.nonpaged.arena.states)):
+        block = blocks_at_end(kernel, 3)[0]
+        for _ in range(2, len(kernel.pool.nonpaged.arena.states)):
             block = blocks_at_end(kernel, 3)[0]
         units = read_header(kernel, block).units
         kernel.pool.free(block)
@@ -222,7 +223,8 @@ class TestSizes:
         # Merging writes the PreviousSize behind the merged block.
         kernel = Kernel(arch)
         layout = kernel.arch.pool_header
-        for page in range(1, len(kernel.pool.nonpaged.arena.states)):
+        blocks = blocks_at_end(kernel, 3)
+        for page in range(2, len(kernel.pool.nonpaged.arena.states)):
             blocks = blocks_at_end(kernel, 3)
             assert blocks[0] // PAGE_SIZE == (first_page(kernel) // PAGE_SIZE) + page - 1
         kernel.pool.free(blocks[1])

@@ -15,6 +15,7 @@ from tests.helpers import (
     ARCHES,
     allocated,
     both_machines,
+    cache_link,
     read_pointer,
     stopped_by,
     write_pointer,
@@ -124,8 +125,7 @@ class TestFreeBlocks:
             blocks = blocks_at_end(kernel, 5)
             for block in blocks:
                 if caching:
-                    assert kernel.memory.cache(block)
-                    kernel.memory.links[block] = block + 0x11
+                    assert cache_link(kernel, block, block + 0x11)
                 else:
                     write_pointer(kernel, block, block + 0x11)
             for index in order:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -70,7 +71,7 @@ class BumpPool:
     # --- what the door ends at -----------------------------------------------------------
 
     def plan(self, pool_type: int, size: int, tag: int) -> PoolPlan:
-        plan: Any = (Request(pool_type, size, PoolTag(tag)),)
+        plan: Any = SimpleNamespace(request=Request(pool_type, size, PoolTag(tag)))
         return plan  # type: ignore[no-any-return]
 
     def take(self, plan: PoolPlan) -> int:

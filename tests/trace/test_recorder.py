@@ -18,6 +18,7 @@ from lookaside_sim import (
     PoolType,
 )
 from lookaside_sim.trace import Event, Recording, load, record, replay
+from tests.helpers import cached_link
 
 SECOND = 1_000_000
 PAGE = 4096
@@ -417,16 +418,20 @@ def test_a_list_that_no_init_event_makes_is_left_out(
 def test_nothing_is_recorded_after_the_end_and_hot_paths_are_back() -> None:
     kernel = Kernel()
     made = new_list(kernel)
-    made.free(made.allocate())
-    assert kernel.memory.links
+    entry = made.allocate()
+    assert entry is not None
+    made.free(entry)
+    assert cached_link(kernel, entry) == 0
     with record(kernel) as recording:
         assert kernel.machine.hooks.listening
         assert not kernel.memory.caching
-        assert not kernel.memory.links
+        made.free(made.allocate())
+        assert kernel.memory.cached(entry) is None
+        recording.events.clear()
     assert not kernel.machine.hooks.listening
     assert kernel.memory.caching
     made.free(made.allocate())
-    assert kernel.memory.links
+    assert cached_link(kernel, entry) == 0
     kernel.pool.allocate(NONPAGED, 8, TAG)
     kernel.tick()
     assert recording.events == []

@@ -1,0 +1,123 @@
+"""A list as counters: what its calls would have done, without memory."""
+
+from __future__ import annotations
+
+from lookaside_sim.advise.policy import NT, Policy
+from lookaside_sim.advise.words import Calls, pack, run
+from lookaside_sim.nt.types import ULONG_MASK
+
+
+class CountedList:
+    """One list under a policy. Calls come second by second; scans are caught up when calls come.
+
+    Args:
+        policy: what decides its depth.
+        paged: whether it is a paged list.
+
+    Attributes:
+        held: entries on it.
+        depth: its depth.
+        total_allocates: allocate calls.
+        allocate_misses: those that found it empty.
+        total_frees: free calls.
+        free_misses: those that found it full.
+        most_held: the most entries it held.
+        held_seconds: entries it held at the end of each second, summed.
+    """
+
+    __slots__ = (
+        "_last_allocates",
+        "_last_misses",
+        "_paged",
+        "_policy",
+        "_second",
+        "allocate_misses",
+        "depth",
+        "free_misses",
+        "held",
+        "held_seconds",
+        "most_held",
+        "total_allocates",
+        "total_frees",
+    )
+
+    def __init__(self, policy: Policy = NT, *, paged: bool = False) -> None:
+        self._policy = policy
+        self._paged = paged
+        self._second = 0
+        self._last_allocates = self._last_misses = 0
+        self.held = 0
+        self.depth = policy.first_depth
+        self.total_allocates = self.allocate_misses = 0
+        self.total_frees = self.free_misses = 0
+        self.most_held = 0
+        self.held_seconds = 0
+
+    def call(self, second: int, calls: Calls) -> None:
+        """Make calls in a second, not before that of the last calls."""
+        if second != self._second:
+            self.pass_time(second)
+        self.held, allocate_misses, free_misses, self.most_held = run(
+            calls, self.held, self.depth, self.most_held
+        )
+        self.total_allocates += calls.allocates
+        self.total_frees += calls.frees
+        self.allocate_misses += allocate_misses
+        self.free_misses += free_misses
+
+    def pass_time(self, second: int) -> None:
+        """Let time pass until so many seconds are over, with every scan that falls due."""
+        policy = self._policy
+        self.held_seconds += self.held * (second - self._second)
+        scans = policy.scans(second, paged=self._paged)
+        left = scans - policy.scans(self._second, paged=self._paged)
+        self._second = second
+        while left:
+            left -= 1
+            allocates = self.total_allocates - self._last_allocates
+            misses = self.allocate_misses - self._last_misses
+            depth = policy.next_depth(self.depth, allocates & ULONG_MASK, misses & ULONG_MASK)
+            if depth == self.depth and not allocates:
+                break  # nothing changes until it is called again
+            self.depth = depth
+            self._last_allocates = self.total_allocates
+            self._last_misses = self.allocate_misses
+
+    @property
+    def pool_calls_saved(self) -> int:
+        """Calls of both kinds that hit."""
+        calls = self.total_allocates + self.total_frees
+        return calls - self.allocate_misses - self.free_misses
+
+
+def make_lists(policy: Policy, *, paged: bool) -> list[CountedList]:
+    """The lists that one policy makes for calls of one kind: one for each processor."""
+    return [CountedList(policy, paged=paged) for _ in range(policy.processors)]
+
+
+def call_lists(lists: list[CountedList], second: int, stream: bytes, policy: Policy) -> None:
+    """Make calls in a second, each processor in its turn.
+
+    Args:
+        lists: of one kind of calls.
+        second: of the calls.
+        stream: 1 allocates and 0 frees, a byte a call.
+        policy: that the lists were made for.
+    """
+    if len(lists) == 1:
+        lists[0].call(second, pack(stream))
+        return
+    # Turns go on where those of all calls before ended.
+    turn = policy.turn
+    done = sum(each.total_allocates + each.total_frees for each in lists)
+    parts: list[list[bytes]] = [[] for _ in lists]
+    start = 0
+    at = done // turn % len(lists)
+    end = turn - done % turn
+    while start < len(stream):
+        parts[at].append(stream[start:end])
+        start, end = end, end + turn
+        at = (at + 1) % len(lists)
+    for each, calls in zip(lists, parts, strict=True):
+        if calls:
+            each.call(second, pack(b"".join(calls)))

@@ -1,0 +1,221 @@
+"""What calls do to a list of a fixed depth, eight calls at a time.
+
+Of a list, only the number of entries it holds decides whether a call hits: an allocate hits when
+it holds one, a free when it holds fewer than its depth. Addresses and contents play no part. So
+a list is a counter that is clamped at 0 and at its depth, and each unit that a clamp takes is a miss.
+
+Eight calls make a *word*, one byte, the first call in the high bit, 1 for an allocate. What a word
+does is known beforehand: in a deep list by three numbers, in a shallow one by a table of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+ALLOCATE: Final = 1
+FREE: Final = 0
+"""The two calls in a stream of one byte a call."""
+
+WORD: Final = 8
+"""Calls of a word."""
+_FREE_MISS: Final = 1 << 32
+"""Both counts of misses in one number: those of frees above."""
+
+
+class Calls(NamedTuple):
+    """Calls on one list, in order."""
+
+    words: bytes
+    """Eight calls a byte, as far as they go."""
+    tail: bytes
+    """The rest, a byte each."""
+    allocates: int
+    """How many of them allocate."""
+    frees: int
+    """How many of them free."""
+
+
+def pack(stream: bytes) -> Calls:
+    """Pack calls into words.
+
+    Args:
+        stream: `ALLOCATE` and `FREE`, a byte a call.
+
+    Returns:
+        The same calls.
+    """
+    whole = len(stream) & -WORD
+    allocates = stream.count(ALLOCATE)
+    if not whole:
+        return Calls(b"", stream, allocates, len(stream) - allocates)
+    # Every eighth call as one long number: eight shifts do all words at once.
+    words = 0
+    for place in range(WORD):
+        words |= int.from_bytes(stream[place:whole:WORD], "big") << (WORD - 1 - place)
+    packed = words.to_bytes(whole // WORD, "big")
+    return Calls(packed, stream[whole:], allocates, len(stream) - allocates)
+
+
+def unpack(calls: Calls) -> bytes:
+    """The calls as a stream of one byte each."""
+    bits = [
+        bytes(word >> place & 1 for place in range(WORD - 1, -1, -1)) for word in range(256)
+    ]
+    return b"".join([bits[word] for word in calls.words]) + calls.tail
+
+
+def run(calls: Calls, held: int, depth: int, most: int = 0) -> tuple[int, int, int, int]:
+    """Make calls on a list whose depth does not change meanwhile.
+
+    Args:
+        calls: the calls.
+        held: entries on the list before them.
+        depth: its depth, 0 or more; the list may hold more, after its depth fell.
+        most: the most entries it held so far.
+
+    Returns:
+        Entries on the list behind them; misses of allocates; misses of frees; the most
+        entries it held so far.
+    """
+    allocate_misses = free_misses = 0
+    words = calls.words
+    most = max(most, held)
+    if held > depth:
+        held, done, allocate_misses, free_misses = _run_down(words, held, depth)
+        words = words[done:]
+    if depth >= WORD:
+        table = _effects()
+        for word in words:
+            need, rise, net = table[word]
+            top = held + rise
+            if held < need:
+                allocate_misses += need - held
+                if need + rise > most:  # it cannot hold more on the way
+                    most = max(most, _tops()[held][word])
+                held = need
+            elif top > depth:
+                free_misses += top - depth
+                held = depth - rise
+                most = max(most, depth)
+            elif top > most:
+                most = top
+            held += net
+    elif words:
+        row = _rows(depth)[held, min(most, depth)]
+        misses = 0
+        for word in words:
+            row, missed = row[word]
+            if missed:
+                misses += missed
+        held, top = row[-1]
+        most = max(most, top)
+        allocate_misses += misses % _FREE_MISS
+        free_misses += misses // _FREE_MISS
+    for call in calls.tail:
+        if call:
+            if held:
+                held -= 1
+            else:
+                allocate_misses += 1
+        elif held < depth:
+            held += 1
+            if held > most:
+                most = held
+        else:
+            free_misses += 1
+    return held, allocate_misses, free_misses, most
+
+
+def _run_down(words: bytes, held: int, depth: int) -> tuple[int, int, int, int]:
+    """Make calls on a list that holds more than its depth, until it does not.
+
+    Until then every free misses and every allocate hits. The word in which that ends goes
+    call by call.
+
+    Returns:
+        Entries held, words done, misses of allocates, misses of frees.
+    """
+    allocate_misses = free_misses = 0
+    for done, word in enumerate(words, 1):
+        allocates = word.bit_count()
+        if held - allocates > depth:
+            held -= allocates
+            free_misses += WORD - allocates
+            continue
+        for place in range(WORD - 1, -1, -1):
+            if word >> place & 1:
+                if held:
+                    held -= 1
+                else:
+                    allocate_misses += 1
+            elif held < depth:
+                held += 1
+            else:
+                free_misses += 1
+        return held, done, allocate_misses, free_misses
+    return held, len(words), allocate_misses, free_misses
+
+
+@cache
+def _tops() -> list[list[int]]:
+    """The most that a list holds in each word, by what it holds before: 0 to 7 entries."""
+    tops = []
+    for before in range(WORD):
+        effects = [(before, before)]
+        for _ in range(WORD):
+            effects = [
+                effect
+                for now, top in effects
+                for effect in ((now + 1, max(top, now + 1)), (max(now - 1, 0), top))
+            ]
+        tops.append([top for _, top in effects])
+    return tops
+
+
+@cache
+def _effects() -> list[tuple[int, int, int]]:
+    """Of each word: entries its allocates need, entries it may add on the way, and in all.
+
+    With ``need`` entries on a list, and ``rise`` below its depth, no call of the word misses.
+    A list that is deeper than a word cannot be both too empty and too full for one.
+    """
+    table = [(0, 0, 0)]
+    for _ in range(WORD):
+        table = [
+            effect
+            for need, rise, net in table
+            for effect in (
+                (need, max(rise, net + 1), net + 1),  # a free
+                (max(need, 1 - net), rise, net - 1),  # an allocate
+            )
+        ]
+    return table
+
+
+@cache
+def _rows(depth: int) -> dict[tuple[int, int], list[Any]]:
+    """Of a list with few entries: a row for each number held, and the most held so far.
+
+    A row has, for each word, the row behind it and the misses of both kinds; at its end the two
+    numbers it stands for.
+    """
+    rows: dict[tuple[int, int], list[Any]] = {
+        (held, most): [] for most in range(depth + 1) for held in range(most + 1)
+    }
+    for (held, most), row in rows.items():
+        effects = [(held, most, 0)]
+        for _ in range(WORD):
+            effects = [
+                effect
+                for now, top, missed in effects
+                for effect in (
+                    (now + 1, max(top, now + 1), missed)
+                    if now < depth
+                    else (now, top, missed + _FREE_MISS),
+                    (now - 1, top, missed) if now else (now, top, missed + 1),
+                )
+            ]
+        row.extend((rows[now, top], missed) for now, top, missed in effects)
+        row.append((held, most))
+    return rows

@@ -1,0 +1,152 @@
+"""Which formats there are, and opening a recording in any of them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from lookaside_sim.errors import TraceEndError, TraceError
+from lookaside_sim.trace import packed
+from lookaside_sim.trace.event import Event, Header
+from lookaside_sim.trace.foreign import heaptrack, kmalloc, malloc, windows, wpa
+from lookaside_sim.trace.foreign.heap import Heap
+from lookaside_sim.trace.format import Trace
+from lookaside_sim.trace.lines import open_to_read
+
+_SNIFFED: Final = 50
+"""Lines of a recording that are looked at to tell its format."""
+_LINE_CHARACTERS: Final = 1 << 16
+
+
+class Format(NamedTuple):
+    """One kind of recordings."""
+
+    says: str
+    """What it is, for help."""
+    looks_so: Callable[[str], bool]
+    """Whether a line begins one."""
+    read: Callable[[Iterable[tuple[int, str]], Heap], Iterator[Event]]
+    """Reads numbered lines."""
+
+
+FORMATS: Final = {
+    "malloc": Format(
+        "calls of malloc and free, as ltrace prints", malloc.looks_so, malloc.read
+    ),
+    "heaptrack": Format("raw data of heaptrack", heaptrack.looks_so, heaptrack.read),
+    "kmalloc": Format("kmem events of the Linux kernel", kmalloc.looks_so, kmalloc.read),
+    "windows": Format("pool events of Windows, CSV or JSON", windows.looks_so, windows.read),
+    "wpa": Format("WPA's pool table, CSV", wpa.looks_so, wpa.read),
+}
+
+
+class Recording:
+    """A recording in a foreign format, read anew by every iteration.
+
+    Args:
+        path: the file, plain or ``.gz``.
+        kind: one of `FORMATS`.
+        partial: whether a damaged or wrong line at the very end is left out.
+
+    Attributes:
+        name: its name, as errors show it.
+        header: a header for it.
+        ended: with ``partial``, the error that ended the last iteration too early, or None.
+        unknown: frees in the last iteration of what was allocated before the recording.
+    """
+
+    def __init__(self, path: Path, kind: str, *, partial: bool = False) -> None:
+        self.path = path
+        self.name = str(path)
+        self.kind = kind
+        self.header = Header(f"{FORMATS[kind].says}: {path.name}")
+        self.ended: TraceEndError | None = None
+        self.unknown = 0
+        self._partial = partial
+
+    def __iter__(self) -> Iterator[Event]:
+        heap = Heap(self.name)
+        self.ended = None
+        lines = _Lines(self.path, self.name)
+        try:
+            yield from FORMATS[self.kind].read(lines, heap)
+        except TraceError as error:
+            if not self._partial or not (isinstance(error, TraceEndError) or lines.is_last):
+                raise
+            self.ended = TraceEndError(*error.args)
+        finally:
+            self.unknown = heap.unknown
+            lines.close()
+
+
+class _Lines:
+    """The numbered lines of a file, and whether the last one was read."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._name = name
+        self._file = open_to_read(path)
+        self._number = 0
+        self.is_last = False
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        try:
+            while line := self._file.readline(_LINE_CHARACTERS):
+                self._number += 1
+                self.is_last = not line.endswith(b"\n")
+                if self.is_last and len(line) == _LINE_CHARACTERS:
+                    problem = f"longer than {_LINE_CHARACTERS:,} bytes"
+                    raise TraceError(self._name, self._number, None, problem)
+                yield self._number, line.decode("utf-8-sig", "replace")
+        except EOFError as error:
+            problem = f"damaged gzip file: {error}"
+            raise TraceEndError(self._name, self._number + 1, None, problem) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            problem = f"damaged gzip file: {error}"
+            raise TraceError(self._name, self._number + 1, None, problem) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def load_any(
+    path: str | Path, kind: str | None = None, *, partial: bool = False
+) -> Trace | Recording:
+    """Open a trace, or a recording of another tool.
+
+    Args:
+        path: the file.
+        kind: one of `FORMATS`; None to see for oneself.
+        partial: whether a file that ends in the middle is used until there.
+
+    Returns:
+        It; iteration gives events.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TraceError: it begins as none of them.
+        ValueError: no such format.
+    """
+    path = Path(path)
+    if kind is not None and kind not in FORMATS:
+        raise ValueError(f"format {kind!r}: give one of {', '.join(FORMATS)}")
+    if kind is None and not packed.is_packed(path):
+        lines = _Lines(path, str(path))
+        first: list[str] = []
+        try:
+            first.extend(line for _, line in islice(lines, _SNIFFED))
+        except TraceError:
+            pass  # told by who reads it
+        finally:
+            lines.close()
+        for name, each in FORMATS.items():
+            if any(map(each.looks_so, first)):
+                kind = name
+                break
+    return (
+        Trace(path, partial=partial) if kind is None else Recording(path, kind, partial=partial)
+    )

@@ -1,0 +1,72 @@
+"""Record the heap of a Linux program: its calls of malloc and free, by a small preloaded library.
+
+The library is compiled where it is needed, by the C compiler that is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.trace.foreign.formats import Recording
+
+_SOURCE: Final = Path(__file__).with_name("preload.c")
+
+
+@contextmanager
+def recorded(command: Sequence[str]) -> Iterator[tuple[Recording, int]]:
+    """Run a program and record its heap.
+
+    Only the program itself is recorded, not what it starts: give the program, not a script that
+    starts it.
+
+    Args:
+        command: the program and its arguments.
+
+    Yields:
+        The recording, which is gone afterwards, and the program's exit code.
+
+    Raises:
+        LookasideSimError: no Linux, no C compiler, or one that fails; nothing was recorded.
+        OSError: the program cannot be started.
+    """
+    if not sys.platform.startswith("linux"):
+        raise LookasideSimError(
+            "only programs on Linux can be recorded: bring a trace from there"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        library, path = Path(folder) / "preload.so", Path(folder) / "calls.txt"
+        _compile(library)
+        preloaded = " ".join([str(library), *os.environ.get("LD_PRELOAD", "").split()])
+        environment = os.environ | {"LD_PRELOAD": preloaded, "LOOKASIDE_RECORD": str(path)}
+        code = subprocess.run(command, env=environment, check=False).returncode
+        if not path.exists() or not path.stat().st_size:
+            raise LookasideSimError(
+                f"{command[0]}: nothing was recorded; is it statically linked, or a script?"
+            )
+        # A program that is killed leaves its last line unfinished.
+        yield Recording(path, "malloc", partial=True), code
+
+
+def _compile(library: Path) -> None:
+    compiler = shlex.split(os.environ.get("CC") or "cc")
+    if shutil.which(compiler[0]) is None:
+        raise LookasideSimError(f"{compiler[0]}: no such C compiler; install one, or set CC")
+    done = subprocess.run(
+        [*compiler, "-O2", "-shared", "-fPIC", "-pthread", "-o", library, _SOURCE, "-ldl"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise LookasideSimError(f"{compiler[0]}: {done.stderr[:200] or done.returncode}")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookaside_sim.advise.words import ALLOCATE, FREE, Calls, pack, run, unpack
+from tests.advise.brute import fixed
+
+runs = st.lists(
+    st.tuples(st.sampled_from([ALLOCATE, FREE]), st.integers(1, 12)), max_size=30
+).map(lambda found: b"".join(bytes([call]) * length for call, length in found))
+streams = st.one_of(runs, st.lists(st.integers(0, 1), max_size=80).map(bytes))
+
+
+@given(streams)
+def test_what_is_packed_is_the_same_calls(stream: bytes) -> None:
+    calls = pack(stream)
+    assert unpack(calls) == stream
+    assert (calls.allocates, calls.frees) == (stream.count(1), stream.count(0))
+    assert len(calls.words) == len(stream) // 8
+
+
+def test_the_first_call_is_the_high_bit() -> None:
+    assert pack(bytes([1, 0, 0, 0, 0, 0, 1, 0, 1])) == Calls(b"\x82", b"\1", 3, 6)
+
+
+@given(
+    stream=streams, held=st.integers(0, 60), depth=st.integers(0, 40), most=st.integers(0, 60)
+)
+def test_any_calls_on_any_list(stream: bytes, held: int, depth: int, most: int) -> None:
+    *counts, highest = fixed(stream, held, depth)
+    assert run(pack(stream), held, depth, most) == (*counts, max(most, highest))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 4, 7, 8, 9])
+@pytest.mark.parametrize("held", [0, 1, 3, 7, 8, 12])
+def test_every_word(held: int, depth: int) -> None:
+    for word in product((0, 1), repeat=8):
+        stream = bytes(word)
+        assert run(pack(stream), held, depth) == fixed(stream, held, depth)
+        assert run(pack(stream * 2), held, depth) == fixed(stream * 2, held, depth)

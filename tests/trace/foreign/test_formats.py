@@ -1,0 +1,232 @@
+"""Each format by a small sample: what it becomes, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from lookaside_sim import PoolTag, PoolType, TraceError
+from lookaside_sim.errors import TraceEndError
+from lookaside_sim.trace import Event, Trace, save
+from lookaside_sim.trace.foreign.formats import FORMATS, Recording, load_any
+
+SAMPLES = Path(__file__).parent / "samples"
+Said = tuple[str, int, int | None, int | None]
+
+MALLOC: dict[str, list[Said]] = {
+    "ltrace.txt": [
+        ("alloc", 0, 1, 24),
+        ("alloc", 30, 2, 24),
+        ("alloc", 40, 3, 16),
+        ("free", 50, 1, None),
+        ("alloc", 50, 4, 64),
+        ("alloc", 60, 5, 7),
+        ("free", 70, 3, None),
+        ("free", 1_100_001, 5, None),
+    ],
+    "malloc.txt": [
+        ("alloc", 0, 1, 24),
+        ("alloc", 4, 2, 16),
+        ("free", 92, 1, None),
+        ("alloc", 92, 3, 64),
+        ("free", 95, 2, None),
+    ],
+    "kmalloc.txt": [
+        ("alloc", 0, 1, 192),
+        ("alloc", 14, 2, 40),
+        ("free", 45, 1, None),
+        ("alloc", 1_376_544, 3, 8),
+    ],
+    "windows.csv": [
+        ("alloc", 0, 1, 480),
+        ("alloc", 10, 2, 1024),
+        ("free", 60, 1, None),
+        ("free", 2_000_000, 2, None),
+    ],
+    "windows.jsonl": [
+        ("alloc", 0, 1, 480),
+        ("alloc", 10, 2, 1024),
+        ("free", 60, 1, None),
+        ("free", 2_000_000, 2, None),
+    ],
+    "wpa.csv": [
+        ("alloc", 0, 1, 1024),
+        ("alloc", 1_000_000, 2, 512),
+        ("free", 2_500_000, 2, None),
+        ("alloc", 2_500_000, 3, 256),
+        ("free", 2_500_000, 3, None),
+    ],
+}
+
+
+def opened(path: Path) -> Recording:
+    found = load_any(path)
+    assert isinstance(found, Recording)
+    return found
+
+
+@pytest.mark.parametrize("name", MALLOC)
+def test_a_sample(name: str) -> None:
+    found = list(opened(SAMPLES / name))
+    assert [(each.op, each.time, each.id, each.size) for each in found] == MALLOC[name]
+
+
+def test_heaptrack_tells_who_called() -> None:
+    found = list(opened(SAMPLES / "heaptrack.txt"))
+    assert len(found) == 36
+    sites = {event.size: event.site for event in found if event.op == "alloc"}
+    assert sites == {0x11C00: "0x7f33bdca57b9"} | dict.fromkeys(
+        (24, 25, 26, 27, 28, 40, 80), "main"
+    )
+    assert [event.size for event in found if event.op == "alloc"].count(24) == 3
+    assert {event.op for event in found[-3:]} == {"alloc", "free"}
+
+
+@pytest.mark.parametrize("name", ["windows.csv", "windows.jsonl"])
+def test_windows_pools_and_tags(name: str) -> None:
+    first, second, *_ = opened(SAMPLES / name)
+    assert (first.pool, first.tag) == (PoolType.NonPagedPoolNx, PoolTag(b"AfdB"))
+    assert (second.pool, second.tag) == (PoolType(33), PoolTag(b"Gla1"))
+
+
+def test_wpa_pools_and_tags() -> None:
+    found = [event for event in opened(SAMPLES / "wpa.csv") if event.op == "alloc"]
+    assert [(event.pool, str(event.tag)) for event in found] == [
+        (PoolType.PagedPool, "Gl,a"),
+        (PoolType.NonPagedPool, "AfdB"),
+        (PoolType.NonPagedPool, "Io  "),
+    ]
+
+
+def test_call_sites() -> None:
+    assert next(iter(opened(SAMPLES / "malloc.txt"))).site == "main+0x1f"
+    assert next(iter(opened(SAMPLES / "kmalloc.txt"))).site == "alloc_fdtable+0x63"
+
+
+def test_frees_of_what_came_before_are_counted() -> None:
+    recording = opened(SAMPLES / "ltrace.txt")
+    list(recording)
+    assert recording.unknown == 1
+
+
+def test_a_block_that_is_allocated_again_was_freed(tmp_path: Path) -> None:
+    path = tmp_path / "lost.txt"
+    path.write_text("malloc(8) = 0x10\nmalloc(9) = 0x10\n")
+    assert list(opened(path)) == [
+        Event("alloc", 0, 1, 8, PoolTag(b"None"), PoolType.NonPagedPool, line=1),
+        Event("free", 0, 1, line=2),
+        Event("alloc", 0, 2, 9, PoolTag(b"None"), PoolType.NonPagedPool, line=2),
+    ]
+
+
+def test_a_recording_may_be_compressed_and_is_known_by_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "any.gz"
+    path.write_bytes(gzip.compress((SAMPLES / "wpa.csv").read_bytes()))
+    recording = opened(path)
+    assert recording.kind == "wpa"
+    assert len(list(recording)) == len(list(recording)) == 5
+    assert recording.header.source == "WPA's pool table, CSV: any.gz"
+
+
+def test_traces_of_our_own_are_traces(tmp_path: Path) -> None:
+    for name in ("test.jsonl", "test.lkt", "test.jsonl.gz"):
+        save(tmp_path / name, opened(SAMPLES / "windows.csv"))
+        trace = load_any(tmp_path / name)
+        assert isinstance(trace, Trace)
+        assert len(list(trace)) == 4
+    (tmp_path / "bad").write_text("nothing known\n")
+    with pytest.raises(TraceError, match="not a JSON object"):
+        load_any(tmp_path / "bad")
+    with pytest.raises(ValueError, match="format 'x': give one of malloc"):
+        load_any(tmp_path / "bad", "x")
+
+
+HEADERS = {
+    "windows": "TimeStamp,Opcode,PoolType,Tag,Size,Address\n",
+    "wpa": "Alloc Time (s),Free Time (s),Tag,Size (B)\n",
+    "heaptrack": "v 10400 3\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "why"),
+    [
+        ("malloc", "rubbish", "no call of malloc or free: 'rubbish'"),
+        ("malloc", "malloc(24", "not a whole call"),
+        ("malloc", "malloc(24)", "without a result"),
+        ("malloc", "malloc(x) = 0x10", "'x': give a number"),
+        ("malloc", "malloc(-5) = 0x10", "'-5': give a number"),
+        ("malloc", "calloc(5) = 0x10", "(5): give 2 arguments"),
+        ("malloc", "malloc(5) = ten", "'ten': give a number"),
+        ("malloc", "1.2.3 malloc(5) = 0x10", "'1.2.3': give a time"),
+        ("heaptrack", "+ 7", "no line of heaptrack's raw data: '+ 7'"),
+        ("heaptrack", "- 0", "no line of heaptrack's raw data"),
+        ("heaptrack", "+", "no line of heaptrack's raw data"),
+        ("heaptrack", "a x 0", "no line of heaptrack's raw data"),
+        ("heaptrack", "rubbish", "no line of heaptrack's raw data"),
+        ("kmalloc", "rubbish", "no event of the kernel"),
+        ("kmalloc", "1.5: kmalloc: bytes_req=8", "'': give an address"),
+        ("kmalloc", "1.5: kmalloc: ptr=0x10", "'': give a number"),
+        ("windows", "{", "not a JSON object"),
+        ("windows", "1,x,0,None,8,0x10", "'x': give a number"),
+        ("windows", "1,0x10,0,None,8,0x10", "0x10: give 0x20 to 0x2f"),
+        ("windows", "1,0x20,0,None,8,", "missing: give address"),
+        ("windows", "1,0x20,0,None,,0x10", "missing: give size"),
+        ("windows", "1,0x20,Bad,None,8,0x10", "'Bad': give a PoolType name"),
+        ("windows", "1,0x20,0,TooLong,8,0x10", "'TooLong': give four characters"),
+        ("wpa", "1.0,2.0,None", "3 cells: the header has more"),
+        ("wpa", "x,2.0,None,8", "'x': give a time"),
+        ("wpa", "3.0,2.0,None,8", "is before the allocation"),
+        ("wpa", "1.0,2.0,None,x", "'x': give a number"),
+    ],
+)
+def test_a_line_that_is_refused(tmp_path: Path, kind: str, line: str, why: str) -> None:
+    path = tmp_path / "bad.txt"
+    header = HEADERS.get(kind, "")
+    path.write_text(f"{header}{line}\n")
+    with pytest.raises(TraceError) as caught:
+        list(load_any(path, kind))
+    assert caught.value.line == 1 + bool(header)
+    assert why in caught.value.problem
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wpa_table_without_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("Process,Size\n")
+    with pytest.raises(TraceError, match="give columns Alloc Time"):
+        list(load_any(path, "wpa"))
+
+
+def test_a_recording_that_ends_in_the_middle(tmp_path: Path) -> None:
+    text = (SAMPLES / "malloc.txt").read_text()
+    path = tmp_path / "cut.txt"
+    path.write_text(text + "12.5 malloc(2")
+    with pytest.raises(TraceError, match="line 5: not a whole call"):
+        list(load_any(path))
+    recording = load_any(path, partial=True)
+    assert len(list(recording)) == 5
+    assert isinstance(recording.ended, TraceEndError)
+    packed = tmp_path / "cut.gz"
+    packed.write_bytes(gzip.compress(text.encode() * 50)[:-9])
+    with pytest.raises(TraceEndError, match="damaged gzip file"):
+        list(load_any(packed, "malloc"))
+    assert len(list(load_any(packed, "malloc", partial=True))) > 5
+    packed.write_bytes(b"garbage")
+    with pytest.raises(TraceError, match="line 1: damaged gzip file"):
+        list(load_any(packed, "malloc"))
+    with pytest.raises(TraceError, match="line 1: damaged gzip file"):
+        load_any(packed)
+
+
+def test_a_line_that_is_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("malloc(8) = 0x10\n" + "x" * 70_000)
+    with pytest.raises(TraceError, match="line 2: longer than 65,536 bytes"):
+        list(load_any(path, "malloc"))
+
+
+def test_every_format_says_what_it_is() -> None:
+    assert all(each.says for each in FORMATS.values())
