@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.fuzz import differences
 from tests.fuzz.arguments import Campaign
 from tests.fuzz.doors import DOORS
 from tests.fuzz.overwrites import play
@@ -24,3 +27,8 @@ def test_nothing_undocumented_comes_of_overwritten_memory(part: int) -> None:
 @pytest.mark.parametrize("number", [53, 466, 561])
 def test_programs_that_were_found(number: int) -> None:
     assert play(number) is None
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_two_machines_that_must_not_differ(number: int, tmp_path: Path) -> None:
+    assert differences.play(number, tmp_path) is None
