@@ -107,9 +107,7 @@ def test_what_nt_does_is_no_error_of_the_package() -> None:
         NotSupportedError("Not supported"),
         TraceError("a.jsonl", 3, "size", "bad"),
         InvariantError("does not hold"),
-        AllocatorDifference(
-            "differs", [Allocate()], {"result": 1}, {"result": None}, level="memory"
-        ),
+        AllocatorDifference("differs", [Allocate()], {"result": 1}, {"result": None}),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, convert, record, reduce, run, sweep
+from lookaside_sim.cli import advise, check, convert, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.windbg.lookaside import printable
 
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, 1 when a trace stopped the machine, 2 on bad input or output, 130
-        after Ctrl-C, 141 when whoever read the output has gone.
+        The exit code: 0, 1 when a trace stopped the machine or an allocator is wrong, 2 on bad
+        input or output, 130 after Ctrl-C, 141 when whoever read the output has gone.
     """
     parser = _build_parser()
     options = parser.parse_args(arguments)
@@ -99,6 +99,7 @@ def _build_parser() -> argparse.ArgumentParser:
     convert.add_command(commands)
     record.add_command(commands)
     reduce.add_commands(commands)
+    check.add_command(commands)
     return parser
 
 

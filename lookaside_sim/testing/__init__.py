@@ -11,18 +11,21 @@ Hypothesis and pytest are needed only by the names that use them; install them w
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lookaside_sim.rooms import door
 
 if TYPE_CHECKING:
+    from lookaside_sim.testing.allocator_machine import AllocatorMachine
+    from lookaside_sim.testing.conformance.allocator import Allocator
     from lookaside_sim.testing.conformance.backend import Backend
     from lookaside_sim.testing.conformance.check import (
         check_allocator,
         run_program,
         shrink_program,
     )
-    from lookaside_sim.testing.conformance.contract import Allocator
+    from lookaside_sim.testing.conformance.contract import Contract
     from lookaside_sim.testing.conformance.differences import AllocatorDifference
     from lookaside_sim.testing.conformance.for_pytest import AllocatorConformance
     from lookaside_sim.testing.execution import Execution, run_operations
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
         with_each_fault,
     )
     from lookaside_sim.testing.leaks import Leak, LeakError, LeakTracker
-    from lookaside_sim.testing.programs.drawn import operations_from_bytes
+    from lookaside_sim.testing.programs.drawn import operations_from_bytes, reuse_from_bytes
     from lookaside_sim.testing.programs.steps import (
         Allocate,
         AllocateEachSecond,
@@ -44,13 +47,16 @@ if TYPE_CHECKING:
         Free,
         FreeAt,
         FreeForeign,
+        FreeInside,
         FreeTwice,
         FreeWrongList,
         Program,
+        Reallocate,
         SetCounters,
         SetIrql,
         Step,
         Tick,
+        Together,
         WriteAfterFree,
         format_program,
     )
@@ -76,7 +82,9 @@ __all__ = [
     "Allocator",
     "AllocatorConformance",
     "AllocatorDifference",
+    "AllocatorMachine",
     "Backend",
+    "Contract",
     "Create",
     "Delete",
     "Execution",
@@ -86,6 +94,7 @@ __all__ = [
     "Free",
     "FreeAt",
     "FreeForeign",
+    "FreeInside",
     "FreeTwice",
     "FreeWrongList",
     "Leak",
@@ -93,10 +102,12 @@ __all__ = [
     "LeakTracker",
     "LookasideMachine",
     "Program",
+    "Reallocate",
     "SetCounters",
     "SetIrql",
     "Step",
     "Tick",
+    "Together",
     "WriteAfterFree",
     "allocator_operations",
     "check_allocator",
@@ -109,6 +120,7 @@ __all__ = [
     "operations",
     "operations_from_bytes",
     "pool_types",
+    "reuse_from_bytes",
     "run_operations",
     "run_program",
     "shrink_program",
@@ -123,10 +135,12 @@ _ROOMS = {
     "Allocate": "programs.steps",
     "AllocateEachSecond": "programs.steps",
     "AllocateFree": "programs.steps",
-    "Allocator": "conformance.contract",
+    "Allocator": "conformance.allocator",
     "AllocatorConformance": "conformance.for_pytest",
     "AllocatorDifference": "conformance.differences",
+    "AllocatorMachine": "allocator_machine",
     "Backend": "conformance.backend",
+    "Contract": "conformance.contract",
     "Create": "programs.steps",
     "Delete": "programs.steps",
     "Execution": "execution",
@@ -136,6 +150,7 @@ _ROOMS = {
     "Free": "programs.steps",
     "FreeAt": "programs.steps",
     "FreeForeign": "programs.steps",
+    "FreeInside": "programs.steps",
     "FreeTwice": "programs.steps",
     "FreeWrongList": "programs.steps",
     "Leak": "leaks",
@@ -143,11 +158,13 @@ _ROOMS = {
     "LeakTracker": "leaks",
     "LookasideMachine": "state_machine",
     "Program": "programs.steps",
+    "Reallocate": "programs.steps",
     "STATES": "states",
     "SetCounters": "programs.steps",
     "SetIrql": "programs.steps",
     "Step": "programs.steps",
     "Tick": "programs.steps",
+    "Together": "programs.steps",
     "WriteAfterFree": "programs.steps",
     "allocator_operations": "strategies",
     "check_allocator": "conformance.check",
@@ -160,6 +177,7 @@ _ROOMS = {
     "operations": "strategies",
     "operations_from_bytes": "programs.drawn",
     "pool_types": "strategies",
+    "reuse_from_bytes": "programs.drawn",
     "run_operations": "execution",
     "run_program": "conformance.check",
     "shrink_program": "conformance.check",
@@ -169,6 +187,11 @@ _ROOMS = {
     "traces": "strategies",
     "with_each_fault": "faults",
 }
+
+_WITH_HYPOTHESIS = {"allocator_machine", "state_machine", "states", "strategies"}
+if not TYPE_CHECKING and find_spec("hypothesis") is None:
+    # ``import *`` takes what is there; asked for by name, the others say what they need.
+    __all__[:] = [name for name in __all__ if _ROOMS[name] not in _WITH_HYPOTHESIS]
 
 __getattr__ = door(__name__, _ROOMS, globals())
 

@@ -76,9 +76,8 @@ class Execution:
             case Tick(seconds=seconds):
                 self.kernel.tick(seconds)
                 return
-            case Fail(count=count):
-                self.faults.clear()
-                self.faults.fail_next(count)
+            case Fail():
+                self._fail(step)
                 return
             case SetIrql(level=level):
                 self._set_irql(level)
@@ -112,6 +111,18 @@ class Execution:
         if self._faults is None:
             self._faults = FaultInjector(self.kernel)
         return self._faults
+
+    def _fail(self, step: Fail) -> None:
+        self.faults.clear()
+        if not step.after and step.bursts == 1:
+            self.faults.fail_next(step.count)
+            return
+        place = 0
+        for _ in range(step.bursts):
+            place += step.after
+            for _ in range(step.count):
+                place += 1
+                self.faults.fail(place)
 
     def _create(self, step: Create) -> None:
         made = LookasideList(self.kernel)
@@ -147,9 +158,9 @@ class Execution:
             case FreeAt(index=index):
                 if live:
                     lookaside.free(live.pop(index % len(live)))
-            case AllocateFree(count=count):
+            case AllocateFree(count=count, entries=entries):
                 for _ in range(count):
-                    self._allocate(lookaside, live, 1, keep=False)
+                    self._round(lookaside, live, entries)
             case AllocateEachSecond(count=count, seconds=seconds):
                 for _ in range(seconds):
                     self._allocate(lookaside, live, count)
@@ -163,9 +174,15 @@ class Execution:
             case _:
                 self._misuse(lookaside, live, step)
 
-    def _allocate(
-        self, lookaside: LookasideList, live: list[int], count: int, *, keep: bool = True
-    ) -> None:
+    def _round(self, lookaside: LookasideList, live: list[int], entries: int) -> None:
+        """Allocate entries and free them, oldest first."""
+        before = len(live)
+        self._allocate(lookaside, live, entries)
+        for entry in live[before:]:
+            lookaside.free(entry)
+        del live[before:]
+
+    def _allocate(self, lookaside: LookasideList, live: list[int], count: int) -> None:
         for _ in range(count):
             try:
                 entry = lookaside.allocate()
@@ -173,10 +190,8 @@ class Execution:
                 entry = None
             if entry is None:
                 self.refused += 1
-            elif keep:
-                live.append(entry)
             else:
-                lookaside.free(entry)
+                live.append(entry)
 
     def _misuse(self, lookaside: LookasideList, live: list[int], step: Step) -> None:
         """Run a step that breaks the contract, whatever happens."""

@@ -301,4 +301,4 @@ def test_a_view_of_wider_items_is_as_long_as_its_bytes() -> None:
     lookaside.free(high)
     wide = memoryview(bytes(high - low + 8)).cast("Q")  # reaches into the free entry
     with pytest.raises(SanitizerError, match="use-after-free"):
-        kernel.write(low, wide)
+        kernel.write(low, wide)  # type: ignore[arg-type]

@@ -103,7 +103,8 @@ class LinkedList(ReferenceList):
     def __init__(self, backend: Backend, size: int) -> None:
         super().__init__(backend, size)
         header = backend.allocate(WORD)
-        assert header is not None
+        if header is None:
+            raise MemoryError("no memory for the header")
         self.header = header
         self.count = 0
         self.store(header, 0)

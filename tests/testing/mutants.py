@@ -521,7 +521,7 @@ class RaisesOnFailure(Passthrough):
     def allocate(self) -> int | None:
         entry = super().allocate()
         if entry is None:
-            raise MemoryError("no memory")
+            raise OSError("no memory")
         return entry
 
 

@@ -6,7 +6,14 @@
 """
 
 from lookaside_sim.testing.adapters.free_list import FreeList
-from lookaside_sim.testing.adapters.native import NativeAllocator, NativeLibrary
+from lookaside_sim.testing.adapters.native import HEADER, NativeAllocator, NativeLibrary
 from lookaside_sim.testing.adapters.process import ProcessAllocator, ProcessFactory
 
-__all__ = ["FreeList", "NativeAllocator", "NativeLibrary", "ProcessAllocator", "ProcessFactory"]
+__all__ = [
+    "HEADER",
+    "FreeList",
+    "NativeAllocator",
+    "NativeLibrary",
+    "ProcessAllocator",
+    "ProcessFactory",
+]

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
-from bisect import bisect_right
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from lookaside_sim.testing.adapters.native_memory import NativeMemory
+from lookaside_sim.testing.conformance.allocator import COUNTERS
 from lookaside_sim.testing.conformance.backend import Backend
-from lookaside_sim.testing.conformance.contract import COUNTERS
 
-__all__ = ["NativeAllocator", "NativeLibrary"]
+__all__ = ["HEADER", "NativeAllocator", "NativeLibrary"]
 
-_GUARD: Final = 64
-"""Bytes on each side of native memory that nobody may write."""
-_GUARD_BYTE: Final = b"\xa5"
-_ALIGNMENT: Final = 16
-
+HEADER: Final = Path(__file__).parent / "include" / "lookaside_sim.h"
+"""The C header with the prototypes; its folder is what ``-I`` takes."""
 
 _Allocate = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)
 _Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_POINTER: Final = ctypes.c_void_p
+_REQUESTS: Final = [[_POINTER] + [ctypes.c_size_t] * count for count in range(3)]
+"""Arguments of allocate: without a size, with it, and with an alignment too."""
+_OPTIONAL: Final = {
+    "flush": (None, _POINTER),
+    "tick": (None, _POINTER, ctypes.c_uint),
+    "counters": (None, _POINTER, _POINTER),
+    "reallocate": (_POINTER, _POINTER, _POINTER, ctypes.c_size_t),
+}
 
 
 class NativeLibrary:
     """A shared library with an allocator; call it as a factory.
 
-    With the prefix ``mine_`` it exports::
+    With the prefix ``mine_`` it exports what ``LOOKASIDE_ALLOCATOR(mine_)`` of the header
+    ``lookaside_sim.h`` declares::
 
         void *mine_create(size_t size, void *(*allocate)(size_t), void (*release)(void *));
         void *mine_allocate(void *self);
@@ -39,54 +46,84 @@ class NativeLibrary:
         void  mine_tick(void *self, unsigned seconds);
         void  mine_counters(void *self, uint32_t counters[6]);  /* in the order of COUNTERS */
 
+    An allocator for requests of any size has ``mine_allocate(self, size)``, or ``(self, size,
+    alignment)``, and for realloc ``mine_reallocate(self, entry, size)``. A NULL from create is
+    a refusal, as it is from allocate.
+
+    Such an allocator can end the process, so `check_allocator` runs it in one of its own.
+
     Args:
         path: the library.
         prefix: of the functions' names.
+        reload: load the library anew for every allocator, so that static variables are as at
+            the beginning.
 
     Raises:
         OSError: it cannot be loaded.
         AttributeError: it lacks one of the first four functions.
     """
 
-    def __init__(self, path: str | Path, prefix: str = "") -> None:
-        library = ctypes.CDLL(str(path))
-        self.create = self._bind(
-            library, f"{prefix}create", ctypes.c_void_p, ctypes.c_size_t, _Allocate, _Release
-        )
-        self.allocate = self._bind(
-            library, f"{prefix}allocate", ctypes.c_void_p, ctypes.c_void_p
-        )
-        self.free = self._bind(library, f"{prefix}free", None, ctypes.c_void_p, ctypes.c_void_p)
-        self.delete = self._bind(library, f"{prefix}delete", None, ctypes.c_void_p)
-        self.flush = self.tick = self.counters = None
-        if hasattr(library, f"{prefix}flush"):
-            self.flush = self._bind(library, f"{prefix}flush", None, ctypes.c_void_p)
-        if hasattr(library, f"{prefix}tick"):
-            self.tick = self._bind(
-                library, f"{prefix}tick", None, ctypes.c_void_p, ctypes.c_uint
-            )
-        if hasattr(library, f"{prefix}counters"):
-            self.counters = self._bind(
-                library, f"{prefix}counters", None, ctypes.c_void_p, ctypes.c_void_p
-            )
+    is_native = True
+
+    def __init__(self, path: str | Path, prefix: str = "", *, reload: bool = False) -> None:
+        self.path = str(path)
+        self.prefix = prefix
+        self.reload = reload
+        self._load()
+
+    def _load(self) -> None:
+        library = self._library = ctypes.CDLL(self.path)
+        self.create = self._bind("create", _POINTER, ctypes.c_size_t, _Allocate, _Release)
+        # Its arguments depend on the contract.
+        self.allocate = getattr(library, f"{self.prefix}allocate")
+        self.allocate.restype = _POINTER
+        self.request = -1
+        self.free = self._bind("free", None, _POINTER, _POINTER)
+        self.delete = self._bind("delete", None, _POINTER)
+        self.optional = {
+            name: self._bind(name, *types)
+            for name, types in _OPTIONAL.items()
+            if hasattr(library, f"{self.prefix}{name}")
+        }
 
     def __call__(self, backend: Backend, size: int) -> NativeAllocator:
         """Make an allocator."""
+        if self.reload and hasattr(_ctypes, "dlclose"):
+            _ctypes.dlclose(self._library._handle)
+            self._load()
         return NativeAllocator(self, backend, size)
 
-    @staticmethod
-    def _bind(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
-        function = getattr(library, name)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _loaded, (self.path, self.prefix, self.reload)
+
+    def __repr__(self) -> str:
+        shown = [repr(self.path)]
+        if self.prefix:
+            shown.append(repr(self.prefix))
+        if self.reload:
+            shown.append("reload=True")
+        return f"NativeLibrary({', '.join(shown)})"
+
+    def as_source(self) -> tuple[list[str], str]:
+        """Imports and the expression that makes it again, for a regression."""
+        return ["from lookaside_sim.testing.adapters import NativeLibrary"], repr(self)
+
+    def _bind(self, name: str, result: Any, *arguments: Any) -> Any:
+        function = getattr(self._library, f"{self.prefix}{name}")
         function.restype = result
         function.argtypes = list(arguments)
         return function
 
 
+def _loaded(path: str, prefix: str, reload: bool) -> NativeLibrary:
+    return NativeLibrary(path, prefix, reload=reload)
+
+
 class NativeAllocator:
     """One allocator of a `NativeLibrary`.
 
-    The C code works on real memory with guard bytes around each block; addresses are
-    translated to the backend's and back.
+    The C code works on real memory, see `NativeMemory`; addresses are translated to the
+    backend's and back.
 
     Args:
         library: where its functions are.
@@ -99,112 +136,67 @@ class NativeAllocator:
 
     def __init__(self, library: NativeLibrary, backend: Backend, size: int) -> None:
         self._library = library
-        self._backend = backend
-        self._blocks: dict[int, tuple[int, int, Any]] = {}  # by native address
-        self._native: dict[int, int] = {}  # native address by the backend's
-        self._overrun: str | None = None
+        self._memory = NativeMemory(backend)
         # Kept here: ctypes does not keep callbacks alive for C.
-        self._callbacks = (_Allocate(self._give), _Release(self._take))
+        self._callbacks = (_Allocate(self._memory.give), _Release(self._memory.take))
         self._self = library.create(size, *self._callbacks)
+        self._memory.look()
         if not self._self:
+            self._memory.close()
             raise MemoryError("create returned NULL")
-        for name in ("flush", "tick", "counters"):
-            if getattr(library, name) is not None:
-                setattr(self, name, getattr(self, f"_{name}"))
+        for name in library.optional:
+            setattr(self, name, getattr(self, f"_{name}"))
 
-    def allocate(self) -> int | None:
-        """Call the library's allocate."""
-        entry = self._library.allocate(self._self)
-        self._check_guards()
-        return None if entry is None else self._to_backend(entry)
+    def allocate(self, *request: int) -> int | None:
+        """Call the library's allocate.
+
+        Args:
+            request: the size, or the size and the alignment, if it takes them.
+        """
+        function = self._library.allocate
+        if len(request) != self._library.request:
+            self._library.request = len(request)
+            function.argtypes = _REQUESTS[len(request)]
+        entry = function(self._self, *request)
+        self._memory.look()
+        return None if entry is None else self._memory.to_backend(entry)
 
     def free(self, address: int) -> None:
         """Call the library's free."""
-        self._library.free(self._self, self._to_native(address))
-        self._check_guards()
+        self._library.free(self._self, self._memory.to_native(address))
+        self._memory.look()
 
     def delete(self) -> None:
         """Call the library's delete."""
-        for native in list(self._blocks):
-            self._look_at_guards(native)
+        self._memory.look_at_all()
         self._library.delete(self._self)
-        self._check_guards()
+        self._memory.look_at_all()
+        self._memory.close()
 
     def read(self, address: int, size: int) -> bytes:
         """Read real memory."""
-        return ctypes.string_at(self._to_native(address), size)
+        return ctypes.string_at(self._memory.to_native(address), size)
 
     def write(self, address: int, data: bytes) -> None:
         """Write real memory."""
-        ctypes.memmove(self._to_native(address), data, len(data))
+        ctypes.memmove(self._memory.to_native(address), data, len(data))
 
     def _flush(self) -> None:
-        self._call(self._library.flush)
+        self._call("flush")
 
     def _tick(self, seconds: int) -> None:
-        self._call(self._library.tick, seconds)
+        self._call("tick", seconds)
 
     def _counters(self) -> dict[str, int]:
         values = (ctypes.c_uint32 * len(COUNTERS))()
-        self._call(self._library.counters, ctypes.addressof(values))
+        self._call("counters", ctypes.addressof(values))
         return dict(zip(COUNTERS, values, strict=True))
 
-    def _call(self, function: Callable[..., None] | None, *arguments: int) -> None:
-        assert function is not None
-        function(self._self, *arguments)
-        self._check_guards()
+    def _reallocate(self, address: int, size: int) -> int | None:
+        moved = self._call("reallocate", self._memory.to_native(address), size)
+        return None if moved is None else self._memory.to_backend(moved)
 
-    # --- memory ----------------------------------------------------------------------------
-
-    def _give(self, size: int) -> int | None:
-        address = self._backend.allocate(size)
-        if address is None:
-            return None
-        buffer = ctypes.create_string_buffer(
-            _GUARD_BYTE * (size + 2 * _GUARD + _ALIGNMENT), size + 2 * _GUARD + _ALIGNMENT
-        )
-        start = ctypes.addressof(buffer) + _GUARD
-        native = -(-start // _ALIGNMENT) * _ALIGNMENT
-        self._blocks[native] = (address, size, buffer)
-        self._native[address] = native
-        return native
-
-    def _take(self, native: int | None) -> None:
-        if native is None or native not in self._blocks:
-            # Not an address of ours: one that the backend will complain about.
-            self._backend.free(native or 0)
-            return
-        self._look_at_guards(native)
-        address, _, _ = self._blocks.pop(native)
-        del self._native[address]
-        self._backend.free(address)
-
-    def _look_at_guards(self, native: int) -> None:
-        _, size, _ = self._blocks[native]
-        before = ctypes.string_at(native - _GUARD, _GUARD)
-        after = ctypes.string_at(native + size, _GUARD)
-        if before.strip(_GUARD_BYTE) or after.strip(_GUARD_BYTE):
-            self._overrun = f"memory beside a block of {size} bytes was overwritten"
-
-    def _check_guards(self) -> None:
-        if self._overrun is not None:
-            raise MemoryError(self._overrun)
-
-    def _to_backend(self, native: int) -> int:
-        """The backend's address for a native one; one in no block where there is none."""
-        if native in self._blocks:
-            return self._blocks[native][0]
-        starts = sorted(self._blocks)
-        index = bisect_right(starts, native) - 1
-        if index >= 0:
-            address, size, _ = self._blocks[starts[index]]
-            if native < starts[index] + size:
-                return address + native - starts[index]
-        return native
-
-    def _to_native(self, address: int) -> int:
-        if address in self._native:
-            return self._native[address]
-        starts = sorted(self._native)
-        index = bisect_right(starts, address) - 1
-        return self._native[starts[index]] + address - starts[index]
+    def _call(self, name: str, *arguments: int) -> Any:
+        result = self._library.optional[name](self._self, *arguments)
+        self._memory.look()
+        return result

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
 import subprocess
+import tempfile
+import threading
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import IO, Any, Final, Self
 
 from lookaside_sim.testing.conformance.backend import Backend
 
 __all__ = ["ProcessAllocator", "ProcessFactory"]
+
+_TIME_LIMIT: Final = 10.0
+_LAST_WORDS: Final = 500
+"""Characters of what it wrote on its standard error that are told when it ends."""
 
 
 class ProcessFactory:
@@ -29,19 +37,28 @@ class ProcessFactory:
         {"need": "free", "address": ...}        {}
 
     ``{"error": "text"}`` instead of a result is reported as an exception. A new ``create``
-    starts over; the process ends when its input does.
+    starts over; the process ends when its input does. Other lines on its standard output, and
+    anything on its standard error, are left alone. A process that ended or did not answer in time is
+    started again with the next ``create``.
 
     Args:
         command: the program and its arguments.
+        time_limit: seconds within which it answers or asks.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, command: Sequence[str], *, time_limit: float = _TIME_LIMIT) -> None:
+        self.command = list(command)
+        self.time_limit = time_limit
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._errors: IO[bytes] | None = None
+        self._start()
 
     def __call__(self, backend: Backend, size: int) -> ProcessAllocator:
-        """Make an allocator."""
+        """Make an allocator, in a new process if the last one is gone."""
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._start()
         return ProcessAllocator(self, backend, size)
 
     def __enter__(self) -> Self:
@@ -50,9 +67,31 @@ class ProcessFactory:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"ProcessFactory({self.command!r})"
+
+    def as_source(self) -> tuple[list[str], str]:
+        """Imports and the expression that makes it again, for a regression."""
+        return ["from lookaside_sim.testing.adapters import ProcessFactory"], repr(self)
+
     def close(self) -> None:
         """End the process."""
-        self._process.communicate()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            assert process.stdin is not None
+            process.stdin.close()
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
+        if self._errors is not None:
+            self._errors.close()
 
     def call(self, backend: Backend, request: dict[str, object]) -> Any:
         """Make one call and answer the questions that come before its result.
@@ -65,7 +104,7 @@ class ProcessFactory:
             The result.
 
         Raises:
-            RuntimeError: the process answered with an error, or ended.
+            RuntimeError: the process answered with an error, ended, or did not answer in time.
         """
         self._send(request)
         while True:
@@ -81,18 +120,69 @@ class ProcessFactory:
             else:
                 return answer["result"]
 
+    def _start(self) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._lines = queue.Queue()
+        self._process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(
+            target=_read, args=(self._process.stdout, self._lines), daemon=True
+        )
+        self._reader.start()
+
     def _send(self, message: dict[str, object]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError("the process is closed")
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise RuntimeError(self._end()) from None
 
     def _receive(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the process ended with exit code {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        while True:
+            try:
+                line = self._lines.get(timeout=self.time_limit)
+            except queue.Empty:
+                assert self._process is not None
+                self._process.kill()
+                self.close()
+                raise RuntimeError(
+                    f"the process did not answer within {self.time_limit:g} seconds"
+                ) from None
+            if line is None:
+                raise RuntimeError(self._end())
+            with contextlib.suppress(ValueError):
+                answer = json.loads(line)
+                if isinstance(answer, dict) and answer.keys() & {"result", "need", "error"}:
+                    return answer
+            # Anything else is a message to somebody else.
+
+    def _end(self) -> str:
+        """Say how the process ended."""
+        assert self._process is not None
+        code = self._process.wait()
+        text = f"the process ended with exit code {code}"
+        if self._errors is not None:
+            self._errors.seek(0)
+            words = self._errors.read().decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+            text += f": {words}" if words else ""
+        self.close()
+        return text
+
+
+def _read(output: IO[str], lines: queue.Queue[str | None]) -> None:
+    """Pass lines on, so that waiting for one can have a limit on every system."""
+    with contextlib.suppress(ValueError):
+        for line in output:
+            lines.put(line)
+    lines.put(None)
 
 
 class ProcessAllocator:

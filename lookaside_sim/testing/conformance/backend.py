@@ -12,80 +12,60 @@ be lost; the harness looks after each call.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable
 from typing import Final
 
-import attrs
+from lookaside_sim.testing.conformance.blocks import Block, entry_between, pattern
+from lookaside_sim.testing.conformance.refusals import Refusals
 
-__all__ = ["Backend", "Block", "pattern", "required_alignment"]
-
-ALIGNMENT: Final = 16
-"""Alignment of pool memory on x64, in bytes (MEMORY_ALLOCATION_ALIGNMENT)."""
+__all__ = ["Backend"]
 
 _BASE: Final = 0xFFFF_B000_0000_0000  # where the nonpaged pool tends to be on x64
 _SLOT_SHIFT: Final = 16
 _SLOT: Final = 1 << _SLOT_SHIFT
 # Aligned to 16 and to no more, so that nobody can rely on more.
 _OFFSET: Final = 0x10
+_PATIENCE: Final = 10_000
+"""Calls after the first violation until an allocator is taken to loop for ever."""
 _GARBAGE: Final = bytes.fromhex("a5")
-_FILL: Final = bytes(range(0x21, 0x21 + 61))  # 61, a prime: no power of two repeats it
-
-
-def required_alignment(size: int) -> int:
-    """The alignment that anything of a size can need: its largest power of two, up to 16.
-
-    Args:
-        size: bytes.
-    """
-    return min(size & -size, ALIGNMENT) if size else 1
-
-
-@attrs.define(eq=False)
-class Block:
-    """Memory handed out by the backend.
-
-    Attributes:
-        address: where it begins.
-        size: its bytes.
-        entries: the live entries inside, by address divided by the entry size, so that an
-            overlap is found in the place itself or in one beside it.
-        data: its bytes, once anybody looked at them.
-    """
-
-    address: int
-    size: int
-    entries: dict[int, int] = attrs.field(factory=dict)
-    data: bytearray | None = None
 
 
 class Backend:
     """What ``factory(backend, size)`` gets its memory from.
 
     Args:
-        entry_size: bytes of the entries that will be handed on.
+        entry_size: bytes of the entries that will be handed on, where nothing else is said.
         reuse: hand out an address again as soon as it was given back, as a pool does. By
             default every block has an address of its own, which shows stale use at once.
+        own: entries may lie in memory that the allocator got elsewhere.
 
     Attributes:
         blocks: the live blocks, by slot.
+        held: their bytes.
         requests: calls of `allocate` so far.
         refusals: those that were refused.
-        refuse_next: how many of the next requests will be refused.
+        refuse: which of the next requests will be.
+        on_switch: called where another thread could come in between.
         violation: the first wrong thing the allocator did with its memory, or None.
         given_back: the addresses freed since the harness last cleared it, in order.
     """
 
-    def __init__(self, entry_size: int, *, reuse: bool = False) -> None:
+    def __init__(self, entry_size: int, *, reuse: bool = False, own: bool = False) -> None:
         self.entry_size = entry_size
         self.blocks: dict[int, Block] = {}
+        self.held = 0
         self.requests = 0
         self.refusals = 0
-        self.refuse_next = 0
+        self.refuse = Refusals()
+        self.on_switch: Callable[[], None] | None = None
         self.violation: str | None = None
         self.given_back: list[int] = []
         self._reuse = reuse
         self._next_slot = 0
+        self._calls_left = _PATIENCE
         self._returned: list[int] = []
+        self._elsewhere = Block(0, 1 << 64) if own else None
 
     # --- what the allocator under test may call --------------------------------------------
 
@@ -98,16 +78,17 @@ class Backend:
         Returns:
             Its address, aligned to 16 bytes; None when there is no memory.
         """
+        self.switch()
         try:
-            size = operator.index(size)
+            number = operator.index(size)
         except TypeError:
-            size = 0
-        if size <= 0:
-            self._note(f"asked the backend for {size!r} bytes")
+            number = 0
+        if number <= 0:
+            self.note(f"asked the backend for {size!r} bytes")
             return None
+        size = number
         self.requests += 1
-        if self.refuse_next:
-            self.refuse_next -= 1
+        if self.refuse and self.refuse.next():
             self.refusals += 1
             return None
         if self._returned and size <= _SLOT - 2 * _OFFSET:
@@ -117,6 +98,7 @@ class Backend:
             self._next_slot += 1 + (size + 2 * _OFFSET >> _SLOT_SHIFT)
         address = _BASE + (slot << _SLOT_SHIFT) + _OFFSET
         self.blocks[slot] = Block(address, size)
+        self.held += size
         return address
 
     def free(self, address: int) -> None:
@@ -125,16 +107,18 @@ class Backend:
         Args:
             address: what `allocate` returned.
         """
+        self.switch()
         block = self._block_starting_at(address)
         if block is None:
-            self._note(f"gave {_hex(address)} to the backend, which is no live block of it")
+            self.note(f"gave {_hex(address)} to the backend, which is no live block of it")
             return
         if block.entries:
-            held = _hex(next(iter(block.entries.values())))
-            self._note(f"gave the block {_hex(address)} back while its entry {held} is live")
-        slot = address - _BASE >> _SLOT_SHIFT
+            held = _hex(block.entries[0][0])
+            self.note(f"gave the block {_hex(address)} back while its entry {held} is live")
+        slot = block.address - _BASE >> _SLOT_SHIFT
         del self.blocks[slot]
-        self.given_back.append(address)
+        self.held -= block.size
+        self.given_back.append(block.address)
         if self._reuse and block.size <= _SLOT - 2 * _OFFSET:
             self._returned.append(slot)
 
@@ -148,9 +132,10 @@ class Backend:
         Returns:
             The bytes; garbage where there is no memory, which is noted.
         """
+        self.switch()
         block = self._block_holding(address, size)
         if block is None:
-            self._note(f"read {size} bytes at {_hex(address)}, outside of its memory")
+            self.note(f"read {size} bytes at {_hex(address)}, outside of its memory")
             return _GARBAGE * size
         data = self._bytes_of(block)
         start = address - block.address
@@ -163,13 +148,15 @@ class Backend:
             address: where.
             data: the bytes.
         """
+        self.switch()
         size = len(data)
         block = self._block_holding(address, size)
         if block is None:
-            self._note(f"wrote {size} bytes at {_hex(address)}, outside of its memory")
+            self.note(f"wrote {size} bytes at {_hex(address)}, outside of its memory")
             return
-        for entry in self._entries_between(block, address, address + size):
-            self._note(
+        entry = entry_between(block, address, address + size)
+        if entry is not None:
+            self.note(
                 f"wrote {size} bytes at {_hex(address)}, into the live entry {_hex(entry)}"
             )
             return
@@ -177,36 +164,53 @@ class Backend:
         start = address - block.address
         stored[start : start + size] = data
 
+    def switch(self) -> None:
+        """Mark a place where another thread could come in between.
+
+        Every call of the backend is one. An allocator for threads calls this where its own
+        steps end, as between the load of a list's head and the exchange of it.
+        """
+        if self.on_switch is not None:
+            self.on_switch()
+        if self.violation is not None:
+            self._calls_left -= 1
+            if self._calls_left < 0:
+                raise RuntimeError(f"the allocator goes on and on after it {self.violation}")
+
     # --- what the harness calls ------------------------------------------------------------
 
-    def hand_out(self, entry: int, alignment: int) -> Block | str:
+    def hand_out(self, entry: int, alignment: int, size: int | None = None) -> Block | str:
         """Note that an entry is live now, after checking that it may be.
 
         Args:
             entry: what the allocator returned.
             alignment: what its address must be a multiple of.
+            size: its bytes; None for those of every entry.
 
         Returns:
             The block it lies in, or what is wrong with it.
         """
         if entry % alignment:
             return f"{_hex(entry)} is not aligned to {alignment} bytes"
-        size = self.entry_size
+        if size is None:
+            size = self.entry_size
         block = self._block_holding(entry, size)
         if block is None:
             near = self._block_holding(entry, 1)
-            if near is None:
+            if near is not None:
+                return (
+                    f"the entry {_hex(entry)} of {size} bytes runs over the end of its block,"
+                    f" {near.size} bytes at {_hex(near.address)}"
+                )
+            if self._elsewhere is None or not entry:
                 return f"{_hex(entry)} lies in no live block of the backend"
-            return (
-                f"the entry {_hex(entry)} of {size} bytes runs over the end of its block,"
-                f" {near.size} bytes at {_hex(near.address)}"
-            )
-        if block.entries:
-            for other in self._entries_between(block, entry, entry + size):
-                if other == entry:
-                    return f"{_hex(entry)} is handed out although it is live"
-                return f"the entry {_hex(entry)} overlaps the live entry {_hex(other)}"
-        block.entries[entry // size] = entry
+            block = self._elsewhere
+        other = entry_between(block, entry, entry + size) if block.entries else None
+        if other is not None:
+            if other == entry:
+                return f"{_hex(entry)} is handed out although it is live"
+            return f"the entry {_hex(entry)} overlaps the live entry {_hex(other)}"
+        insort(block.entries, (entry, entry + size))
         if block.data is not None:
             start = entry - block.address
             block.data[start : start + size] = pattern(entry, size)
@@ -219,18 +223,67 @@ class Backend:
             block: what `hand_out` returned.
             entry: the entry.
         """
-        del block.entries[entry // self.entry_size]
+        entries = block.entries
+        del entries[bisect_left(entries, (entry, 0))]
+
+    def contents(self, entry: int, size: int) -> bytes | None:
+        """What lies in a block, for the harness; None if nobody wrote there or it is no block.
+
+        Args:
+            entry: where.
+            size: bytes.
+        """
+        block = self._block_holding(entry, size)
+        if block is None or block.data is None:
+            return None
+        start = entry - block.address
+        return bytes(block.data[start : start + size])
+
+    def lend(self, size: int) -> int:
+        """Allocate a block that is none of the allocator's.
+
+        Args:
+            size: its bytes.
+        """
+        planned, self.refuse = self.refuse, Refusals()
+        address = self.allocate(size)
+        self.refuse = planned
+        self.requests -= 1
+        assert address is not None
+        del self.blocks[address - _BASE >> _SLOT_SHIFT]
+        self.held -= size
+        return address
+
+    def keep_contents(self, block: Block) -> None:
+        """Write down what a block holds now, so that it is there when entries are freed."""
+        if block is not self._elsewhere:
+            self._bytes_of(block)
+
+    def holds(self, entry: int, size: int) -> bool:
+        """Whether a range lies in one live block."""
+        return self._block_holding(entry, size) is not None
+
+    def is_foreign(self, block: Block) -> bool:
+        """Whether a block is none of the backend's, but memory the allocator got elsewhere."""
+        return block is self._elsewhere
 
     def is_live(self, block: Block) -> bool:
         """Whether a block was not given back yet."""
         return self.blocks.get(block.address - _BASE >> _SLOT_SHIFT) is block
 
-    def _note(self, what: str) -> None:
+    def note(self, what: str) -> None:
+        """Note something wrong, unless something was before.
+
+        Args:
+            what: the allocator did; goes on after its name.
+        """
         if self.violation is None:
             self.violation = what
 
     def _block_starting_at(self, address: object) -> Block | None:
-        if not isinstance(address, int):
+        try:
+            address = operator.index(address)  # type: ignore[arg-type]
+        except TypeError:
             return None
         block = self.blocks.get(address - _BASE >> _SLOT_SHIFT)
         return block if block is not None and block.address == address else None
@@ -257,24 +310,10 @@ class Backend:
     def _bytes_of(self, block: Block) -> bytearray:
         if block.data is None:
             block.data = bytearray(_GARBAGE * block.size)
-            for entry in block.entries.values():
+            for entry, end in block.entries:
                 start = entry - block.address
-                block.data[start : start + self.entry_size] = pattern(entry, self.entry_size)
+                block.data[start : end - block.address] = pattern(entry, end - entry)
         return block.data
-
-    def _entries_between(self, block: Block, start: int, end: int) -> Iterator[int]:
-        """The live entries of a block that share a byte with a range."""
-        size = self.entry_size
-        for place in range(start // size - 1, (end - 1) // size + 1):
-            entry = block.entries.get(place)
-            if entry is not None and entry < end and start < entry + size:
-                yield entry
-
-
-def pattern(entry: int, size: int) -> bytes:
-    """What an entry's owner writes into it: different bytes for neighboring entries."""
-    start = (entry >> 4) % len(_FILL)
-    return (_FILL[start:] + _FILL * (size // len(_FILL) + 1))[:size]
 
 
 def _hex(address: object) -> str:

@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import attrs
+
 from lookaside_sim.errors import made_again
+from lookaside_sim.testing.conformance.contract import LEVELS, Contract
+from lookaside_sim.testing.conformance.regression import write_regression
 from lookaside_sim.testing.programs.steps import Program, Step, format_program
 
-__all__ = ["AllocatorDifference", "State"]
+__all__ = ["AllocatorDifference", "Broken", "Setting", "State"]
 
 State: TypeAlias = Mapping[str, object]
 """What one side did in the last step: its result, counters and memory, by name."""
+
+
+class Broken(Exception):  # noqa: N818 - a signal between these modules, never seen outside
+    """The contract is broken here.
+
+    Args:
+        what: what is wrong, in a sentence.
+        expected: what the contract asks for.
+        actual: what the allocator did instead.
+    """
+
+    def __init__(self, what: str, expected: State, actual: State) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.actual = actual
+
+
+@attrs.frozen
+class Setting:
+    """Everything but the program that a run depends on.
+
+    Attributes:
+        factory: what makes the allocator.
+        contract: what is checked.
+        reuse: whether the backend hands out addresses again at once.
+        isolate: whether it was asked to run, or not to run, in a process of its own.
+    """
+
+    factory: Any = None
+    contract: Contract = LEVELS["memory"]
+    reuse: bool = False
+    isolate: bool | None = None
+
+    @property
+    def level(self) -> str:
+        """The name of the contract, or its source."""
+        return self.contract.level or repr(self.contract)
+
+    def arguments(self) -> str:
+        """The setting as arguments of `run_program`, those that are the default left out."""
+        level = self.contract.level
+        shown = [f"level={level!r}" if level else f"contract={self.contract!r}"]
+        if self.reuse:
+            shown.append("reuse=True")
+        if self.isolate is not None:
+            shown.append(f"isolate={self.isolate}")
+        return ", ".join(shown)
 
 
 class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
@@ -22,19 +75,21 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         program: the shortest program found that shows it.
         expected: what the simulator did, or what the contract asks for.
         actual: what the allocator did.
-        level: the contract checked.
-        reuse: whether the backend handed out addresses again.
-        factory: what made the allocator, to be named in the regression.
-        steps_run: how many steps ran before everything was freed and deleted; the reported
-            program spells that end out.
+        setting: how the program was run.
+        steps: those that ran after the creation, before everything was freed and deleted; the
+            reported program spells that end out.
 
     Attributes:
         program: its steps.
         expected: the simulator's result and counters, by name.
         actual: the allocator's.
         what: the difference, in one sentence.
-        steps_run: see above.
-        regression: source of a pytest test that fails as long as the difference is there.
+        steps: see above.
+        setting: see above.
+        level: the name of the contract, or its source.
+        reuse: whether the backend handed out addresses again.
+        flaky: the program, run again, showed no difference: the allocator depends on what ran
+            before, or on chance.
     """
 
     def __init__(
@@ -44,37 +99,57 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         expected: State,
         actual: State,
         *,
-        level: str,
-        reuse: bool = False,
-        factory: object = None,
-        steps_run: int | None = None,
+        setting: Setting = Setting(),
+        steps: Sequence[Step] = (),
     ) -> None:
         super().__init__(what)
         self.what = what
         self.program: list[Step] = list(program)
         self.expected = dict(expected)
         self.actual = dict(actual)
-        self.level = level
-        self.reuse = reuse
-        self.steps_run = len(self.program) if steps_run is None else steps_run
-        self.regression = _regression(self.program, level, reuse, factory)
+        self.steps = tuple(steps)
+        self.setting = setting
+        self.level = setting.level
+        self.reuse = setting.reuse
+        self.flaky = False
+        self._regression: str | None = None
+
+    @property
+    def regression(self) -> str:
+        """Source of a pytest test that fails as long as the difference is there."""
+        if self._regression is not None:
+            return self._regression
+        return write_regression(self.program, self.setting.factory, self.setting.arguments())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return made_again, (type(self), self.args, vars(self))
+        state = vars(self)
+        try:
+            pickle.dumps(self.setting.factory)
+        except Exception:
+            # The test that names what made the allocator can be sent, if that cannot.
+            setting = attrs.evolve(self.setting, factory=None)
+            state = {**state, "setting": setting, "_regression": self.regression}
+        return made_again, (type(self), self.args, state)
 
     def __str__(self) -> str:
+        return "\n".join((self.report(), "", "A test to keep:", "", self.regression))
+
+    def report(self) -> str:
+        """The difference, its program and both sides, without the test."""
+        warning = (
+            "\n\nFLAKY: run again, alone, the program shows no difference. The allocator depends"
+            "\non programs that ran before in the same process, or on chance."
+            if self.flaky
+            else ""
+        )
         return "\n".join(
             (
-                self.what,
+                self.what + warning,
                 "",
                 "The program:",
                 format_program(self.program),
                 "",
                 _table(self.expected, self.actual),
-                "",
-                "A test to keep:",
-                "",
-                self.regression,
             )
         )
 
@@ -98,30 +173,3 @@ def _cell(state: State, name: str) -> str:
         return ""
     value = state[name]
     return f"{value:#x}" if isinstance(value, int) and value > 1 << 32 else str(value)
-
-
-def _regression(program: Program, level: str, reuse: bool, factory: object) -> str:
-    """Write the pytest test."""
-    steps = sorted({type(step).__name__ for step in program})
-    lines = [f"from lookaside_sim.testing import {', '.join([*steps, 'run_program'])}"]
-    module = getattr(factory, "__module__", None)
-    name = getattr(factory, "__qualname__", "")
-    if module not in (None, "__main__") and all(
-        part.isidentifier() for part in name.split(".")
-    ):
-        lines.append(f"from {module} import {name.partition('.')[0]}")
-    else:
-        # Nothing at the top of a module: a lambda, a partial, a class inside a function or script.
-        lines.append(f"# Define or import here, as `factory`: {name or repr(factory)}")
-        name = "factory"
-    lines += [
-        "",
-        "",
-        "def test_regression():",
-        "    program = [",
-        format_program(program, " " * 8),
-        "    ]",
-        f"    run_program({name}, program, level={level!r}{', reuse=True' if reuse else ''})",
-        "",
-    ]
-    return "\n".join(lines)

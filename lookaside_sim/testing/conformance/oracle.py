@@ -8,7 +8,7 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.tuning import SCAN_PERIOD
 from lookaside_sim.nt.types import PoolTag, PoolType
-from lookaside_sim.testing.conformance.contract import COUNTERS
+from lookaside_sim.testing.conformance.refusals import Refusals
 from lookaside_sim.testing.counters import set_counters
 
 __all__ = ["Oracle"]
@@ -26,8 +26,7 @@ class Oracle:
     def __init__(self) -> None:
         self._kernel = Kernel()
         self._routine = self._kernel.routines.allocate_address(self._allocate_or_refuse)
-        self.refuse_next = 0
-        """How many of the next requests for memory will be refused."""
+        self._refusals = Refusals()
         self._refusing = False
         self.list = LookasideList(self._kernel)
         self._outstanding_before = 0
@@ -40,7 +39,7 @@ class Oracle:
         """
         kernel = self._kernel
         kernel.tick(-kernel.seconds % SCAN_PERIOD)
-        self.refuse_next = 0
+        self._refusals.clear()
         self._refusing = False
         self._outstanding_before = self._outstanding()
         self.list.initialize(size=size, tag=_TAG)
@@ -56,25 +55,52 @@ class Oracle:
         for entry in held:
             self._kernel.pool.free(entry)
 
-    def refuse(self, count: int) -> None:
-        """Refuse the next requests for memory.
-
-        Args:
-            count: how many, from now on.
-        """
-        self.refuse_next = count
+    def refuse(self, count: int, after: int, bursts: int) -> None:
+        """Refuse some of the next requests for memory, as `Refusals.plan` takes it."""
+        self._refusals.plan(count, after, bursts)
         self._set_allocate_routine(self._routine)
         self._refusing = True
 
     def refuse_no_more(self) -> None:
         """Once no refusal is left: let misses go straight to the pool again, which is faster."""
-        if self._refusing and not self.refuse_next:
+        if self._refusing and not self._refusals:
             self._set_allocate_routine(self._kernel.routines.default_allocate)
             self._refusing = False
+
+    # --- calls -----------------------------------------------------------------------------
+
+    def allocate(self) -> int | None:
+        """Take an entry."""
+        return self.list.allocate()
+
+    def free(self, entry: int) -> bool:
+        """Free an entry; returns whether it is kept."""
+        kept = self.list.current_depth < self.list.depth
+        self.list.free(entry)
+        return kept
+
+    def flush(self) -> None:
+        """Flush the list."""
+        self.list.flush()
+
+    def delete(self) -> None:
+        """Delete the list."""
+        self.list.delete()
 
     def tick(self, seconds: int) -> None:
         """Let time pass."""
         self._kernel.tick(seconds)
+
+    # --- what can be seen ------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """How many free entries the list keeps."""
+        return self.list.depth
+
+    def entries(self) -> list[int]:
+        """The free entries, newest first."""
+        return list(self.list.entries())
 
     @property
     def outstanding(self) -> int:
@@ -85,10 +111,10 @@ class Oracle:
         usage = self._kernel.pool.usage(_TAG)
         return usage.nonpaged_allocs - usage.nonpaged_frees
 
-    def counters(self) -> dict[str, int]:
-        """The counters, as an allocator under test reports them."""
-        of = self.list
-        return {name: getattr(of, name) for name in COUNTERS}
+    def counter(self, name: str) -> int:
+        """A counter, by the name that an allocator under test reports it by."""
+        value: int = getattr(self.list, name)
+        return value
 
     def set_counters(self, value: int) -> dict[str, int]:
         """Set every counter, and what the last scan saw, to one value.
@@ -104,8 +130,7 @@ class Oracle:
     def _allocate_or_refuse(
         self, pool_type: PoolType, size: int, tag: PoolTag, _lookaside: LookasideList
     ) -> int | None:
-        if self.refuse_next:
-            self.refuse_next -= 1
+        if self._refusals.next():
             return None
         return self._kernel.pool.allocate(pool_type, size, tag)
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 
 from lookaside_sim.testing.conformance.differences import AllocatorDifference
-from lookaside_sim.testing.programs.example import Example
+from lookaside_sim.testing.programs.example import Example, cost
 from lookaside_sim.testing.programs.steps import (
     Allocate,
     AllocateEachSecond,
     AllocateFree,
+    Fail,
     Free,
     FreeAt,
     Step,
     Tick,
+    Together,
 )
 from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
 
@@ -26,6 +28,13 @@ _SHRINKING_CALLS: Final = 300_000
 """Calls of the allocator to spend on shrinking: seconds at the very most. Calls and not
 seconds, so that the report is the same on a slow machine."""
 
+_CHEAP: Final = 1500
+"""Calls of a program in which steps are also exchanged for numbers; it takes many runs."""
+_NUMBERS: Final = (
+    ("seconds", 1), ("bursts", 1), ("count", 1), ("entries", 1), ("after", 0), ("index", 0),
+)  # fmt: skip
+"""The numbers of a step, and the least of each."""
+
 
 class Shrinker:
     """Reduces one failing example; any difference will do, the simplest is best.
@@ -34,6 +43,7 @@ class Shrinker:
         difference_of: runs an example; returns what differs, or None.
         example: one that fails.
         difference: how.
+        sizes: the entry sizes that are allowed; None is any.
     """
 
     def __init__(
@@ -41,22 +51,25 @@ class Shrinker:
         difference_of: Callable[[Example], AllocatorDifference | None],
         example: Example,
         difference: AllocatorDifference,
+        sizes: Sequence[int] | None = None,
     ) -> None:
+        self._plain_size = 32 if sizes is None or 32 in sizes else min(sizes)
         self._difference_of = difference_of
         self._calls_left = _SHRINKING_CALLS
         self._keep(example, difference)
 
     def _keep(self, example: Example, difference: AllocatorDifference) -> None:
         # Nothing behind the step that failed is needed.
-        steps = difference.program[1 : 1 + difference.steps_run]
-        self._example = attrs.evolve(example, program=tuple(steps))
+        self._example = attrs.evolve(example, program=difference.steps)
         self._best = difference
 
     def shrink(self) -> AllocatorDifference:
         """Reduce until nothing can go, or no calls are left.
 
         Returns:
-            The difference of the smallest example found, with its program.
+            The difference of the smallest example found, with its program: no step, no number
+            and no pair of steps can be made smaller, and none can be left out if its neighbor
+            does a little more.
         """
         before: Example | None = None
         while self._example != before and self._calls_left > 0:
@@ -66,7 +79,20 @@ class Shrinker:
             for index in range(len(self._example.program)):
                 self._simplify(index)
             self._simplify_setting()
+            if self._example == before and cost(before.program) < _CHEAP:
+                self._take_out_and_change()
         return self._best
+
+    def _take_out_and_change(self) -> None:
+        """Leave one step out where another, doing a little more or less, makes up for it."""
+        program = self._example.program
+        for index, gone in enumerate(program):
+            rest = (*program[:index], *program[index + 1 :])
+            extra = getattr(gone, "count", 1)
+            for other, step in enumerate(rest):
+                for changed in _neighbors(step, extra):
+                    if self._try((*rest[:other], changed, *rest[other + 1 :])):
+                        return
 
     def _try(self, program: tuple[Step, ...]) -> bool:
         return self._try_example(attrs.evolve(self._example, program=program))
@@ -75,7 +101,7 @@ class Shrinker:
         if self._calls_left <= 0:
             return False
         difference = self._difference_of(candidate)
-        self._calls_left -= _cost(candidate.program)
+        self._calls_left -= cost(candidate.program)
         if difference is None:
             return False
         self._keep(candidate, difference)
@@ -95,7 +121,7 @@ class Shrinker:
 
     def _simplify(self, index: int) -> None:
         """Make one step the plainest that still fails, its numbers small."""
-        for name, least in (("seconds", 1), ("count", 1), ("index", 0)):
+        for name, least in _NUMBERS:
             step = self._step(index)
             value = getattr(step, name, None)
             if value is not None and step is not None:
@@ -103,8 +129,16 @@ class Shrinker:
         step = self._step(index)
         if isinstance(step, AllocateEachSecond) and step.seconds == 1:
             program = self._example.program
-            plain = (Allocate(step.count), Tick())
-            self._try((*program[:index], *plain, *program[index + 1 :]))
+            self._try((*program[:index], Allocate(step.count), Tick(), *program[index + 1 :]))
+        elif isinstance(step, Together):
+            while any(self._try_step(index, each) for each in _smaller_threads(step)):
+                changed = self._step(index)
+                if not isinstance(changed, Together):
+                    break
+                step = changed
+        elif isinstance(step, Allocate):
+            self._try_step(index, attrs.evolve(step, alignment=None))
+            self._try_step(index, attrs.evolve(step, size=None, alignment=None))
         elif isinstance(step, Free) and step.oldest:
             self._try_step(index, Free(step.count))
         elif isinstance(step, FreeAt):
@@ -130,19 +164,66 @@ class Shrinker:
 
     def _simplify_setting(self) -> None:
         """Prefer the default size, and addresses that are not used again."""
-        now = self._example
+        now, size = self._example, self._plain_size
         for plain in (
-            attrs.evolve(now, size=32, reuse=False),
+            attrs.evolve(now, size=size, reuse=False, refused=None),
+            attrs.evolve(now, refused=None),
             attrs.evolve(now, reuse=False),
-            attrs.evolve(now, size=32),
+            attrs.evolve(now, size=size),
+            *(attrs.evolve(now, refused=each) for each in _plainer_fails(now.refused)),
         ):
             if plain != now and self._try_example(plain):
                 break
 
 
+def _plainer_fails(fail: Fail | None) -> Iterator[Fail]:
+    """The same refusals with smaller numbers."""
+    if fail is not None:
+        for name, least in (("bursts", 1), ("count", 1), ("after", 0)):
+            if getattr(fail, name) > least:
+                yield attrs.evolve(fail, **{name: getattr(fail, name) - 1})
+
+
+def _neighbors(step: Step, extra: int) -> Iterator[Step]:
+    """A step with a little more or less in it."""
+    for name in ("count", "entries", "seconds"):
+        value = getattr(step, name, None)
+        if value is not None:
+            for number in (value - 1, value + extra, value + 1):
+                if number >= 1:
+                    yield _with(step, name, number)
+
+
+def _smaller_threads(step: Together) -> Iterator[Together]:
+    """The same threads with less in them, smallest first."""
+    for index in range(len(step.schedule)):
+        yield attrs.evolve(step, schedule=step.schedule[:index] + step.schedule[index + 1 :])
+    for number, steps in enumerate(step.threads):
+        shorter: list[tuple[Step, ...]] = [
+            steps[:index] + steps[index + 1 :] for index in range(len(steps))
+        ]
+        for index, each in enumerate(steps):
+            if getattr(each, "count", 1) > 1:
+                less = _with(each, "count", each.count - 1)  # type: ignore[attr-defined]
+                shorter.append((*steps[:index], less, *steps[index + 1 :]))
+        for fewer in shorter:
+            threads = (*step.threads[:number], fewer, *step.threads[number + 1 :])
+            yield attrs.evolve(step, threads=threads)
+            # With a call less there are fewer switch points before each change of thread.
+            for sooner in range(1, 6):
+                yield attrs.evolve(step, threads=threads, schedule=_sooner(step, sooner))
+    for sooner in (8, 4, 2, 1):
+        if step.schedule and step.schedule[0][0] >= sooner:
+            yield attrs.evolve(step, schedule=_sooner(step, sooner))
+
+
+def _sooner(step: Together, points: int) -> tuple[tuple[int, int], ...]:
+    return tuple((max(at - points, 0), to) for at, to in step.schedule)
+
+
 def _joined(first: Step, second: Step) -> Step | None:
     """One step for two, or None where there is none."""
-    if isinstance(first, Allocate) and isinstance(second, Free):
+    if isinstance(first, Allocate) and isinstance(second, Free) and first.size is None:
         return AllocateFree(min(first.count, second.count))
     if type(first) is not type(second) or isinstance(first, AllocateEachSecond):
         return None
@@ -156,15 +237,3 @@ def _joined(first: Step, second: Step) -> Step | None:
 def _with(step: Any, name: str, number: int) -> Step:
     changed: Step = attrs.evolve(step, **{name: number})
     return changed
-
-
-def _cost(program: tuple[Step, ...]) -> int:
-    """Calls a program makes, about."""
-    return (
-        sum(
-            getattr(step, "count", 1)
-            * (step.seconds if isinstance(step, AllocateEachSecond) else 1)
-            for step in program
-        )
-        + 20
-    )

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from lookaside_sim.allocator import Layout
-from lookaside_sim.testing.conformance.backend import (
-    ALIGNMENT,
-    Backend,
-    Block,
-    pattern,
-    required_alignment,
-)
-from lookaside_sim.testing.conformance.contract import Broken, Factory, check_methods
+from lookaside_sim.testing.conformance.allocator import Factory, check_methods
+from lookaside_sim.testing.conformance.backend import Backend
+from lookaside_sim.testing.conformance.blocks import Block, pattern, required_alignment
+from lookaside_sim.testing.conformance.calling import Calls
+from lookaside_sim.testing.conformance.contract import Contract
+from lookaside_sim.testing.conformance.differences import Broken
+from lookaside_sim.testing.conformance.layouts import check_refusals
+from lookaside_sim.testing.conformance.overtime import Overtime
+from lookaside_sim.testing.programs.steps import Fail
 
 __all__ = ["Subject"]
 
 
-class Subject:
+class Subject(Calls):
     """One allocator with the memory it is given.
 
     Each method but the questions calls the allocator once, and finds the contract broken when
@@ -27,10 +27,8 @@ class Subject:
     Args:
         factory: makes the allocator.
         size: bytes of an entry.
-        level: the contract, one of `LEVELS`.
+        contract: what it promises.
         reuse: whether the backend hands out addresses again at once.
-        alignment: what entries must be aligned to; None is 16 bytes for a lookaside list,
-            whose entries are pool blocks, and what the size can need for the others.
 
     Attributes:
         backend: its memory.
@@ -39,38 +37,82 @@ class Subject:
     """
 
     def __init__(
-        self, factory: Factory, size: int, level: str, *, reuse: bool, alignment: int | None
+        self, factory: Factory, size: int, contract: Contract, *, reuse: bool = False
     ) -> None:
-        self.backend = Backend(size, reuse=reuse)
+        super().__init__(Backend(size, reuse=reuse, own=contract.memory == "own"))
         self.size = size
         self.kept = 0
         self._factory = factory
-        self._level = level
-        self._alignment = alignment or (
-            ALIGNMENT if level == "lookaside" else required_alignment(size)
-        )
+        self._contract = contract
+        self._alignment = contract.alignment
+        self._sized = contract.sized
         self._allocator: Any = None
         self._read: Callable[[int, int], bytes] | None = None
         self._write: Callable[[int, bytes], None] | None = None
 
     # --- calls -----------------------------------------------------------------------------
 
-    def create(self) -> None:
+    def create(self, refused: Fail | None = None) -> bool:
         """Make the allocator.
 
+        Args:
+            refused: which requests are refused meanwhile.
+
+        Returns:
+            False if it could not be made, because memory was refused.
+
         Raises:
-            Broken: the factory raised, or touched foreign memory.
-            TypeError: the allocator lacks a method of the level.
+            Broken: the factory raised, or touched foreign memory, or left memory behind.
+            TypeError: the allocator lacks a method of the contract.
         """
-        made = self._call("factory", self._factory, self.backend, self.size)
-        check_methods(made, self._level)
+        backend = self.backend
+        if refused is not None:
+            backend.refuse.plan(refused.count, refused.after, refused.bursts)
+        try:
+            made = self._factory(backend, self.size)
+        except MemoryError as error:
+            if not backend.refusals:
+                self._fail_raised("factory", error)
+            made = None
+        except (Exception, Overtime) as error:
+            self._fail_raised("factory", error)
+        backend.refuse.clear()
+        if backend.violation is not None:
+            self._fail_violation("factory")
+        if made is None and backend.refusals:
+            if backend.blocks:
+                raise Broken(
+                    f"the allocator could not be made, and left {len(backend.blocks)} of the"
+                    " backend's blocks behind",
+                    {"blocks": 0},
+                    {"blocks": len(backend.blocks)},
+                )
+            return False
+        contract = self._contract
+        level = contract.level
+        name = f"level {level!r}" if level else repr(contract)
+        check_methods(made, contract.methods, name)
         self._allocator = made
         self._read = getattr(made, "read", None)
         self._write = getattr(made, "write", None)
-        self.kept = len(self.backend.blocks)
+        self.kept = len(backend.blocks)
+        return True
 
-    def allocate(self) -> int | None:
+    def alignment_of(self, size: int, asked: int | None = None) -> int:
+        """What an entry of a size must be aligned to, in bytes.
+
+        Args:
+            size: its bytes.
+            asked: what the request asked for.
+        """
+        return max(self._alignment or required_alignment(size), asked or 1)
+
+    def allocate(self, size: int | None = None, alignment: int | None = None) -> int | None:
         """Ask for an entry; `hand_out` says whether it is a good one.
+
+        Args:
+            size: its bytes, for an allocator that takes them.
+            alignment: likewise.
 
         Returns:
             Its address, or None.
@@ -78,62 +120,168 @@ class Subject:
         Raises:
             Broken: the call failed, or what it returned is no address.
         """
+        entry: object
         try:
-            entry = self._allocator.allocate()
-        except Exception as error:
+            if not self._sized:
+                entry = self._allocator.allocate()
+            elif self._contract.aligned:
+                size = size or self.size
+                entry = self._allocator.allocate(size, self.alignment_of(size, alignment))
+            else:
+                entry = self._allocator.allocate(size or self.size)
+        except MemoryError:
+            entry = None
+        except (Exception, Overtime) as error:
             self._fail_raised("allocate()", error)
         if self.backend.violation is not None:
             self._fail_violation("allocate()")
-        if entry is None or (isinstance(entry, int) and not isinstance(entry, bool)):
-            return entry
-        raise Broken(
-            f"allocate() returned {entry!r}, which is neither an int nor None",
-            {"allocate()": "int | None"},
-            {"allocate()": entry},
-        )
+        return self._address("allocate()", entry)
 
-    def hand_out(self, entry: int) -> Block:
+    def hand_out(
+        self, entry: int, size: int | None = None, alignment: int | None = None
+    ) -> Block:
         """Take an entry over and write its contents, as its owner does.
 
         Args:
             entry: what `allocate` returned.
+            size: its bytes; None for those of every entry.
+            alignment: what the request asked for.
 
         Returns:
             The block that it lies in.
 
         Raises:
-            Broken: it lies outside, is not aligned, overlaps another or is live already.
+            Broken: it lies outside, is not aligned, overlaps another, is live already, or is
+                not zeroed.
         """
-        block = self.backend.hand_out(entry, self._alignment)
+        size = size or self.size
+        needed = self.alignment_of(size, alignment)
+        if self._contract.zeroed:
+            self._check_zeroed(entry, size)
+        block = self.backend.hand_out(entry, needed, size)
         if isinstance(block, str):
             raise Broken(
                 f"allocate(): {block}",
-                {"allocate()": f"{self.size} bytes of its own, aligned to {self._alignment}"},
+                {"allocate()": f"{size} bytes of its own, aligned to {needed}"},
                 {"allocate()": entry},
             )
         if self._write is not None:
-            self._call("write()", self._write, entry, pattern(entry, self.size))
+            self._call("write()", self._write, entry, pattern(entry, size))
         return block
 
-    def free(self, entry: int, block: Block) -> None:
+    def _check_zeroed(self, entry: int, size: int) -> None:
+        if self._read is not None and (
+            self._contract.memory == "own" or self.backend.holds(entry, size)
+        ):
+            found = self._call("read()", self._read, entry, size)
+        elif self.backend.holds(entry, size):
+            found = self.backend.contents(entry, size)
+        else:
+            return  # in no block, which is told in a moment
+        if found is None or any(found):
+            raise Broken(
+                f"the entry {entry:#x} is not all zeros when it is handed out",
+                {"contents": "zeros"},
+                {"contents": "never written" if found is None else bytes(found).hex(" ")},
+            )
+
+    def free(self, entry: int, block: Block, size: int | None = None) -> None:
         """Give an entry back, after looking at its contents.
 
         Args:
             entry: its address.
             block: what `hand_out` returned.
+            size: its bytes; None for those of every entry.
 
         Raises:
             Broken: the contents changed, or the call failed.
         """
         if self._read is not None:
-            self.check_contents(entry)
+            self.check_contents(entry, size)
         self.backend.take_back(block, entry)
         try:
             self._allocator.free(entry)
-        except Exception as error:
+        except (Exception, Overtime) as error:
             self._fail_raised(f"free({entry:#x})", error)
         if self.backend.violation is not None:
             self._fail_violation(f"free({entry:#x})")
+
+    def reallocate(
+        self, entry: int, block: Block, old: int, new: int
+    ) -> tuple[int, Block] | None:
+        """Give an entry another size.
+
+        Args:
+            entry: its address.
+            block: the block that it lies in.
+            old: its bytes until now.
+            new: its bytes from now on.
+
+        Returns:
+            Its new address and block, or None if there was no memory: it is as it was.
+
+        Raises:
+            Broken: the call failed, or contents were lost.
+        """
+        self.check_contents(entry, old)
+        wrote = pattern(entry, old)
+        self.backend.keep_contents(block)
+        self.backend.take_back(block, entry)
+        name = f"reallocate({entry:#x}, {new})"
+        try:
+            moved = self._address(
+                name, self._call(name, self._allocator.reallocate, entry, new)
+            )
+        except Broken as broken:
+            if not isinstance(broken.__cause__, MemoryError):
+                raise
+            moved = None
+        if moved is None:
+            if not self.backend.refusals:
+                raise Broken(
+                    f"{name} returned None although no memory was ever refused",
+                    {name: "an entry"},
+                    {name: None},
+                )
+            self.hand_out(entry, old)
+            return None
+        both = min(old, new)
+        found = self._contents(moved, both)
+        if found is not None and found != wrote[:both]:
+            raise Broken(
+                f"{name} did not keep the first {both} bytes of the entry",
+                {"contents": wrote[:both].hex(" ")},
+                {"contents": found.hex(" ")},
+            )
+        return moved, self.hand_out(moved, new)
+
+    def _contents(self, entry: int, size: int) -> bytes | None:
+        if self._read is not None:
+            return bytes(self._call("read()", self._read, entry, size))
+        return self.backend.contents(entry, size)
+
+    def free_wrongly(self, address: int) -> Exception | None:
+        """Free what may not be freed.
+
+        Args:
+            address: which.
+
+        Returns:
+            What it raised.
+
+        Raises:
+            Broken: it touched memory that is not the allocator's.
+        """
+        raised: Exception | None = None
+        try:
+            self._allocator.free(address)
+        except SystemExit as end:
+            raised = RuntimeError(f"SystemExit: {end}")
+        except Exception as error:
+            raised = error
+        if self.backend.violation is not None:
+            self._fail_violation(f"free({address:#x})")
+        return raised
 
     def flush(self) -> list[int] | None:
         """Flush the allocator if it can be.
@@ -173,17 +321,20 @@ class Subject:
         return getattr(self._allocator, "set_counters", None) is not None
 
     def counters(self) -> Mapping[str, object]:
-        """What the allocator reports.
+        """What the allocator reports; nothing if it has no counters.
 
         Raises:
             Broken: it raised, or reported no mapping.
         """
+        counters = getattr(self._allocator, "counters", None)
+        if counters is None:
+            return {}
         try:
-            return dict(self._allocator.counters())
-        except Exception as error:
+            return dict(counters())
+        except (Exception, Overtime) as error:
             self._fail_raised("counters()", error)
 
-    def check_contents(self, entry: int) -> None:
+    def check_contents(self, entry: int, size: int | None = None) -> None:
         """See that a live entry has its owner's bytes, where the allocator keeps them.
 
         Raises:
@@ -191,10 +342,14 @@ class Subject:
         """
         if self._read is None:
             return
-        found = self._call("read()", self._read, entry, self.size)
-        wrote = pattern(entry, self.size)
+        size = size or self.size
+        found = self._call("read()", self._read, entry, size)
+        wrote = pattern(entry, size)
         if found != wrote:
-            at = next(i for i, (a, b) in enumerate(zip(found, wrote, strict=True)) if a != b)
+            at = next(
+                (i for i, (a, b) in enumerate(zip(found, wrote, strict=False)) if a != b),
+                min(len(found), size),
+            )
             raise Broken(
                 f"the contents of the live entry {entry:#x} changed, first in byte {at}",
                 {"contents": wrote.hex(" ")},
@@ -202,66 +357,9 @@ class Subject:
             )
 
     def check_refusals(self, entry: int | None) -> None:
-        """A fixed-size allocator serves its own layout only, and never resizes an entry.
-
-        Args:
-            entry: a live one, if there is any.
-
-        Raises:
-            Broken: something was not refused.
-        """
-        allocator, size, align = self._allocator, self.size, self._alignment
-        own = Layout(size, align)
-        for other in (
-            Layout(size + 1, align),
-            Layout(size - 1),
-            Layout(2 * size, align),
-            Layout(size, 2 * ALIGNMENT),
-        ):
-            self._refused(f"allocate_layout({other})", allocator.allocate_layout, other)
+        """See that other layouts and sizes are refused; see `layouts.check_refusals`."""
+        check_refusals(
+            self._allocator, self.backend, self.size, self.alignment_of(self.size), entry
+        )
         if entry is not None:
-            for name, new in (("grow", Layout(2 * size, align)), ("shrink", Layout(size // 2))):
-                self._refused(f"{name}()", getattr(allocator, name), entry, own, new)
-                self.check_contents(entry)
-
-    def _refused(self, name: str, routine: Callable[..., Any], *arguments: object) -> None:
-        """A call that must raise, and must do nothing else."""
-        before = (self.backend.requests, len(self.backend.blocks))
-        try:
-            result = routine(*arguments)
-        except Exception:
-            after = (self.backend.requests, len(self.backend.blocks))
-            if after == before and self.backend.violation is None:
-                return
-            result = "an exception, after using the backend"
-        raise Broken(
-            f"{name} was not refused, which a fixed-size allocator must do",
-            {name: "an exception, and nothing else"},
-            {name: result},
-        )
-
-    # --- failing ---------------------------------------------------------------------------
-
-    def _call(self, name: str, routine: Callable[..., Any], *arguments: object) -> Any:
-        try:
-            result = routine(*arguments)
-        except Exception as error:
-            self._fail_raised(name, error)
-        if self.backend.violation is not None:
-            self._fail_violation(name)
-        return result
-
-    def _fail_raised(self, name: str, error: Exception) -> NoReturn:
-        raise Broken(
-            f"{name} raised {type(error).__name__}: {error}",
-            {name: "no exception"},
-            {name: repr(error)},
-        ) from error
-
-    def _fail_violation(self, name: str) -> NoReturn:
-        violation = self.backend.violation or ""
-        raise Broken(
-            f"during {name} the allocator {violation}",
-            {name: "only memory of its own is touched"},
-            {name: violation},
-        )
+            self.check_contents(entry)

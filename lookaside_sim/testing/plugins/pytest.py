@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lookaside-traces", metavar="DIR", help="where failing tests leave their traces"
     )
+    group.addoption(
+        "--lookaside-examples", type=int, metavar="N", help="programs that a check runs"
+    )
     parser.addini("lookaside_leaks", "error, warn or ignore", default="error")
     parser.addini(
         "lookaside_traces",
@@ -66,8 +69,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker; hand on what `check_allocator` is told by the run."""
     config.addinivalue_line("markers", _MARKER)
+    told = pytest.MonkeyPatch()
+    config.add_cleanup(told.undo)
+    for option, variable in (("examples", "EXAMPLES"), ("seed", "SEED")):
+        number = config.getoption(f"lookaside_{option}")
+        if number is not None:
+            told.setenv(f"LOOKASIDE_SIM_{variable}", str(number))
 
 
 # --- fixtures ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lookaside_sim.testing.programs.example import BOUNDARY_SIZES, Example
 from lookaside_sim.testing.programs.steps import (
@@ -14,30 +15,103 @@ from lookaside_sim.testing.programs.steps import (
     Flush,
     Free,
     FreeAt,
+    FreeForeign,
+    FreeInside,
+    FreeTwice,
+    Reallocate,
     SetCounters,
     Step,
     Tick,
 )
+from lookaside_sim.testing.programs.wants import Wants
 
-__all__ = ["battery"]
+__all__ = ["Wants", "battery"]
 
 
-def battery(level: str) -> Iterator[Example]:
-    """The directed examples of a level, cheap and telling ones first.
+def battery(wants: Wants) -> Iterator[Example]:
+    """The directed examples for an allocator, cheap and telling ones first.
 
     Args:
-        level: the contract.
+        wants: what it promises.
 
     Returns:
         Examples of at most 10 steps, the same in every run.
     """
+    for example in _all(wants):
+        yield wants.fit(example)
+
+
+def _all(wants: Wants) -> Iterator[Example]:
     for size in (32, 8, 24, 64):
         yield Example((Allocate(), Allocate(), Free(2), Allocate(3)), size)
+    yield from _misuse(wants)
+    if wants.sized:
+        yield from _several_sizes(wants)
     yield from _memory()
-    if level == "lookaside":
+    if not wants.lists:
+        yield from _load()
+    if wants.depth is not None:
+        yield from _depth(wants.depth)
+    if wants.capacity is not None:
+        yield from _depth(wants.capacity)
+    if wants.lists:
         yield from _list()
         yield from _tuning()
         yield from _wrap()
+    for size in wants.sizes_to_try():
+        if wants.sizes is not None:
+            yield Example((Allocate(3), Free(3, oldest=True), Allocate(4)), size)
+
+
+def _misuse(wants: Wants) -> Iterator[Example]:
+    steps: dict[str, tuple[Step, ...]] = {
+        "double_free": (FreeTwice(),),
+        "foreign_free": (FreeForeign(),),
+        "interior_free": (FreeInside(), FreeInside(1), FreeInside(16)),
+    }
+    for name in wants.misuse:
+        for step in steps[name]:
+            yield Example((Allocate(2), step, Allocate(2)), 32)
+            yield Example((Allocate(6), Free(5), step, step, Allocate(6)), 48)
+
+
+def _several_sizes(wants: Wants) -> Iterator[Example]:
+    sizes = wants.sizes_to_try()
+    mixed = tuple(Allocate(2, size=size) for size in sizes[:8])
+    yield Example((*mixed, Free(2)))
+    yield Example((*mixed[:4], Free(8, oldest=True), *mixed[4:8]))
+    for small, large in pairwise(sizes):
+        yield Example(
+            (Allocate(3, size=large), Free(2), Allocate(3, size=small), Free(4, oldest=True),
+             Allocate(2, size=large))
+        )  # fmt: skip
+    if wants.aligned:
+        for alignment in (1, 16, 32, 64, 128, 256, 4096):
+            yield Example((Allocate(3, size=sizes[0], alignment=alignment), Allocate(), Free(2),
+                           Allocate(2, size=sizes[-1], alignment=alignment)))  # fmt: skip
+    if wants.realloc:
+        for old, new in (*pairwise(sizes), (sizes[-1], sizes[0])):
+            yield Example((Allocate(2, size=old), Reallocate(0, new), Allocate(size=old)))
+            yield Example(
+                (Allocate(2, size=old), Fail(), Reallocate(0, new), Reallocate(1, old))
+            )
+
+
+def _load() -> Iterator[Example]:
+    """Capacity and growth: the same load again and again."""
+    yield Example((Allocate(20), Free(20), Allocate(20), Free(20, oldest=True), Allocate(20)))
+    for entries in (1, 3, 20):
+        yield Example((AllocateFree(400 if entries < 20 else 330, entries=entries),))
+    yield Example((Allocate(80), Free(80), AllocateFree(90), Allocate(80)))
+    yield Example((Fail(), Allocate(2), Free(2), Allocate(3), Free(3), Allocate(3)))
+
+
+def _depth(depth: int) -> Iterator[Example]:
+    """One less, as many and one more than are kept, in every order."""
+    for count in (depth - 1, depth, depth + 1, 2 * depth + 3):
+        if count > 0:
+            yield Example((Allocate(count), Free(count, oldest=True), Allocate(count)))
+            yield Example((Allocate(count), Free(count), Allocate(count + 1), Flush()))
 
 
 def _memory() -> Iterator[Example]:
@@ -51,6 +125,10 @@ def _memory() -> Iterator[Example]:
     )
     yield Example((Allocate(3), Free(2, oldest=True), Flush(), Allocate(4), Flush()))
     yield Example((Fail(), Allocate(), Allocate(2), Free(3)))
+    for after in range(4):
+        yield Example((Allocate(),), refused=Fail(after=after))
+        yield Example((Fail(after=after), Allocate(), Allocate(2), Free(3)))
+    yield Example((Fail(2, after=1, bursts=4), Allocate(9), Free(9, oldest=True), Allocate(5)))
     yield Example((Allocate(5), Fail(3), Allocate(4), Free(4), Allocate(6)))
     yield Example((Allocate(5), Free(2), Fail(2), Allocate(5), Free(9, oldest=True), Flush()))
     yield Example((Allocate(300), Free(300, oldest=True), Allocate(10)), reuse=True)

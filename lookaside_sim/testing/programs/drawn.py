@@ -21,14 +21,21 @@ from lookaside_sim.testing.programs.steps import (
     Allocate,
     AllocateEachSecond,
     AllocateFree,
+    Create,
     Fail,
     Flush,
     Free,
     FreeAt,
+    FreeForeign,
+    FreeInside,
+    FreeTwice,
     Program,
+    Reallocate,
     Step,
     Tick,
+    Together,
 )
+from lookaside_sim.testing.programs.wants import Wants
 
 __all__ = [
     "ByteChoices",
@@ -37,6 +44,7 @@ __all__ = [
     "draw_program",
     "operations_from_bytes",
     "random_examples",
+    "reuse_from_bytes",
 ]
 
 
@@ -98,26 +106,37 @@ _KINDS: Final = (
     ("allocate", 9), ("free", 8), ("tick", 5), ("free at", 3), ("rounds", 2), ("flush", 2),
     ("fail", 2), ("load", 1),
 )  # fmt: skip
+_MISUSE: Final = {
+    "double_free": FreeTwice(),
+    "foreign_free": FreeForeign(),
+    "interior_free": FreeInside(),
+}
 _WEIGHTED: Final = tuple(kind for kind, weight in _KINDS for _ in range(weight))
 
 
-def draw_program(choices: Choices, most_steps: int = 50) -> Program:
+def draw_program(choices: Choices, most_steps: int = 50, wants: Wants | None = None) -> Program:
     """Put a program together, drawn toward the numbers of the specification.
 
     Args:
         choices: where decisions come from.
         most_steps: the most steps it may have.
+        wants: what it is for; None is one list.
 
     Returns:
         A program for a single allocator.
     """
     program: Program = []
+    wants = wants or Wants()
     while len(program) < most_steps and not choices.exhausted():
-        program.append(_draw_step(choices))
+        program.append(_draw_step(choices, wants))
     return program
 
 
-def _draw_step(choices: Choices) -> Step:
+def _draw_step(choices: Choices, wants: Wants) -> Step:
+    if wants.sized and not choices.below(3):
+        return _draw_sized(choices, wants)
+    if wants.misuse and not choices.below(24):
+        return _MISUSE[wants.misuse[choices.below(len(wants.misuse))]]
     kind = _WEIGHTED[choices.below(len(_WEIGHTED))]
     if kind == "allocate":
         return Allocate(_draw_count(choices))
@@ -131,7 +150,22 @@ def _draw_step(choices: Choices) -> Step:
         return AllocateEachSecond(_pick(choices, (1, 24, 25, 26, 75, 76)), 1 + choices.below(4))
     if kind == "free at":
         return FreeAt(choices.below(16))
-    return Flush() if kind == "flush" else Fail(1 + choices.below(4))
+    return Flush() if kind == "flush" else _draw_fail(choices)
+
+
+def _draw_fail(choices: Choices) -> Fail:
+    count, kind = 1 + choices.below(4), choices.below(4)
+    if kind < 2:
+        return Fail(count)
+    return Fail(count, after=choices.below(4), bursts=1 if kind == 2 else 1 + choices.below(4))
+
+
+def _draw_sized(choices: Choices, wants: Wants) -> Step:
+    size = _pick(choices, wants.sizes_to_try())
+    if wants.realloc and not choices.below(4):
+        return Reallocate(choices.below(16), size)
+    alignment = _pick(choices, (1, 8, 16, 32, 64, 4096)) if wants.aligned else None
+    return Allocate(1 + choices.below(4), size=size, alignment=alignment)
 
 
 def _draw_count(choices: Choices) -> int:
@@ -149,27 +183,64 @@ def operations_from_bytes(data: bytes, most_steps: int = 50) -> Program:
     """Decode a program from bytes, for coverage-guided fuzzers.
 
     Every byte string is a program, nearby strings are similar programs, and longer ones have
-    longer programs.
+    longer programs. The size of the entries is drawn too; `reuse_from_bytes` draws reuse.
 
     Args:
         data: any bytes.
-        most_steps: the most steps it may have.
+        most_steps: the most steps it may have, besides the creation.
 
     Returns:
         A program for `run_program`.
     """
-    return draw_program(ByteChoices(data), most_steps)
+    if not data:
+        return []
+    # The setting comes from the last byte, so that the steps depend on those in front alone.
+    size = BOUNDARY_SIZES[(data[-1] >> 1) % len(BOUNDARY_SIZES)]
+    return [Create(size), *draw_program(ByteChoices(data[:-1]), most_steps)]
 
 
-def random_examples(seed: int | None) -> Iterator[Example]:
+def reuse_from_bytes(data: bytes) -> bool:
+    """Whether the backend hands out addresses again in the program of some bytes.
+
+    Args:
+        data: what `operations_from_bytes` decodes.
+    """
+    return bool(data) and bool(data[-1] & 1)
+
+
+def random_examples(
+    seed: int | None, wants: Wants | None = None, threads: int = 1
+) -> Iterator[Example]:
     """Random examples without end.
 
     Args:
         seed: chooses them; None is a fixed choice, the same in every run.
+        wants: what they are for; None is one list of any size.
+        threads: how many threads some of them have.
     """
     generator = random.Random(0x6C6F6F6B if seed is None else seed)
     choices = RandomChoices(generator)
+    wants = wants or Wants()
+    sizes = wants.sizes_to_try()
     while True:
-        size = _pick(choices, BOUNDARY_SIZES)
-        program = draw_program(choices, 2 + choices.below(24))
-        yield Example(tuple(program), size, reuse=bool(choices.below(2)))
+        size = _pick(choices, sizes)
+        program = draw_program(choices, 2 + choices.below(24), wants)
+        if threads > 1:
+            program.insert(choices.below(len(program)), _draw_threads(choices, threads))
+        refused = None
+        if not choices.below(8):
+            refused = Fail(1 + choices.below(2), after=choices.below(4))
+        yield Example(tuple(program), size, bool(choices.below(2)), refused)
+
+
+def _draw_threads(choices: Choices, threads: int) -> Together:
+    bodies: list[tuple[Step, ...]] = []
+    for _ in range(threads):
+        steps: list[Step] = []
+        for _ in range(1 + choices.below(4)):
+            count = 1 + choices.below(2)
+            kinds = (Allocate(count), Free(count), AllocateFree(count))
+            steps.append(kinds[choices.below(len(kinds))])
+        bodies.append(tuple(steps))
+    turns = {choices.below(40): choices.below(threads) for _ in range(choices.below(5))}
+    return Together(tuple(bodies), tuple(sorted(turns.items())))

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.testing.programs.steps import Step
+from lookaside_sim.testing.programs.steps import AllocateEachSecond, Fail, Step
 
 __all__ = [
     "BOUNDARY_COUNTS",
@@ -14,6 +14,7 @@ __all__ = [
     "BOUNDARY_SECONDS",
     "BOUNDARY_SIZES",
     "Example",
+    "cost",
 ]
 
 BOUNDARY_COUNTS: Final = (1, 2, 3, 4, 5, 6, 8, 15, 24, 34, 35, 74, 75, 76, 95)
@@ -34,8 +35,27 @@ class Example:
         program: the steps.
         size: bytes of an entry.
         reuse: whether the backend hands out addresses again.
+        refused: which requests are refused while the allocator is made.
     """
 
     program: tuple[Step, ...]
     size: int = 32
     reuse: bool = False
+    refused: Fail | None = None
+
+
+def cost(program: tuple[Step, ...]) -> int:
+    """Calls a program makes, about.
+
+    Args:
+        program: its steps.
+    """
+    return (
+        sum(
+            getattr(step, "count", 1)
+            * getattr(step, "entries", 1)
+            * (step.seconds if isinstance(step, AllocateEachSecond) else 1)
+            for step in program
+        )
+        + 20
+    )

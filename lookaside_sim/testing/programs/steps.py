@@ -38,13 +38,16 @@ __all__ = [
     "Free",
     "FreeAt",
     "FreeForeign",
+    "FreeInside",
     "FreeTwice",
     "FreeWrongList",
     "Program",
+    "Reallocate",
     "SetCounters",
     "SetIrql",
     "Step",
     "Tick",
+    "Together",
     "WriteAfterFree",
     "format_program",
     "is_misuse",
@@ -53,6 +56,17 @@ __all__ = [
 
 _positive = [validators.instance_of(int), validators.ge(1)]
 _natural = [validators.instance_of(int), validators.ge(0)]
+
+
+def _threads(threads: Iterable[Iterable[Step]]) -> tuple[tuple[Step, ...], ...]:
+    return tuple(tuple(each) for each in threads)
+
+
+def _turns(turns: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((at, to) for at, to in turns)
+
+
+_optional = validators.optional(_positive)
 
 
 @attrs.frozen(repr=False)
@@ -102,10 +116,19 @@ class Create(Step):
 
 @attrs.frozen(repr=False)
 class Allocate(Step):
-    """Allocate ``count`` entries and keep them."""
+    """Allocate ``count`` entries and keep them.
+
+    Attributes:
+        count: how many.
+        size: bytes of each, of an allocator that takes a size; None is the program's size.
+        alignment: what their addresses must be multiples of, of an allocator that takes one.
+        on: which list.
+    """
 
     words: ClassVar[tuple[str, ...]] = (AllocateEntry.word,)
     count: int = attrs.field(default=1, validator=_positive)
+    size: int | None = attrs.field(default=None, validator=_optional, kw_only=True)
+    alignment: int | None = attrs.field(default=None, validator=_optional, kw_only=True)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -130,13 +153,14 @@ class FreeAt(Step):
 
 @attrs.frozen(repr=False)
 class AllocateFree(Step):
-    """Allocate an entry and free it again, ``count`` times."""
+    """Allocate ``entries`` entries and free them again, oldest first, ``count`` times."""
 
     words: ClassVar[tuple[str, ...]] = (
         AllocateEntry.word,
         FreeEntry.word,
     )
     count: int = attrs.field(default=1, validator=_positive)
+    entries: int = attrs.field(default=1, validator=_positive, kw_only=True)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -150,6 +174,21 @@ class AllocateEachSecond(Step):
     )
     count: int = attrs.field(default=1, validator=_positive)
     seconds: int = attrs.field(default=1, validator=_positive)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Reallocate(Step):
+    """Give one live entry another size, of an allocator that can.
+
+    Attributes:
+        index: the entry's number in order of allocation, modulo how many live.
+        size: its bytes from now on.
+        on: which list.
+    """
+
+    index: int = attrs.field(default=0, validator=_natural)
+    size: int = attrs.field(default=32, validator=_positive)
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
@@ -179,9 +218,19 @@ class Tick(Step):
 
 @attrs.frozen(repr=False)
 class Fail(Step):
-    """From now on the memory under the allocator refuses the next ``count`` requests."""
+    """From now on the memory under the allocator refuses requests.
+
+    Before the `Create` of a program it holds for the creation alone.
+
+    Attributes:
+        count: how many requests in a row.
+        after: how many are granted before.
+        bursts: how often this is so, one time after the other.
+    """
 
     count: int = attrs.field(default=1, validator=_positive)
+    after: int = attrs.field(default=0, validator=_natural, kw_only=True)
+    bursts: int = attrs.field(default=1, validator=_positive, kw_only=True)
 
 
 @attrs.frozen(repr=False)
@@ -196,6 +245,21 @@ class SetCounters(Step):
         default=0xFFFF_FFFF, validator=[*_natural, validators.le(0xFFFF_FFFF)]
     )
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
+class Together(Step):
+    """Run steps of several threads on one allocator, in turns that are told.
+
+    Attributes:
+        threads: the steps of each: `Allocate`, `Free`, `FreeAt`, `AllocateFree`. A thread frees
+            entries that it allocated itself, then those that lived before.
+        schedule: pairs of a switch point, counted from 0 over all threads, and the thread that
+            goes on there. Thread 0 begins; where one ends, the first that has not goes on.
+    """
+
+    threads: tuple[tuple[Step, ...], ...] = attrs.field(default=(), converter=_threads)
+    schedule: tuple[tuple[int, int], ...] = attrs.field(default=(), converter=_turns)
 
 
 @attrs.frozen(repr=False)
@@ -238,6 +302,14 @@ class FreeForeign(Step):
 
 
 @attrs.frozen(repr=False)
+class FreeInside(Step):
+    """Free an address ``offset`` bytes inside the newest live entry."""
+
+    offset: int = attrs.field(default=8, validator=_positive)
+    on: int = attrs.field(default=0, validator=_natural, kw_only=True)
+
+
+@attrs.frozen(repr=False)
 class WriteAfterFree(Step):
     """Free the newest live entry, then overwrite its first pointer."""
 
@@ -249,7 +321,7 @@ class WriteAfterFree(Step):
     on: int = attrs.field(default=0, validator=_natural, kw_only=True)
 
 
-_MISUSE = (FreeTwice, FreeWrongList, FreeForeign, WriteAfterFree)
+_MISUSE = (FreeTwice, FreeWrongList, FreeForeign, FreeInside, WriteAfterFree)
 
 Program: TypeAlias = list[Step]
 """What strategies draw, harnesses run and reports show."""
@@ -277,15 +349,20 @@ def format_program(program: Iterable[Step], indent: str = "    ") -> str:
     return "\n".join(f"{indent}{step!r}," for step in program)
 
 
-def split_program(program: Program) -> tuple[int, Program]:
-    """Take the size of the entries off a program for a single allocator.
+def split_program(program: Program) -> tuple[Fail | None, int, Program]:
+    """Take what is said about the creation off a program for a single allocator.
 
     Args:
-        program: the steps, with a `Create` in front or not.
+        program: the steps, with a `Create` in front or not, and a `Fail` before that or not.
 
     Returns:
-        The size, 32 bytes where nothing says it, and the other steps.
+        What is refused during the creation, the size, 32 bytes where nothing says it, and the
+        other steps.
     """
+    refused = None
+    if len(program) > 1 and isinstance(program[0], Fail) and isinstance(program[1], Create):
+        refused = program[0]
+        program = program[1:]
     if program and isinstance(program[0], Create):
-        return program[0].size, list(program[1:])
-    return Create().size, list(program)
+        return refused, program[0].size, list(program[1:])
+    return None, Create().size, list(program)

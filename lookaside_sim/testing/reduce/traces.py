@@ -27,7 +27,8 @@ def shrink_trace(events: Iterable[Event], check: Check) -> list[Event]:
             sense, which is no failure.
 
     Returns:
-        The events left, their times as early as possible.
+        The events left, their times as early as possible. A trace that can be replayed stays
+        one, whatever the check makes of it.
 
     Raises:
         ValueError: the check raises nothing for the whole trace.
@@ -37,8 +38,10 @@ def shrink_trace(events: Iterable[Event], check: Check) -> list[Event]:
     if kind is None:
         raise ValueError("the check raises nothing for this trace: there is nothing to shrink")
 
+    replays = check is not replay and _replays(current)
+
     def fails(candidate: list[Event]) -> bool:
-        return _failure(candidate, check) is kind
+        return _failure(candidate, check) is kind and (not replays or _replays(candidate))
 
     # An allocation goes together with its free first: without, its id would stay live.
     units = minimize_sequence(_units(current), lambda kept: fails(_flat(current, kept)))
@@ -121,6 +124,17 @@ def _failure(events: list[Event], check: Check) -> type[Exception] | None:
     except Exception as error:
         return type(error)
     return None
+
+
+def _replays(events: list[Event]) -> bool:
+    """Whether a trace makes sense, whatever becomes of the machine."""
+    try:
+        replay(events)
+    except TraceError:
+        return False
+    except Exception:
+        return True
+    return True
 
 
 def _units(events: list[Event]) -> list[tuple[int, ...]]:

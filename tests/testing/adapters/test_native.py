@@ -63,6 +63,6 @@ def test_a_library_that_returns_the_inside_of_a_block_is_reported(tmp_path: Path
 def test_a_library_that_cannot_create_is_reported(tmp_path: Path) -> None:
     library = compiled(tmp_path)
     backend = Backend(32)
-    backend.refuse_next = 1
+    backend.refuse.plan(1)
     with pytest.raises(MemoryError, match="create returned NULL"):
         library(backend, 32)

@@ -10,6 +10,7 @@ from lookaside_sim.testing import (
     Allocate,
     AllocatorDifference,
     Backend,
+    Create,
     Free,
     check_allocator,
     run_program,
@@ -45,11 +46,59 @@ def test_an_error_of_the_process_is_reported(process: ProcessFactory) -> None:
         made._call("no_such_call")
 
 
-def test_a_process_that_ends_is_reported(process: ProcessFactory) -> None:
-    def ends(backend: Backend, size: int) -> object:
-        made = process(backend, size)
-        process._send({"call": "exit"})
-        return made
+def test_a_process_that_ends_is_reported_and_started_again() -> None:
+    with scripted("crash") as factory:
+        with pytest.raises(AllocatorDifference, match="exit code -6") as caught:
+            check_allocator(factory, level="memory", max_examples=20)
+        assert "on purpose" in caught.value.what
+        assert caught.value.program == [Create(), Allocate(2)]
+        assert "    with ProcessFactory([" in caught.value.regression
+        assert not caught.value.flaky
+        run_program(factory, [Allocate(), Free()], level="memory")
 
-    with pytest.raises(AllocatorDifference, match="ended with exit code 0"):
-        run_program(ends, [Allocate(), Free()])
+
+def test_a_process_that_hangs_is_reported() -> None:
+    with scripted("hang", time_limit=0.2) as factory:
+        with pytest.raises(AllocatorDifference, match=r"answer within 0\.2 seconds") as caught:
+            run_program(factory, [Allocate(2)], level="memory")
+        assert len(caught.value.program) == 2
+        run_program(factory, [Allocate(), Free()], level="memory")
+
+
+def test_a_process_may_say_other_things() -> None:
+    with scripted("talk") as factory:
+        check_allocator(factory, level="memory", max_examples=20)
+
+
+def scripted(mode: str, **options: float) -> ProcessFactory:
+    return ProcessFactory([sys.executable, "-S", "-c", SCRIPT, mode], **options)
+
+
+SCRIPT = """
+import json, os, sys, time
+mode, live = sys.argv[1], 0
+def ask(message):
+    print(json.dumps(message), flush=True)
+    return json.loads(sys.stdin.readline())
+for line in sys.stdin:
+    request = json.loads(line)
+    result = None
+    if mode == "talk":
+        print("[debug]", request)
+        print("warning", file=sys.stderr)
+        print("12")
+    if request["call"] == "create":
+        live, size = 0, request["size"]
+    elif request["call"] == "allocate":
+        live += 1
+        if live == 2 and mode == "crash":
+            print("on purpose", file=sys.stderr, flush=True)
+            os.abort()
+        if live == 2 and mode == "hang":
+            time.sleep(60)
+        result = ask({"need": "allocate", "size": size})["address"]
+    elif request["call"] == "free":
+        live -= 1
+        ask({"need": "free", "address": request["address"]})
+    print(json.dumps({"result": result}), flush=True)
+"""

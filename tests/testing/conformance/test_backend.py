@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim.testing import Backend
-from lookaside_sim.testing.conformance.backend import pattern, required_alignment
+from lookaside_sim.testing.conformance.blocks import pattern
 
 
 def allocated(backend: Backend, size: int) -> int:
@@ -31,7 +31,7 @@ def test_addresses_are_used_again_only_on_request() -> None:
 
 def test_requests_are_refused_as_often_as_asked() -> None:
     backend = Backend(32)
-    backend.refuse_next = 2
+    backend.refuse.plan(2)
     assert [backend.allocate(8) is None for _ in range(3)] == [True, True, False]
     assert (backend.requests, backend.refusals) == (3, 2)
 
@@ -109,7 +109,3 @@ def test_a_block_may_not_go_while_an_entry_lives() -> None:
     backend.free(block)
     assert backend.violation is not None
     assert "is live" in backend.violation
-
-
-def test_alignment_follows_from_the_size() -> None:
-    assert [required_alignment(size) for size in (0, 1, 8, 24, 32, 100)] == [1, 1, 8, 8, 16, 4]

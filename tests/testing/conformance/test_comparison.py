@@ -15,6 +15,7 @@ from lookaside_sim.testing import (
     run_program,
 )
 from lookaside_sim.testing.conformance.comparison import Comparison
+from lookaside_sim.testing.conformance.contract import LEVELS
 from lookaside_sim.testing.conformance.oracle import Oracle
 from tests.testing.allocators import LinkedList, Passthrough, ReferenceList, Slab
 from tests.testing.helpers import difference
@@ -128,13 +129,15 @@ def test_one_oracle_serves_many_programs_whatever_becomes_of_them() -> None:
     oracle.finish([])
     for factory in (Raises, Refuses, Fifo, Passthrough):
         with pytest.raises((AllocatorDifference, TypeError)):
-            Comparison(factory, 32, "lookaside", oracle=oracle).execute(
+            Comparison(factory, 32, LEVELS["lookaside"], model=oracle).execute(
                 [Allocate(6), Free(6), Allocate(3)]
             )
         assert not oracle.list.is_active
         # Nothing of the simulator's side stays behind.
         assert oracle._outstanding() == 0
-    Comparison(ReferenceList, 32, "lookaside", oracle=oracle).execute([Allocate(6), Free(6)])
+    Comparison(ReferenceList, 32, LEVELS["lookaside"], model=oracle).execute(
+        [Allocate(6), Free(6)]
+    )
 
 
 def test_nothing_is_asked_of_a_deleted_allocator() -> None:

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from lookaside_sim.testing import Backend
-from lookaside_sim.testing.conformance.contract import Broken, Factory
+from lookaside_sim.testing.conformance.allocator import Factory
+from lookaside_sim.testing.conformance.contract import LEVELS
+from lookaside_sim.testing.conformance.differences import Broken
 from lookaside_sim.testing.conformance.subject import Subject
 from tests.testing.allocators import FixedSlab, LinkedList, Passthrough
 
 
 def created(factory: Factory, level: str = "memory", **options: Any) -> Subject:
-    subject = Subject(factory, 32, level, **{"reuse": False, "alignment": None, **options})
-    subject.create()
+    contract = attrs.evolve(LEVELS[level], **options)
+    subject = Subject(factory, 32, contract)
+    assert subject.create()
     return subject
 
 

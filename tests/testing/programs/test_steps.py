@@ -48,6 +48,8 @@ STEPS = [
     step
     for step in vars(steps).values()
     if isinstance(step, type) and issubclass(step, Step) and step is not Step
+    # What only somebody else's allocator can be asked for.
+    if step not in (steps.Reallocate, steps.Together, steps.FreeInside)
 ]
 
 

@@ -1,0 +1,161 @@
+"""``lookaside-sim check``: compile a C allocator, run it apart, print what it does wrong."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from lookaside_sim.testing.conformance.contract import Contract
+
+__all__ = ["add_command"]
+
+_KINDS: Final = ("pool", "slab", "malloc")
+_PRELOADED: Final = "LOOKASIDE_SIM_PRELOADED"
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand.
+
+    Args:
+        commands: what ``add_subparsers`` returned.
+    """
+    check = commands.add_parser(
+        "check",
+        help="check an allocator in C",
+        description="Compile a C file with its malloc, calloc and free redirected to watched"
+        " memory, run small programs of allocations and frees on it in a process of its own,"
+        " and print the smallest one that goes wrong. Ends with 1 if there is one.",
+    )
+    check.add_argument("file", metavar="FILE.c", type=Path)
+    check.add_argument(
+        "--allocate", metavar="NAME", required=True, help="returns an entry, or NULL"
+    )
+    check.add_argument("--free", metavar="NAME", required=True, help="takes an entry back")
+    check.add_argument(
+        "--create", metavar="NAME", help="makes an allocator, of nothing or a size"
+    )
+    check.add_argument("--delete", metavar="NAME", help="gives everything back")
+    check.add_argument(
+        "--contract",
+        metavar="SOURCE",
+        help="what it promises: pool(64), slab(), malloc(), Contract(order='lifo'); by default"
+        " safe memory, capacity that is not lost, and no growth",
+    )
+    check.add_argument(
+        "--size", metavar="BYTES", type=int, help="of an entry, where no function is told"
+    )
+    check.add_argument("--examples", metavar="N", type=int, help="programs to run")
+    check.add_argument("--seed", metavar="N", type=int, help="chooses the random ones")
+    check.add_argument(
+        "--threads", metavar="N", type=int, default=1, help="also let N threads use it at once"
+    )
+    check.add_argument(
+        "--sanitize", choices=("address", "undefined"), help="build it with a sanitizer"
+    )
+    check.add_argument(
+        "--option", metavar="OPTION", action="append", default=[], help="of the compiler"
+    )
+    check.set_defaults(command=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from lookaside_sim.testing import AllocatorDifference, check_allocator
+    from lookaside_sim.testing.adapters.c_source import CSource
+
+    source = CSource(
+        options.file, options.allocate, options.free, options.create, options.delete
+    )
+    contract = _contract(options.contract, source.default_contract(options.size))
+    if options.sanitize == "address" and _PRELOADED not in os.environ:
+        return _again_with_sanitizer()
+    flags = [*options.option]
+    if options.sanitize:
+        flags.append(f"-fsanitize={options.sanitize}")
+    with tempfile.TemporaryDirectory(prefix="lookaside-") as made:
+        folder = Path(made)
+        library = source.build(folder, flags)
+        try:
+            check_allocator(
+                library,
+                contract=contract,
+                max_examples=options.examples,
+                seed=options.seed,
+            )
+        except AllocatorDifference as difference:
+            print(f"{options.file.name}: {difference.report()}")
+            return 1
+        wrong = (
+            source.stress(folder, options.threads, options.size or 32)
+            if options.threads > 1
+            else None
+        )
+    if wrong is not None:
+        print(f"{options.file.name}: with {options.threads} threads: {wrong}")
+        return 1
+    print(f"{options.file.name}: no difference; checked {contract!r}")
+    return 0
+
+
+def _contract(text: str | None, default: Contract) -> Contract:
+    """The contract that an argument says; what it leaves open is as the functions have it."""
+    from lookaside_sim.testing import Contract
+
+    if text is None:
+        return default
+    problem = f"--contract {text}: give pool(...), slab(...), malloc(...) or Contract(...)"
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if isinstance(call, ast.Name):
+            call = ast.Call(call, [], [])
+        if not isinstance(call, ast.Call):
+            raise ValueError(problem)
+        name = ast.unparse(call.func).removeprefix("Contract.")
+        arguments = [_value(each) for each in call.args]
+        named: dict[str, Any] = {str(each.arg): _value(each.value) for each in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(problem) from error
+    for field in ("sized", "memory", "gives_back", "sizes", "alignment"):
+        named.setdefault(field, getattr(default, field))
+    if named.get("depth") is not None:
+        named["memory"] = "backend"
+    try:
+        if name in _KINDS:
+            made: Contract = getattr(Contract, name)(*arguments, **named)
+            return made
+        if name == "Contract" and not arguments:
+            return Contract(**named)
+    except TypeError as error:
+        raise ValueError(f"--contract {text}: {error}") from error
+    raise ValueError(problem)
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "range":
+        return range(*(ast.literal_eval(each) for each in node.args))
+    return ast.literal_eval(node)
+
+
+def _again_with_sanitizer() -> int:
+    """Run the same command with AddressSanitizer loaded first, as it has to be."""
+    from lookaside_sim.testing.adapters.c_source import find_compiler
+
+    compiler = find_compiler() or "cc"
+    asked = [compiler, "-print-file-name=libasan.so"]
+    library = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    environment = {
+        **os.environ,
+        _PRELOADED: "1",
+        "LD_PRELOAD": library,
+        "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": "detect_leaks=0",
+    }
+    script = "from lookaside_sim.cli import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", script, *sys.argv[1:]]
+    return subprocess.run(command, env=environment, check=False).returncode
