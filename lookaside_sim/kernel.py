@@ -18,6 +18,7 @@ from lookaside_sim.machine.calls import Listener
 from lookaside_sim.machine.machine import Reached
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.memory.touch import READ
+from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
@@ -59,7 +60,10 @@ class Kernel(Parts):
             ``"10-1809"``, the last one with the classic pool; see `lookaside_sim.nt.windows`.
 
     Raises:
-        ValueError: an argument that describes no machine.
+        TypeError, ValueError: an argument that describes no machine.
+
+    A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
+    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -91,15 +95,17 @@ class Kernel(Parts):
                 verifier,
                 nonpaged_nx_pool_bytes,
                 seed,
-                strict_pool_tags,
-                sanitizer,
-                small_pool_lists,
-                delayed_free,
-                track_pool,
+                boolean("strict_pool_tags", strict_pool_tags),
+                boolean("sanitizer", sanitizer),
+                boolean("small_pool_lists", small_pool_lists),
+                boolean("delayed_free", delayed_free),
+                boolean("track_pool", track_pool),
                 pool,
                 windows,
             )
         )
+        if verifier is not None and not isinstance(verifier, Verifier):
+            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
@@ -142,7 +148,7 @@ class Kernel(Parts):
         """
         self.machine.check_running()
         if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {verifier!r}: give a Verifier")
+            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)
@@ -363,6 +369,14 @@ class Kernel(Parts):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if not self._tokens:
+            raise LookasideSimError("the block of a kernel is left and was not entered")
+        if _current.get() is not self:
+            raise LookasideSimError(
+                "the block of a kernel is left before one that was entered after it, or in"
+                " another thread or task: leave them where they were entered, in the reverse"
+                " order"
+            )
         _current.reset(self._tokens.pop())
 
     def __repr__(self) -> str:

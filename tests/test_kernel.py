@@ -340,3 +340,12 @@ def test_an_exception_leaves_the_kernel(kernel: Kernel) -> None:
         raise KeyError("body")
     with pytest.raises(LookupError):
         ddi.ExAllocatePool2(0x40, 16, b"none")
+
+
+@pytest.mark.parametrize(
+    "name", ["strict_pool_tags", "sanitizer", "small_pool_lists", "delayed_free", "track_pool"]
+)
+@pytest.mark.parametrize("value", ["no", 2, 1.0, None])
+def test_a_switch_is_true_or_false(name: str, value: object) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"{name} .*: give True or False"):
+        Kernel(**{name: value})  # type: ignore[arg-type]

@@ -6,13 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
 from lookaside_sim.cli import advise, check, convert, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.windbg.lookaside import printable
 
 EXIT_BAD_INPUT: Final = 2
+EXIT_INTERRUPTED: Final = 130
+"""What a shell reports for a program that Ctrl-C ended."""
 EXIT_BROKEN_PIPE: Final = 141
 """What a shell reports for a program that wrote to a closed pipe."""
 
@@ -31,22 +36,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, 1 when a trace stopped the machine or an allocator is wrong, 2 on bad input.
+        The exit code: 0, 1 when a trace stopped the machine or an allocator is wrong, 2 on bad
+        input or output, 130 after Ctrl-C, 141 when whoever read the output has gone.
     """
     parser = _build_parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
+        _prepare_output()
         code = command(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read the output has enough. What is still buffered must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has enough.
+        _drop_output()
         return EXIT_BROKEN_PIPE
-    except (LookasideSimError, OSError, ValueError) as error:
-        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        _drop_output()
+        return EXIT_INTERRUPTED
+    except (LookasideSimError, OSError, ValueError, RecursionError, MemoryError) as error:
+        if sys.stderr is not None:
+            print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _drop_output()
         return EXIT_BAD_INPUT
+
+
+def _prepare_output() -> None:
+    """Have what a terminal cannot show written as escapes.
+
+    Raises:
+        OSError: there is no standard output.
+    """
+    if sys.stdout is None:
+        raise OSError("the standard output is closed")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that it cannot fail again."""
+    with suppress(AttributeError, OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -67,7 +104,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _one_line(error: Exception) -> str:
-    text = str(error)
+    text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -20,7 +20,7 @@ class Progress:
     def __init__(self, name: str, terminal: TextIO | None = None) -> None:
         self._name = name
         self._terminal = sys.stderr if terminal is None else terminal
-        self._is_seen = self._terminal.isatty()
+        self._is_seen = self._terminal is not None and self._terminal.isatty()
         self._next = time.monotonic() + PROGRESS_SECONDS
         self._width = 0
 

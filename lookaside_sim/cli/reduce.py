@@ -6,10 +6,13 @@ import argparse
 import importlib
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.errors import LookasideSimError, TraceError
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.trace import load, replay, save
 
 if TYPE_CHECKING:
@@ -61,9 +64,11 @@ def _shrink(options: argparse.Namespace) -> int:
     from lookaside_sim.testing.reduce.traces import default_output, shrink_trace
 
     check: Check = replay if options.check is None else _load_check(options.check)
-    events = list(load(options.file))
-    reduced = shrink_trace(events, check)
     output = options.output or default_output(options.file, ".min.jsonl")
+    _refuse_input(options.file, output)
+    with _of_file(options):
+        events = list(load(options.file))
+        reduced = shrink_trace(events, check)
     save(output, reduced, f"reduced from {options.file.name}")
     print(f"{len(events):,} events reduced to {len(reduced):,}: {output}")
     return 0
@@ -74,14 +79,44 @@ def _pin(options: argparse.Namespace) -> int:
 
     if options.check is not None:
         _load_check(options.check)  # a typing mistake is better found now
+    if options.output is not None:
+        _refuse_input(options.file, options.output)
     name = re.sub(r"\W+", "_", default_output(options.file, "").name)
-    source = pin_trace(list(load(options.file)), name, options.check)
+    with _of_file(options):
+        source = pin_trace(list(load(options.file)), name, options.check)
     if options.output is None:
         print(source, end="")
     else:
         options.output.write_text(source, encoding="utf-8")
         print(options.output)
     return 0
+
+
+def _refuse_input(file: Path, output: Path) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        LookasideSimError: both are one file.
+    """
+    if output.exists() and file.exists() and output.samefile(file):
+        raise LookasideSimError(f"-o {output}: give another file than the trace itself")
+
+
+@contextmanager
+def _of_file(options: argparse.Namespace) -> Iterator[None]:
+    """Say of which file an error is that comes of its events, and that a check must not exit."""
+    try:
+        yield
+    except SystemExit as error:
+        raise LookasideSimError(
+            f"--check {options.check}: it exits; give a function that raises when it fails"
+        ) from error
+    except TraceError as error:
+        if error.file == options.file.name:
+            raise
+        raise TraceError(options.file.name, error.line, error.field, error.problem) from error
+    except (LookasideSimError, ValueError) as error:
+        raise LookasideSimError(f"{options.file.name}: {error}") from error
 
 
 def _load_check(name: str) -> Check:
@@ -94,7 +129,10 @@ def _load_check(name: str) -> Check:
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise LookasideSimError(f"--check {name}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        why = str(error) or type(error).__name__
+        raise LookasideSimError(f"--check {name}: {why}") from error
+    if not callable(found):
+        raise LookasideSimError(f"--check {name}: {shown(found)} cannot be called")
     checked: Check = found
     return checked

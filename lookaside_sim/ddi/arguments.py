@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, SupportsIndex, TypeAlias
 
 from lookaside_sim.kernel import current_kernel
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import shown, unsigned
 
 
 class HasAddress(Protocol):
@@ -55,8 +55,8 @@ def address_of(name: str, pointer: Pointer) -> int:
         ValueError: an address that the machine does not have.
     """
     address: object = getattr(pointer, "address", pointer)
-    if not isinstance(address, SupportsIndex):
-        raise TypeError(f"{name} {pointer!r}: give an address, or an object with one")
+    if isinstance(address, (bool, type)) or not isinstance(address, SupportsIndex):
+        raise TypeError(f"{name} {shown(pointer)}: give an address, or an object with one")
     return unsigned(name, address, current_kernel().arch.address_bits)
 
 
@@ -69,8 +69,8 @@ def check_out(name: str, out: Out) -> None:
     """
     if isinstance(out, Ref):
         return
-    if not isinstance(out, SupportsIndex):
-        raise TypeError(f"{name} {out!r}: give an address, or a Ref")
+    if isinstance(out, (bool, type)) or not isinstance(out, SupportsIndex):
+        raise TypeError(f"{name} {shown(out)}: give an address, or a Ref")
     unsigned(name, out, current_kernel().arch.address_bits)
 
 

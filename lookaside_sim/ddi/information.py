@@ -13,7 +13,7 @@ from typing import Final
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.built_in import BuiltInList
 from lookaside_sim.lookaside.list import LookasideList
-from lookaside_sim.nt.types import USHORT_MASK, PoolTag
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
 
 # CurrentDepth, MaximumDepth, TotalAllocates, AllocateMisses, TotalFrees, FreeMisses, Type,
@@ -58,20 +58,23 @@ def system_lookaside_information(kernel: Kernel) -> bytes:
     shown: list[LookasideList | BuiltInList] = []
     if kernel.small_pool_lists is not None:
         shown += kernel.small_pool_lists.of_processor(0)
-    shown += kernel.lookaside_lists
+    # A list whose memory is gone has nothing to say.
+    shown += (each for each in kernel.lookaside_lists if each.peek() is not None)
     return b"".join(map(lookaside_information, shown))
 
 
 def pooltag(kernel: Kernel, tag: PoolTag, usage: PoolTagUsage) -> bytes:
     """One SYSTEM_POOLTAG: 0x28 bytes on x64, 0x1C on x86."""
+    # Overwritten headers give back more than was charged: the fields go round, as NT's do.
+    size_mask = (1 << 8 * kernel.arch.pointer_size) - 1
     return _POOLTAG[kernel.arch.pointer_size].pack(
         int(tag),
-        usage.paged_allocs,
-        usage.paged_frees,
-        usage.paged_bytes,
-        usage.nonpaged_allocs,
-        usage.nonpaged_frees,
-        usage.nonpaged_bytes,
+        usage.paged_allocs & ULONG_MASK,
+        usage.paged_frees & ULONG_MASK,
+        usage.paged_bytes & size_mask,
+        usage.nonpaged_allocs & ULONG_MASK,
+        usage.nonpaged_frees & ULONG_MASK,
+        usage.nonpaged_bytes & size_mask,
     )
 
 

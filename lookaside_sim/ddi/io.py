@@ -6,25 +6,31 @@ Source:
 
 from __future__ import annotations
 
+from lookaside_sim.ddi.arguments import Pointer, address_of
 from lookaside_sim.kernel import current_kernel
+from lookaside_sim.nt.arguments import boolean, integer, unsigned
 
 
 def IoAllocateIrp(StackSize: int, ChargeQuota: bool) -> int:
     """Allocate an IRP; see `IoLists.allocate_irp`. Returns 0 for NULL."""
-    return current_kernel().io_lists.allocate_irp(StackSize, ChargeQuota)
+    stack_size, charge_quota = (
+        integer("StackSize", StackSize),
+        boolean("ChargeQuota", ChargeQuota),
+    )
+    return current_kernel().io_lists.allocate_irp(stack_size, charge_quota)
 
 
-def IoFreeIrp(Irp: int) -> None:
+def IoFreeIrp(Irp: Pointer) -> None:
     """Free an IRP; see `IoLists.free_irp`."""
-    current_kernel().io_lists.free_irp(Irp)
+    current_kernel().io_lists.free_irp(address_of("Irp", Irp))
 
 
 def IoAllocateMdl(
-    VirtualAddress: int,
+    VirtualAddress: Pointer,
     Length: int,
     SecondaryBuffer: bool = False,
     ChargeQuota: bool = False,
-    Irp: int = 0,
+    Irp: Pointer = 0,
 ) -> int:
     """Allocate an MDL; see `IoLists.allocate_mdl`.
 
@@ -38,11 +44,16 @@ def IoAllocateMdl(
     Returns:
         Its address; 0 for NULL, also for more than 4 GiB - PAGE_SIZE.
     """
+    start, length = address_of("VirtualAddress", VirtualAddress), unsigned("Length", Length, 32)
+    boolean("ChargeQuota", ChargeQuota)
     return current_kernel().io_lists.allocate_mdl(
-        VirtualAddress, Length, secondary=SecondaryBuffer, irp=Irp
+        start,
+        length,
+        secondary=boolean("SecondaryBuffer", SecondaryBuffer),
+        irp=address_of("Irp", Irp),
     )
 
 
-def IoFreeMdl(Mdl: int) -> None:
+def IoFreeMdl(Mdl: Pointer) -> None:
     """Free an MDL; see `IoLists.free_mdl`."""
-    current_kernel().io_lists.free_mdl(Mdl)
+    current_kernel().io_lists.free_mdl(address_of("Mdl", Mdl))

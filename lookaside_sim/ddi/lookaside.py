@@ -14,6 +14,7 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
+from lookaside_sim.nt.arguments import integer, shown, unsigned
 from lookaside_sim.nt.types import (
     EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
     EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
@@ -109,7 +110,7 @@ def ExInitializeLookasideListEx(
     Returns:
         The status.
     """
-    return Lookaside.initialize(
+    return _list(Lookaside).initialize(
         pool_type=nx_where_opted_in(Lookaside.machine.program, PoolType),
         size=Size,
         tag=Tag,
@@ -126,22 +127,22 @@ def ExAllocateFromLookasideListEx(Lookaside: LookasideList) -> int:
     Returns:
         Its address, or 0 for NULL.
     """
-    return Lookaside.allocate() or 0
+    return _list(Lookaside).allocate() or 0
 
 
 def ExFreeToLookasideListEx(Lookaside: LookasideList, Entry: int) -> None:
     """Free an entry; see `LookasideList.free`."""
-    Lookaside.free(Entry)
+    _list(Lookaside).free(Entry)
 
 
 def ExFlushLookasideListEx(Lookaside: LookasideList) -> None:
     """Free all entries of the list; see `LookasideList.flush`."""
-    Lookaside.flush()
+    _list(Lookaside).flush()
 
 
 def ExDeleteLookasideListEx(Lookaside: LookasideList) -> None:
     """Delete the list; see `LookasideList.delete`."""
-    Lookaside.delete()
+    _list(Lookaside).delete()
 
 
 # --- NPAGED_LOOKASIDE_LIST and PAGED_LOOKASIDE_LIST --------------------------------------
@@ -191,7 +192,7 @@ def ExInitializeNPagedLookasideList(
     Source:
         [doc] ExInitializeNPagedLookasideList; docs/sources.md, lists section 5.
     """
-    _initialize_older(Lookaside, Allocate, Free, PoolType.NonPagedPool, Flags, Size, Tag)
+    _initialize_older(Lookaside, Allocate, Free, PoolType.NonPagedPool, Flags, Size, Tag, Depth)
 
 
 def ExInitializePagedLookasideList(
@@ -204,7 +205,7 @@ def ExInitializePagedLookasideList(
     Depth: int,
 ) -> None:
     """Initialize a paged lookaside list; see `ExInitializeNPagedLookasideList`."""
-    _initialize_older(Lookaside, Allocate, Free, PoolType.PagedPool, Flags, Size, Tag)
+    _initialize_older(Lookaside, Allocate, Free, PoolType.PagedPool, Flags, Size, Tag, Depth)
 
 
 def _initialize_older(
@@ -215,7 +216,9 @@ def _initialize_older(
     flags: int,
     size: int,
     tag: TagLike,
+    depth: int,
 ) -> None:
+    integer("Depth", depth)
     allocate_ex: AllocateRoutine | None = None
     free_ex: FreeRoutine | None = None
     allocate_older = _routine("Allocate", allocate)
@@ -232,8 +235,10 @@ def _initialize_older(
         def free_ex(buffer: int, lookaside: LookasideList) -> None:
             free_older(buffer)
 
-    lookaside.initialize_older(
-        pool_type=nx_where_opted_in(lookaside.machine.program, int(pool_type) | flags),
+    _list(lookaside).initialize_older(
+        pool_type=nx_where_opted_in(
+            lookaside.machine.program, int(pool_type) | unsigned("Flags", flags, 32)
+        ),
         size=size,
         tag=tag,
         allocate=allocate_ex,
@@ -250,10 +255,17 @@ ExDeleteNPagedLookasideList = ExDeleteLookasideListEx
 ExDeletePagedLookasideList = ExDeleteLookasideListEx
 
 
+def _list(given: LookasideList) -> LookasideList:
+    """Refuse what is no list."""
+    if not isinstance(given, LookasideList):
+        raise TypeError(f"Lookaside {shown(given)}: give a LookasideList")
+    return given
+
+
 def _routine(name: str, given: _Routine | int | None) -> _Routine | None:
     """A routine, or None for NULL."""
     if given is None or (isinstance(given, int) and given == 0):
         return None
     if isinstance(given, int) or not callable(given):
-        raise TypeError(f"{name} {given!r}: give a callable, or 0 for NULL")
+        raise TypeError(f"{name} {shown(given)}: give a callable, or 0 for NULL")
     return given

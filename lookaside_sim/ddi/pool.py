@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from lookaside_sim.ddi.arguments import Out, check_out, store_byte
+from lookaside_sim.ddi.arguments import Out, Pointer, address_of, check_out, store_byte
 from lookaside_sim.ddi.runtime import nx_where_opted_in
 from lookaside_sim.kernel import current_kernel
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType, TagLike
 from lookaside_sim.pool.calls import FreeBlock
 from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
@@ -77,7 +77,11 @@ def ExAllocatePoolZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLik
     Returns:
         The block's address, or 0 for NULL.
     """
-    return ExAllocatePoolWithTag(int(PoolType) | _ZERO, NumberOfBytes, Tag)
+    return ExAllocatePoolWithTag(_zeroed(PoolType), NumberOfBytes, Tag)
+
+
+def _zeroed(pool_type: PoolType | int) -> int:
+    return unsigned("PoolType", pool_type, 32) | _ZERO
 
 
 ExAllocatePoolUninitialized = ExAllocatePoolWithTag
@@ -106,7 +110,7 @@ def ExAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int
 
 def ExAllocatePoolQuotaZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
     """Allocate zeroed memory and charge the current process."""
-    return ExAllocatePoolWithQuotaTag(int(PoolType) | _ZERO, NumberOfBytes, Tag)
+    return ExAllocatePoolWithQuotaTag(_zeroed(PoolType), NumberOfBytes, Tag)
 
 
 ExAllocatePoolQuotaUninitialized = ExAllocatePoolWithQuotaTag
@@ -123,18 +127,19 @@ def ExAllocatePoolWithTagPriority(
     Raises:
         ValueError: no EX_POOL_PRIORITY.
     """
-    if Priority not in PRIORITIES:
-        raise ValueError(f"priority {Priority}: give an EX_POOL_PRIORITY")
+    priority = integer("priority", Priority)
+    if priority not in PRIORITIES:
+        raise ValueError(f"priority {shown(priority)}: give an EX_POOL_PRIORITY")
     kernel = current_kernel()
     pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
-    return kernel.pool.allocate_with_priority(pool_type, NumberOfBytes, Tag, Priority) or 0
+    return kernel.pool.allocate_with_priority(pool_type, NumberOfBytes, Tag, priority) or 0
 
 
 def ExAllocatePoolPriorityZero(
     PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike, Priority: int
 ) -> int:
     """Allocate zeroed memory with a priority."""
-    return ExAllocatePoolWithTagPriority(int(PoolType) | _ZERO, NumberOfBytes, Tag, Priority)
+    return ExAllocatePoolWithTagPriority(_zeroed(PoolType), NumberOfBytes, Tag, Priority)
 
 
 ExAllocatePoolPriorityUninitialized = ExAllocatePoolWithTagPriority
@@ -190,7 +195,10 @@ def ExFreePoolWithTag(P: int, Tag: TagLike) -> None:
 
 
 def ExFreePool2(
-    P: int, Tag: TagLike, ExtendedParameters: object, ExtendedParametersCount: int
+    P: int,
+    Tag: TagLike,
+    ExtendedParameters: Pointer | None,
+    ExtendedParametersCount: int,
 ) -> None:
     """Free a block of ordinary pool.
 
@@ -206,15 +214,20 @@ def ExFreePool2(
     """
     kernel = current_kernel()
     kernel.check_running()
-    if ExtendedParameters or ExtendedParametersCount:
-        call = FreeBlock(P, PoolTag(Tag) or None)
-        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, P)
+    block, parameters = (
+        0 if each is None else address_of(name, each)
+        for name, each in (("P", P), ("ExtendedParameters", ExtendedParameters))
+    )
+    tag = PoolTag(Tag)
+    if unsigned("ExtendedParametersCount", ExtendedParametersCount, 32) or parameters:
+        call = FreeBlock(block, tag or None)
+        kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, block)
     kernel.pool.free(P, Tag)
 
 
 def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
-    """Open a pool or memory condition event; see `lookaside_sim.pool.events`."""
-    return memory_condition(current_kernel().pool, EventName)
+    """Open a pool or memory condition event; see `lookaside_sim.pool.conditions`."""
+    return memory_condition(current_kernel().pool, text("EventName", EventName))
 
 
 def KeReadStateEvent(Event: MemoryCondition) -> int:

@@ -52,6 +52,7 @@ def ExInterlockedPushEntrySList(ListHead: Pointer, ListEntry: Pointer, Lock: Poi
     Returns:
         The entry that was first, or 0 for NULL.
     """
+    address_of("Lock", Lock)
     return InterlockedPushEntrySList(ListHead, ListEntry)
 
 
@@ -70,6 +71,7 @@ def ExInterlockedPopEntrySList(ListHead: Pointer, Lock: Pointer) -> int:
     Returns:
         The entry, or 0 for NULL.
     """
+    address_of("Lock", Lock)
     return InterlockedPopEntrySList(ListHead)
 
 

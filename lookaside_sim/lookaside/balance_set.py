@@ -22,8 +22,12 @@ from lookaside_sim.nt.arguments import unsigned
 class BuiltInLists(Protocol):
     """Lists of NT's own that are scanned by processor."""
 
-    def scan(self, processor: int | None, period: int) -> None:
-        """Adjust the depth of the lists of a processor, or of the shared ones for None."""
+    def scan(self, processor: int | None, period: int) -> bool:
+        """Adjust the depth of the lists of a processor, or of the shared ones for None.
+
+        Returns:
+            Whether anything changed.
+        """
 
 
 class BalanceSet:
@@ -56,31 +60,44 @@ class BalanceSet:
 
     def _pass(self, seconds: int) -> None:
         machine = self._machine
-        for _ in range(seconds):
-            self._scan()
+        # One round scans every set of lists once. A round that changes nothing is what every
+        # later one is as well: nobody runs meanwhile.
+        round_seconds = SCAN_PERIOD * (machine.processors.count + 1)
+        left, quiet = seconds, 0
+        while left:
+            quiet = 0 if self._scan() else quiet + 1
+            left -= 1
+            if quiet == round_seconds:
+                rounds = left // round_seconds
+                machine.seconds += rounds * round_seconds
+                left -= rounds * round_seconds
+                quiet = 0
             machine.seconds += 1
             for alarm in machine.each_second:
                 alarm()
 
-    def _scan(self) -> None:
+    def _scan(self) -> bool:
         registry = self._lists.registry
         if self._phase == SCAN_PERIOD - 1:
-            self._scan_built_in()
+            changed = self._scan_built_in()
         else:
             minimum = self._lists.minimum_depth
             self.scanning = True
             try:
                 # All links first: a ring must not leave the lists before it tuned.
                 lists = registry.walk(registry.paged if self._phase else registry.nonpaged)
-                adjust_depths(cast("tuple[ListOnMemory, ...]", tuple(lists)), minimum)
+                changed = adjust_depths(cast("tuple[ListOnMemory, ...]", tuple(lists)), minimum)
             finally:
                 self.scanning = False
         self._phase = (self._phase + 1) % SCAN_PERIOD
+        return changed
 
-    def _scan_built_in(self) -> None:
+    def _scan_built_in(self) -> bool:
         processors = self._machine.processors.count
         scanned = self._set
         self._set = (scanned + 1) % (processors + 1)
         processor = None if scanned == processors else scanned
+        changed = False
         for each in self.built_in:
-            each.scan(processor, SCAN_PERIOD * processors)
+            changed |= each.scan(processor, SCAN_PERIOD * processors)
+        return changed

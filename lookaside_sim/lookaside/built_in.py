@@ -121,15 +121,19 @@ class BuiltInList(PlainFields):
         """Have entries of another size from now on; none may be on the list."""
         self._size = size
 
-    def adjust_depth(self, period: int) -> None:
+    def adjust_depth(self, period: int) -> bool:
         """One scan: sample the counters, set the depth.
 
         Args:
             period: seconds between two scans of this list.
+
+        Returns:
+            Whether anything changed.
         """
         allocates = self._total_allocates - self._last_total_allocates
         counted = self._allocate_misses - self._last_allocate_misses
         misses = allocates - counted if self.counts_hits else counted
+        depth = self._depth
         self._last_total_allocates = self._total_allocates
         self._last_allocate_misses = self._allocate_misses
         self._depth = next_depth(
@@ -139,3 +143,4 @@ class BuiltInList(PlainFields):
             misses & ULONG_MASK,
             period,
         )
+        return bool(allocates or counted) or self._depth != depth

@@ -38,7 +38,7 @@ from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
 from lookaside_sim.memory.slots import UNKNOWN
-from lookaside_sim.nt.arguments import integer, unsigned
+from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
 
@@ -111,7 +111,7 @@ class LookasideList(ListOnMemory):
         self._active = False
         self._tail = b""
         self.owner = None
-        self.name = name
+        self.name = text("name", name)
         ListFields.__init__(self, machine.arch)
         self._prepare_misses()
         if isinstance(address, InMemory):
@@ -348,8 +348,8 @@ class LookasideList(ListOnMemory):
                 slot = self._slots[entry]  # type: ignore[index]
             except (KeyError, TypeError):
                 slot = self._memory.cached(entry) or self._memory.slots.null
-            # What starts no live block is none of a list's; nor is what is no int.
-            if slot.used:
+            # What starts no live block is none of a list's; a float may equal what does.
+            if slot.used and (slot.address is entry or type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1
@@ -503,4 +503,6 @@ def _check_routines(allocate: object, free: object) -> None:
     """
     for role, routine in (("allocate", allocate), ("free", free)):
         if routine is not None and not callable(routine):
-            raise TypeError(f"{role} {routine!r}: give a callable, or None for the default")
+            raise TypeError(
+                f"{role} {shown(routine)}: give a callable, or None for the default"
+            )

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.shared import Shared
@@ -35,6 +36,7 @@ from lookaside_sim.machine.calls import Branch
 from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.slots import Slot
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
@@ -205,7 +207,10 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        return allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        return entry and unsigned(
+            "what the allocate routine returned", entry, self.arch.address_bits
+        )
 
     def _call_free(self, routine: int, entry: int) -> None:
         routines = self._shared.routines
@@ -307,16 +312,51 @@ class ListOnMemory(ListFields):
         place = self._place
         if place is not None:
             place.fetch(self)
-        entry = self._first
+        entry, held = self._first, self._held
         self._first = 0
         self._held = 0
         routine_address = self._free_ex
         if place is not None:
             place.put_back(self)
+        is_default = routine_address == self._shared.routines.default_free
+        freed: dict[int, int] = {}
         while entry:
             link = self._link_in(entry)
-            self._call_free(routine_address, entry)
+            # Freed twice the default way, an entry stops the machine.
+            if not is_default and freed.get(entry) == link:
+                raise LookasideSimError(
+                    f"the free entries of the list at {self.address:#x} run in a ring through"
+                    f" {entry:#x}, and its free routine would be called for ever"
+                )
+            freed[entry] = link
+            try:
+                self._call_free(routine_address, entry)
+            except BugCheck:
+                raise
+            except BaseException:
+                self._take_back(self._as_next_entry(link), held - len(freed))
+                raise
             entry = self._as_next_entry(link)
+
+    def _take_back(self, entry: int, most: int) -> None:
+        """Put what a flush had still to free on the list again, in its order.
+
+        Choice: where a free routine raises, NT loses the rest.
+        """
+        rest: list[int] = []
+        while entry and len(rest) < most:
+            link = self._memory.peek_pointer(entry)
+            if link is None:
+                break
+            rest.append(entry)
+            entry = self._as_next_entry(link)
+        place = self._place
+        if place is not None:
+            place.fetch_head(self)
+        for each in reversed(rest):
+            self._push(each)
+        if place is not None:
+            place.put_back_head(self)
 
     # --- the SLIST (docs/sources.md, lists section 2) -----------------------------------------
 
@@ -347,11 +387,14 @@ class ListOnMemory(ListFields):
 
     # --- what others write: the balance set manager, the verifier, the debugger --------------------
 
-    def adjust_depth(self, minimum_depth: int) -> None:
+    def adjust_depth(self, minimum_depth: int) -> bool:
         """One scan of the balance set manager: sample the counters, set the depth.
 
         Args:
             minimum_depth: the system's minimum, in entries.
+
+        Returns:
+            Whether anything changed; a list that nobody uses comes to a point where it stays.
 
         Source:
             docs/sources.md, lists section 6.
@@ -362,6 +405,7 @@ class ListOnMemory(ListFields):
         misses = self._allocate_misses
         new_allocates = total - self._last_total_allocates
         new_misses = misses - self._last_allocate_misses
+        depth = self._depth
         # An untouched list at the minimum is a fixed point of the rule.
         if new_allocates or new_misses or self._depth != minimum_depth:
             self._last_total_allocates = total
@@ -374,8 +418,10 @@ class ListOnMemory(ListFields):
                 SCAN_PERIOD,
                 minimum_depth,
             )
+        changed = bool(new_allocates or new_misses) or self._depth != depth
         if self._place is not None:
             self._place.put_back(self)
+        return changed
 
     def disable(self) -> None:
         """Let the list hold nothing any more: Depth 0, MaximumDepth 0xFFFF."""
@@ -404,12 +450,16 @@ class ListOnMemory(ListFields):
             self._place.put_back(self)
 
 
-def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> None:
+def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> bool:
     """Scan lists one after the other; see `ListOnMemory.adjust_depth`.
 
     Most lists of most machines are untouched at the minimum, where a scan changes nothing:
     those are told apart here, without a call for each.
+
+    Returns:
+        Whether anything changed.
     """
+    changed = False
     for each in lists:
         if (
             each._depth != minimum_depth
@@ -417,4 +467,5 @@ def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> None:
             or each._allocate_misses != each._last_allocate_misses
             or each._place is not None
         ):
-            each.adjust_depth(minimum_depth)
+            changed |= each.adjust_depth(minimum_depth)
+    return changed

@@ -31,8 +31,8 @@ class Registered(Protocol):
     def is_embedded(self) -> bool:
         """Whether the structure lies in memory that somebody else owns."""
 
-    def adjust_depth(self, minimum_depth: int) -> None:
-        """One scan of the balance set manager."""
+    def adjust_depth(self, minimum_depth: int) -> bool:
+        """One scan of the balance set manager; whether anything changed."""
 
     def disable(self) -> None:
         """Let the list hold nothing any more."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import EXECUTE
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import shown, unsigned
 from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 
@@ -17,6 +18,10 @@ AllocateRoutine: TypeAlias = Callable[[PoolType, int, PoolTag, Any], int | None]
 FreeRoutine: TypeAlias = Callable[[int, Any], None]
 """A LookasideListFreeEx routine: (entry, list)."""
 
+_ALLOCATE: Final = "allocate"
+_FREE: Final = "free"
+_ONLY_ALLOCATE: Final = {_ALLOCATE}
+_ONLY_FREE: Final = {_FREE}
 _SPACING: Final = 0x40  # bytes between the made-up code addresses
 
 
@@ -26,6 +31,7 @@ class Routines:
     Args:
         machine: the machine.
         pool: what the default routines allocate from.
+        list_at: takes what lies at an address for a list.
 
     Attributes:
         default_allocate: address of ExAllocatePoolWithTag, the default of an older list, and on
@@ -41,20 +47,24 @@ class Routines:
         "_at",
         "_ex_allocate",
         "_ex_free",
+        "_list_at",
         "_machine",
         "_next",
         "_pool",
+        "_roles",
         "default_allocate",
         "default_allocates",
         "default_free",
         "default_frees",
     )
 
-    def __init__(self, machine: Machine, pool: Pool) -> None:
+    def __init__(self, machine: Machine, pool: Pool, list_at: Callable[[int], Any]) -> None:
         self._machine = machine
+        self._list_at = list_at
         self._pool = pool
         self._next = machine.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
+        self._roles: dict[int, set[str]] = {}
         self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
@@ -76,21 +86,27 @@ class Routines:
         """
         if routine is None:
             return self.default_allocate if older else self._ex_allocate
-        return self._find_or_place(routine)
+        return self._find_or_place(routine, _ALLOCATE)
 
     def free_address(self, routine: FreeRoutine | None, *, older: bool = False) -> int:
         """The address to store in FreeEx for a routine, likewise."""
         if routine is None:
             return self.default_free if older else self._ex_free
-        return self._find_or_place(routine)
+        return self._find_or_place(routine, _FREE)
 
     def allocate_routine(self, address: int) -> AllocateRoutine:
         """The routine that a call through AllocateEx reaches; faults where there is none."""
-        return cast("AllocateRoutine", self._call_target(address))
+        found = self._call_target(address)
+        if self._roles.get(address) == _ONLY_FREE:
+            return partial(self._free_for_allocate, cast("FreeRoutine", found))
+        return cast("AllocateRoutine", found)
 
     def free_routine(self, address: int) -> FreeRoutine:
         """The routine that a call through FreeEx reaches; faults where there is none."""
-        return cast("FreeRoutine", self._call_target(address))
+        found = self._call_target(address)
+        if self._roles.get(address) == _ONLY_ALLOCATE:
+            return partial(self._allocate_for_free, cast("AllocateRoutine", found))
+        return cast("FreeRoutine", found)
 
     def place_at(self, address: int, routine: Callable[..., Any]) -> None:
         """Say that a routine lies at an address, such as one in an image.
@@ -103,7 +119,7 @@ class Routines:
             TypeError, ValueError: no routine, or no address.
         """
         if not callable(routine):
-            raise TypeError(f"routine {routine!r}: give a callable")
+            raise TypeError(f"routine {shown(routine)}: give a callable")
         address = unsigned("address", address, self._machine.arch.address_bits)
         self._at[address] = routine
         self._address_of[_key(routine)] = address
@@ -118,11 +134,12 @@ class Routines:
             self._machine.page_fault(address, EXECUTE)
         return routine
 
-    def _find_or_place(self, routine: Callable[..., Any]) -> int:
+    def _find_or_place(self, routine: Callable[..., Any], role: str) -> int:
         key = _key(routine)
         address = self._address_of.get(key)
         if address is None:
             address = self._address_of[key] = self._place(routine)
+        self._roles.setdefault(address, set()).add(role)
         return address
 
     def _place(self, routine: Callable[..., Any]) -> int:
@@ -130,6 +147,24 @@ class Routines:
         self._next += _SPACING
         self._at[address] = routine
         return address
+
+    # A field was overwritten with the address of a routine of the other kind, which takes the
+    # arguments for its own: the list for a size, the size for the address of a list. What no
+    # register holds is 0, and so is what a free routine returns.
+
+    def _free_for_allocate(
+        self, free: FreeRoutine, pool_type: int, size: int, tag: int, lookaside: Any
+    ) -> int:
+        free(int(pool_type), self._list_at(size))
+        return 0
+
+    def _allocate_for_free(self, allocate: AllocateRoutine, entry: int, lookaside: Any) -> None:
+        allocate(
+            PoolType(entry & ULONG_MASK),
+            lookaside.address,
+            PoolTag(0),
+            self._list_at(0),
+        )
 
     # Reached only through a field that was overwritten with the other default's address: the
     # routine then takes the arguments for its own, and what is missing for 0.

@@ -38,7 +38,7 @@ class Shared:
         self.kind = kind
         self.minimum_depth = MINIMUM_DEPTH
         self.registry = Registry(machine, self._over_memory)
-        self.routines = Routines(machine, pool)
+        self.routines = Routines(machine, pool, self.at)
         machine.memory.links.told.append(self._look_again)
 
     @property

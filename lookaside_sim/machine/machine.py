@@ -18,7 +18,7 @@ from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.links import Uncached
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import raw_bytes, shown, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import Irql
@@ -107,7 +107,7 @@ class Machine(Gate):
         """Tell somebody of each point inside the lists' routines; see `Kernel.step_through`."""
         if not callable(reached):
             raise TypeError(
-                f"reached {reached!r}: give a callable that takes a list and a Point"
+                f"reached {shown(reached)}: give a callable that takes a list and a Point"
             )
         before = self.reached
         self._step(reached)
@@ -173,6 +173,11 @@ class Machine(Gate):
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch by the program itself; see `Kernel.touch_fault`."""
         self.check_running()
+        address = unsigned("address", address, self.arch.address_bits)
+        if unsigned("operation", operation, 8) not in _VERBS:
+            raise ValueError(
+                f"operation {operation}: give {READ} (read), {WRITE} (write) or {EXECUTE:#x} (jump)"
+            )
         self.hooks.run(TouchMemory(address, operation), self._touch, address, operation)
 
     def _touch(self, address: int, operation: int) -> NoReturn:
@@ -193,10 +198,8 @@ class Machine(Gate):
     def write(self, address: int, data: bytes) -> None:
         """Write memory as the program does; see `Kernel.write`."""
         self.check_running()
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data {data!r}: give bytes")
         address = unsigned("address", address, self.arch.address_bits)
-        data = bytes(data)
+        data = raw_bytes("data", data)
         if self.hooks.listening:
             self.hooks.run(WriteMemory(address, data), self._write, address, data)
         else:

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from lookaside_sim.machine.calls import IrqlChange, LowerIrql, RaiseIrql, SwitchProcessor
 from lookaside_sim.machine.gate import Gate
+from lookaside_sim.machine.order import Order
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql, X86Irql
@@ -44,6 +45,32 @@ class IrqlScope:
         self._processors.lower_unless_stopped(self.previous)
 
 
+class ProcessorScope:
+    """Runs what is inside on a processor; what `Kernel.on_processor` returns.
+
+    Args:
+        processors: of the machine.
+        number: which one.
+    """
+
+    __slots__ = ("_number", "_order", "_processors")
+
+    def __init__(self, processors: Processors, number: int) -> None:
+        self._processors = processors
+        self._number = number
+        self._order: Order[int] = Order("the block on a processor")
+
+    def __enter__(self) -> int:
+        processors = self._processors
+        before = processors.current
+        processors._switch(self._number)
+        self._order.enter(processors.scopes, before)
+        return self._number
+
+    def __exit__(self, *exception: object) -> None:
+        self._processors._switch(self._order.leave(self._processors.scopes))
+
+
 class Processors:
     """The processors of one machine.
 
@@ -56,9 +83,19 @@ class Processors:
         count: as given.
         current: number of the processor that runs.
         irql_bits: as given.
+        scopes: which one each block that was entered goes back to, innermost last.
     """
 
-    __slots__ = ("_gate", "_in_dpc", "_irql", "_irqls", "count", "current", "irql_bits")
+    __slots__ = (
+        "_gate",
+        "_in_dpc",
+        "_irql",
+        "_irqls",
+        "count",
+        "current",
+        "irql_bits",
+        "scopes",
+    )
 
     def __init__(self, gate: Gate, count: int, *, irql_bits: int) -> None:
         count = unsigned("processors", count, 16)
@@ -68,6 +105,7 @@ class Processors:
         self.count = count
         self.current = 0
         self.irql_bits = irql_bits
+        self.scopes: list[int] = []
         self._irql = 0
         self._irqls = [0] * count
         self._in_dpc: list[int] = []  # a processor for each DPC routine that runs on it
@@ -158,18 +196,12 @@ class Processors:
 
     # --- which one runs ----------------------------------------------------------------------
 
-    @contextmanager
-    def on(self, number: int) -> Iterator[int]:
+    def on(self, number: int) -> ProcessorScope:
         """Run what is inside on a processor; see `Kernel.on_processor`."""
         number = unsigned("processor", number, 16)
         if number >= self.count:
             raise ValueError(f"processor {number}: give 0 to {self.count - 1}")
-        before = self.current
-        self._switch(number)
-        try:
-            yield number
-        finally:
-            self._switch(before)
+        return ProcessorScope(self, number)
 
     def _switch(self, number: int) -> None:
         self._gate.hooks.run(SwitchProcessor(number), self._switch_to, number)

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.machine.call_site import CallSite, Sites, calling_frame, frames, site_of
 from lookaside_sim.memory.address_space import Memory
 
@@ -82,7 +83,14 @@ class Image:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._program.running.pop()
+        running = self._program.running
+        if not running or running[-1] is not self:
+            inner = f"{running[-1].name!r} runs" if running else "no driver's code runs"
+            raise LookasideSimError(
+                f"the block of {self.name!r} is left while {inner}: leave each block that was"
+                " entered, in the reverse order"
+            )
+        running.pop()
 
 
 class Program:

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.machine.calls import AcquireLock, InitializeLock, ReleaseLock
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import text, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql
 
@@ -46,7 +46,7 @@ class SpinLocks:
         Raises:
             BugCheck: the memory cannot be touched.
         """
-        self._machine.check_running()
+        lock, name = self._address(lock), text("name", name)
         self._machine.hooks.run(InitializeLock(lock, name), self._initialize, lock, name)
 
     def _initialize(self, lock: int, name: str) -> None:
@@ -68,8 +68,8 @@ class SpinLocks:
                 in verified code DRIVER_VERIFIER_DETECTED_VIOLATION (0x42).
             LookasideSimError: another processor holds it; nothing has changed.
         """
+        lock = self._address(lock)
         call = AcquireLock(lock, self._names.get(lock, ""), at_dpc_level=False)
-        self._machine.check_running()
         return self._machine.hooks.run(call, self._acquire, lock)
 
     def _acquire(self, lock: int) -> int:
@@ -99,7 +99,7 @@ class SpinLocks:
                 level than DISPATCH_LEVEL DRIVER_VERIFIER_DETECTED_VIOLATION (0x32).
             ValueError: no IRQL; the lock is held as before.
         """
-        self._machine.check_running()
+        lock = self._address(lock)
         old_irql = unsigned("IRQL", old_irql, self._machine.arch.irql_bits)
         name = self._names.get(lock, "")
         call = ReleaseLock(lock, name, at_dpc_level=False, irql=old_irql)
@@ -117,7 +117,7 @@ class SpinLocks:
                 DRIVER_VERIFIER_DETECTED_VIOLATION (0x40).
             LookasideSimError: another processor holds it.
         """
-        self._machine.check_running()
+        lock = self._address(lock)
         call = AcquireLock(lock, self._names.get(lock, ""), at_dpc_level=True)
         self._machine.hooks.run(call, self._take, lock)
 
@@ -128,7 +128,7 @@ class SpinLocks:
             BugCheck: SPIN_LOCK_NOT_OWNED; in verified code below DISPATCH_LEVEL
                 DRIVER_VERIFIER_DETECTED_VIOLATION (0x41).
         """
-        self._machine.check_running()
+        lock = self._address(lock)
         irql = int(self._machine.processors.irql)
         call = ReleaseLock(lock, self._names.get(lock, ""), at_dpc_level=True, irql=irql)
         self._machine.hooks.run(call, self._let_go, lock)
@@ -141,6 +141,11 @@ class SpinLocks:
     def held(self) -> list[int]:
         """Addresses of the locks that were acquired and not let go, oldest first."""
         return list(self._owners)
+
+    def _address(self, lock: int) -> int:
+        """Take the address of a lock, on a machine that runs."""
+        self._machine.check_running()
+        return unsigned("lock", lock, self._machine.arch.address_bits)
 
     def _check_free(self, lock: int) -> None:
         machine = self._machine
@@ -211,6 +216,7 @@ class SpinLock:
     def __init__(self, kernel: LockHost, name: str = "") -> None:
         self._machine = machine = kernel.machine
         machine.check_running()
+        text("name", name)
         self._locks = kernel.spin_locks
         self._old_irqls: list[int] = []
         self._word = bytes(machine.arch.pointer_size)
@@ -258,6 +264,10 @@ class SpinLock:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if not self._old_irqls:
+            raise LookasideSimError(
+                f"the block of the spin lock {self.name!r} is left and was not entered"
+            )
         old_irql = self._old_irqls.pop()
         if self._machine.bugcheck is None:
             self.release(old_irql)

@@ -1,9 +1,29 @@
-"""Checks of arguments whose C type leaves no other value."""
+"""Checks of arguments: what the C type has room for, and what the program must be able to call.
+
+Each gives the value back as a plain one, so that behind a door there are no integers of
+somebody else's, such as numpy's, that do not calculate as Python's.
+"""
 
 from __future__ import annotations
 
 import operator
-from typing import SupportsIndex
+from typing import Final, SupportsIndex
+
+MOST_SHOWN: Final = 80
+"""Characters of a value that an error shows."""
+
+
+def shown(value: object) -> str:
+    """A value as errors show it: its repr, not more than 80 characters, on one line.
+
+    Never raises, whatever the value's own repr does.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}, which cannot be shown>"
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: MOST_SHOWN + 1])
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
 def integer(name: str, value: SupportsIndex) -> int:
@@ -17,11 +37,15 @@ def integer(name: str, value: SupportsIndex) -> int:
         The value as a plain int.
 
     Raises:
-        TypeError: no integer.
+        TypeError: no integer; a bool is none.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} {value!r}: give an integer")
-    return operator.index(value)
+    if not isinstance(value, bool):
+        try:
+            # An int subclass comes back as it is.
+            return int(operator.index(value))
+        except TypeError:
+            pass
+    raise TypeError(f"{name} {shown(value)}: give an integer")
 
 
 def unsigned(name: str, value: SupportsIndex, bits: int) -> int:
@@ -41,5 +65,54 @@ def unsigned(name: str, value: SupportsIndex, bits: int) -> int:
     """
     number = integer(name, value)
     if not 0 <= number < 1 << bits:
-        raise ValueError(f"{name} {number}: give 0 to {(1 << bits) - 1:#x}")
+        raise ValueError(f"{name} {shown(number)}: give 0 to {(1 << bits) - 1:#x}")
     return number
+
+
+def boolean(name: str, value: object) -> bool:
+    """Take an argument that is TRUE or FALSE: a bool, or 0 or 1.
+
+    Raises:
+        TypeError: neither a bool nor an integer.
+        ValueError: another integer.
+    """
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} {shown(value)}: give True or False")
+    number = integer(name, value)
+    if number not in (0, 1):
+        raise ValueError(f"{name} {shown(number)}: give True or False")
+    return bool(number)
+
+
+def text(name: str, value: object) -> str:
+    """Take an argument that must be a text.
+
+    Raises:
+        TypeError: no text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} {shown(value)}: give a text")
+    return value
+
+
+def raw_bytes(name: str, value: object) -> bytes:
+    """Take an argument that must be bytes; a view of wider items is the bytes that it shows.
+
+    Raises:
+        TypeError: no bytes.
+    """
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{name} {shown(value)}: give bytes")
+    return bytes(value)
+
+
+def check_callable(name: str, value: object) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} {shown(value)}: give a callable")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from enum import IntEnum, IntFlag
 from typing import Final, TypeAlias
+
+from lookaside_sim.nt.arguments import shown
 
 ULONG_MASK: Final = 0xFFFF_FFFF
 USHORT_MASK: Final = 0xFFFF
@@ -135,21 +138,24 @@ class PoolTag(int):
     __slots__ = ()
 
     def __new__(cls, value: TagLike) -> PoolTag:  # noqa: D102 - the class says it
-        if isinstance(value, bool):
-            raise TypeError(f"pool tag {value!r}: give a PoolTag, an int, 4 bytes or a text")
-        if isinstance(value, int):
+        if type(value) is int or (isinstance(value, int) and not isinstance(value, bool)):
             if not 0 <= value <= ULONG_MASK:
-                raise ValueError(f"pool tag {value:#x} does not fit in 32 bits")
+                raise ValueError(f"pool tag {value:#x} does not fit in 32 bits: give a ULONG")
             return super().__new__(cls, value)
         if isinstance(value, bytes):
             if len(value) != 4:
                 raise ValueError(
-                    f"pool tag {value!r} has {len(value)} bytes: give 4, in memory order"
+                    f"pool tag {shown(value)} has {len(value)} bytes: give 4, in memory order"
                 )
             return super().__new__(cls, int.from_bytes(value, "little"))
         if isinstance(value, str):
             return super().__new__(cls, int.from_bytes(_tag_text(value).ljust(4), "little"))
-        raise TypeError(f"pool tag {value!r}: give a PoolTag, an int, 4 bytes or a text")
+        if not isinstance(value, bool):
+            try:
+                return cls(operator.index(value))
+            except TypeError:
+                pass
+        raise TypeError(f"pool tag {shown(value)}: give a PoolTag, an int, 4 bytes or a text")
 
     @classmethod
     def from_literal(cls, literal: str) -> PoolTag:
@@ -197,7 +203,7 @@ TagLike: TypeAlias = PoolTag | int | bytes | str
 
 def _tag_text(text: str) -> bytes:
     if not 1 <= len(text) <= 4 or not all(" " <= c <= "~" for c in text):
-        raise ValueError(f"pool tag {text!r}: give 1 to 4 characters of 0x20 to 0x7E")
+        raise ValueError(f"pool tag {shown(text)}: give 1 to 4 characters of 0x20 to 0x7E")
     return text.encode("ascii")
 
 

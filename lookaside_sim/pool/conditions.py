@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from lookaside_sim.nt.arguments import shown, text
 from lookaside_sim.pool.descriptor import PoolDescriptor
 
 _LOW_SHARE: Final = 8
@@ -70,7 +71,7 @@ def memory_condition(pool: Conditioned, name: str) -> MemoryCondition:
     Raises:
         ValueError: no such event.
     """
-    short = name.removeprefix("\\KernelObjects\\")
+    short = text("event", name).removeprefix("\\KernelObjects\\")
     if short not in CONDITIONS:
-        raise ValueError(f"event {name!r}: give one of {', '.join(CONDITIONS)}")
+        raise ValueError(f"event {shown(name)}: give one of {', '.join(CONDITIONS)}")
     return MemoryCondition(pool, short)

@@ -16,7 +16,7 @@ from operator import index as as_index
 from typing import Final, NoReturn
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import integer, unsigned
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.nt.types import PoolTag, PoolType, TagLike
 from lookaside_sim.pool.accounting import ALLOCS, FREES, PoolTagUsage, TagTable
@@ -30,7 +30,9 @@ from lookaside_sim.pool.headers import Headers
 from lookaside_sim.pool.model import Model
 from lookaside_sim.pool.plans import (
     MOST_PLANS,
+    MUST_SUCCEED_BIT,
     NEVER,
+    POOL_TYPE_BITS,
     QUOTA_BIT,
     TAG_MASK,
     Plans,
@@ -168,13 +170,24 @@ class PoolManager:
         """
         # Requests repeat: look the whole request up before looking at its parts.
         plan = None
-        if type(size) is int and type(tag) in _TAG_TYPES:
-            plan = self._known.get((as_index(pool_type), size, tag))
+        # True and False are equal to a type, and none.
+        if (
+            type(size) is int
+            and type(tag) in _TAG_TYPES
+            and pool_type is not True
+            and pool_type is not False
+        ):
+            try:
+                plan = self._known.get((as_index(pool_type), size, tag))
+            except TypeError:
+                plan = None  # what is wrong is said below
         if plan is None:
             plan = self._plan_request(pool_type, size, tag)
         if self._machine.hooks.listening:
             request = plan.request
-            call = AllocateBlock(PoolType(pool_type), request.size, PoolTag(request.tag))
+            call = AllocateBlock(
+                PoolType(as_index(pool_type)), request.size, PoolTag(request.tag)
+            )
             return self._machine.hooks.run(call, self._serve, plan)
         return self.requests.top.allocate(plan) or None
 
@@ -184,10 +197,10 @@ class PoolManager:
     def _plan_request(self, pool_type: int, size: int, tag: TagLike) -> PoolPlan:
         pool_type = unsigned("pool_type", pool_type, 32)
         size = unsigned("size", size, self._machine.arch.address_bits)
-        plan = self.plan(pool_type, size, PoolTag(tag))
+        plan = self._plans.plan(pool_type, size, PoolTag(tag))
         if len(self._known) >= MOST_PLANS:
             self._known.clear()
-        if plan.max_irql != NEVER:
+        if plan.max_irql != NEVER and type(tag) in _TAG_TYPES:
             self._known[pool_type, size, tag] = plan
         return plan
 
@@ -247,7 +260,7 @@ class PoolManager:
             The block, or None when the address lies in no live block.
         """
         self._machine.check_running()
-        return self.find(address)
+        return self.find(integer("address", address))
 
     def statistics(self, pool: PoolDescriptor) -> PoolStatistics:
         """Snapshot of the pages of one pool (``nonpaged``, ``nonpaged_nx`` or ``paged``)."""
@@ -258,14 +271,20 @@ class PoolManager:
 
     def allocate_block(self, pool_type: int, size: int, tag: int) -> int:
         """What `allocate` does, on plain ints, with 0 for NULL, told to nobody."""
-        return self.requests.top.allocate(self._plans.plan(pool_type, size, tag))
+        return self.requests.top.allocate(self.plan(pool_type, size, tag))
 
     def free_block(self, address: int, tag: int = 0) -> None:
         """What `free` does, on plain ints, with 0 for NULL and for no tag, told to nobody."""
         self.requests.top.free(address, tag)
 
     def plan(self, pool_type: int, size: int, tag: int) -> PoolPlan:
-        """Work out what every request of a type, size and tag needs; see `Plans.plan`."""
+        """Work out what every request of a type, size and tag needs; see `Plans.plan`.
+
+        The type may come out of memory that was overwritten. Choice: bits that say nothing are
+        not looked at, and must-succeed pool, of whatever kind, is refused as such.
+        """
+        if not served(pool_type):
+            pool_type &= MUST_SUCCEED_BIT if pool_type & MUST_SUCCEED_BIT else POOL_TYPE_BITS
         return self._plans.plan(pool_type, size, tag)
 
     def pool_of(self, pool_type: int) -> tuple[PoolDescriptor, int]:

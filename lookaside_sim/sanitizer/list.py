@@ -16,9 +16,10 @@ Hits touch the first only, by one set operation each.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, NoReturn
 
-from lookaside_sim.errors import SanitizerKind
+from lookaside_sim.errors import InvariantError, SanitizerKind
 from lookaside_sim.lookaside.calls import (
     AllocateEntry,
     DeleteList,
@@ -33,6 +34,7 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.memory.slots import UNKNOWN
+from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
@@ -132,7 +134,8 @@ class SanitizedList(LookasideList):
         try:
             self._live.remove(entry)  # type: ignore[arg-type]
         except (KeyError, TypeError):
-            self._refuse_entry(entry)
+            entry = self._entry_of(entry)
+            self._live.remove(entry)
         held = self._held
         if held < self._depth:
             slot = self._slots.get(entry)  # type: ignore[arg-type]
@@ -142,7 +145,12 @@ class SanitizedList(LookasideList):
                 self._held = held + 1
                 self._total_frees += 1
                 return
-        self._free_checked(entry)  # type: ignore[arg-type]
+        if type(entry) is not int:
+            # A float or Decimal may equal an entry's address, and is none.
+            self._live.add(int(entry))  # type: ignore[arg-type]
+            entry = self._entry_of(entry)
+            self._live.remove(entry)
+        self._free_checked(entry)
 
     def _allocate_checked(self) -> int | None:
         misses = self.allocate_misses
@@ -209,8 +217,10 @@ class SanitizedList(LookasideList):
         self._ceiling = _INACTIVE
 
     def _retire_free_entries(self, how: str) -> None:
-        for entry in list(self.entries()):
-            self._sanitizer.retire(entry, how)
+        # Overwritten links are followed as far as they lead; the flush meets them itself.
+        with suppress(InvariantError):
+            for entry in self.entries():
+                self._sanitizer.retire(entry, how)
 
     def __exit__(self, *exception: object) -> None:
         if self._active and self._machine.bugcheck is None:
@@ -244,13 +254,14 @@ class SanitizedList(LookasideList):
         address = entry if isinstance(entry, int) else None
         self._refuse("freed to", FreeEntry(self, address or 0), address)
 
-    def _refuse_entry(self, entry: int | None) -> NoReturn:
-        """Report an entry that no caller can hold; the call is told, and did nothing."""
-        if entry is not None and not hasattr(entry, "__index__"):
-            raise TypeError(f"entry {entry!r}: give an integer")
-        address = 0 if entry is None else int(entry)
-        if address < 0:
-            raise ValueError(f"entry {address}: give an address")
+    def _entry_of(self, entry: int | None) -> int:
+        """Take an integer of somebody else's for the entry it is.
+
+        Reports an entry that no caller can hold; the call is told, and did nothing.
+        """
+        address = 0 if entry is None else unsigned("entry", entry, self.arch.address_bits)
+        if address in self._live:
+            return address
         self._machine.hooks.run(FreeEntry(self, address), self._report_entry, address)
 
     def _report_entry(self, address: int) -> NoReturn:

@@ -26,7 +26,7 @@ from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import CODE_OFFSET, Image
 from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import EXECUTE, WRITE
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import check_callable, raw_bytes, shown, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PoolType, TagLike
 from lookaside_sim.nt.windows import Windows, check_driver_loads
@@ -116,6 +116,8 @@ class Driver(Image):
             another machine, such as a copy of this one, they are the code of the driver that
             is there at this driver's addresses.
         """
+        check_callable("allocate", allocate)
+        check_callable("free", free)
         return OwnedRoutine(self, allocate), OwnedRoutine(self, free)
 
     def on_unload(self, routine: Callable[[], None]) -> None:
@@ -123,6 +125,7 @@ class Driver(Image):
 
         A copy of the machine calls the same routine, with whatever it has in hand.
         """
+        check_callable("routine", routine)
         self._unload_routine = routine
 
     @property
@@ -151,6 +154,7 @@ class Driver(Image):
             TypeError, ValueError: no size or alignment, or more contents than that.
         """
         size = unsigned("size", size, 32)
+        contents = raw_bytes("contents", contents)
         alignment = unsigned("alignment", alignment, 16)
         if alignment.bit_count() != 1:
             raise ValueError(f"alignment {alignment}: give a power of two")
@@ -163,7 +167,7 @@ class Driver(Image):
         if address is None:
             state = "its data section is full" if self.loaded else "it is unloaded"
             raise LookasideSimError(f"{self.name} has no room for {size} bytes: {state}")
-        call = PlaceData(self, size, alignment, bytes(contents))
+        call = PlaceData(self, size, alignment, contents)
         region = Region(address, size, contents=contents)
         return self._drivers.machine.hooks.run(call, self._map, region)
 
@@ -248,9 +252,11 @@ class Drivers:
         """Load a driver; see `Kernel.load_driver`. A name may come again after its unload."""
         self.machine.check_running()
         if not isinstance(name, str):
-            raise TypeError(f"driver {name!r}: give the file name of an image")
+            raise TypeError(f"driver {shown(name)}: give the file name of an image")
         if not name or name in self._loaded:
-            raise ValueError(f"driver {name!r}: give the name of a driver that is not loaded")
+            raise ValueError(
+                f"driver {shown(name)}: give the name of a driver that is not loaded"
+            )
         if built_for is not None:
             check_driver_loads(name, built_for, self._windows)
         return self.machine.hooks.run(LoadDriver(name), self._load, name)

@@ -87,9 +87,9 @@ class IoLists:
         """Entries that wait on all of them."""
         return self._pairs.held
 
-    def scan(self, processor: int | None, period: int) -> None:
+    def scan(self, processor: int | None, period: int) -> bool:
         """Adjust the depth of the P lists of a processor, or of the L lists for None."""
-        self._pairs.scan(processor, period)
+        return self._pairs.scan(processor, period)
 
     def check(self) -> None:
         """Verify that each list holds as many entries as it says.

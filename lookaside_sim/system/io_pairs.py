@@ -168,11 +168,17 @@ class IoPairs:
                 each.took(read_pointer(entry))
                 self._pool.free_block(entry)
 
-    def scan(self, processor: int | None, period: int) -> None:
-        """Adjust the depth of the P lists of a processor, or of the L lists for None."""
+    def scan(self, processor: int | None, period: int) -> bool:
+        """Adjust the depth of the P lists of a processor, or of the L lists for None.
+
+        Returns:
+            Whether any list changed.
+        """
+        changed = False
         for pair in self.all:
             each = pair.shared if processor is None else pair.per_processor[processor]
-            each.adjust_depth(period)
+            changed |= each.adjust_depth(period)
+        return changed
 
     # --- looking -------------------------------------------------------------------------
 

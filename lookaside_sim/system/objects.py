@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.nt.arguments import integer, shown, unsigned
 from lookaside_sim.system.calls import (
     CancelTimer,
     DeleteResource,
@@ -52,7 +53,7 @@ class KernelObjects:
         Raises:
             BugCheck: the memory cannot be touched.
         """
-        self._machine.check_running()
+        timer = self._address("timer", timer)
         self._machine.hooks.run(InitializeTimer(timer), self._initialize_timer, timer)
 
     def _initialize_timer(self, timer: int) -> None:
@@ -75,7 +76,9 @@ class KernelObjects:
         Returns:
             Whether it was active already.
         """
-        self._machine.check_running()
+        timer, seconds = self._address("timer", timer), integer("seconds", seconds)
+        if not -(1 << 63) <= seconds < 1 << 63:
+            raise ValueError(f"seconds {shown(seconds)}: give a number of 64 bits with a sign")
         return self._machine.hooks.run(
             SetTimer(timer, seconds), self._set_timer, timer, seconds
         )
@@ -90,11 +93,16 @@ class KernelObjects:
 
     def cancel_timer(self, timer: int) -> bool:
         """KeCancelTimer: stop a timer; returns whether it was active."""
-        self._machine.check_running()
+        timer = self._address("timer", timer)
         return self._machine.hooks.run(CancelTimer(timer), self._cancel_timer, timer)
 
     def _cancel_timer(self, timer: int) -> bool:
         return self.timers.pop(timer, None) is not None
+
+    def _address(self, name: str, address: int) -> int:
+        """Take the address of an object, on a machine that runs."""
+        self._machine.check_running()
+        return unsigned(name, address, self._machine.arch.address_bits)
 
     def _expire(self) -> None:
         """Drop the timers whose time has come."""
@@ -104,7 +112,7 @@ class KernelObjects:
 
     def initialize_resource(self, resource: int) -> None:
         """ExInitializeResourceLite."""
-        self._machine.check_running()
+        resource = self._address("resource", resource)
         call = InitializeResource(resource)
         self._machine.hooks.run(call, self._initialize_resource, resource)
 
@@ -115,7 +123,7 @@ class KernelObjects:
 
     def delete_resource(self, resource: int) -> None:
         """ExDeleteResourceLite."""
-        self._machine.check_running()
+        resource = self._address("resource", resource)
         self._machine.hooks.run(DeleteResource(resource), self._delete_resource, resource)
 
     def _delete_resource(self, resource: int) -> None:

@@ -6,14 +6,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import attrs
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.machine.order import Order
+from lookaside_sim.nt.arguments import shown, text, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
 from lookaside_sim.pool.values import PoolAllocation
@@ -57,6 +57,32 @@ class Process:
         return self.name == "Idle"
 
 
+class ProcessScope:
+    """Runs what is inside in a process; what `Processes.running` returns.
+
+    Args:
+        processes: of the machine.
+        process: which one.
+    """
+
+    __slots__ = ("_order", "_process", "_processes")
+
+    def __init__(self, processes: Processes, process: Process) -> None:
+        self._processes = processes
+        self._process = process
+        self._order: Order[Process] = Order("the block in a process")
+
+    def __enter__(self) -> Process:
+        processes = self._processes
+        before = processes.current
+        processes._enter(self._process)
+        self._order.enter(processes.scopes, before)
+        return self._process
+
+    def __exit__(self, *exception: object) -> None:
+        self._processes._enter(self._order.leave(self._processes.scopes))
+
+
 class Processes:
     """The processes of one kernel.
 
@@ -67,12 +93,15 @@ class Processes:
         system: the System process, in which code runs unless `running` says otherwise.
         current: the process code runs in.
         all: every process, the System process first.
+        scopes: which one each block that was entered goes back to, innermost last.
     """
 
-    __slots__ = ("_charges", "_machine", "all", "current", "system")
+    __slots__ = ("_by_address", "_charges", "_machine", "all", "current", "scopes", "system")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self.scopes: list[Process] = []
+        self._by_address: dict[int, Process] = {}
         self.all: list[Process] = []
         self._charges: dict[int, tuple[Process, int, bool]] = {}
         self.system = self.current = self._create("System", _UNLIMITED, _UNLIMITED)
@@ -88,6 +117,9 @@ class Processes:
             paged_quota: likewise for paged pool.
         """
         self._machine.check_running()
+        name = text("name", name)
+        nonpaged_quota = unsigned("nonpaged_quota", nonpaged_quota, 64)
+        paged_quota = unsigned("paged_quota", paged_quota, 64)
         call = CreateProcess(name, nonpaged_quota, paged_quota)
         return self._machine.hooks.run(call, self._create, name, nonpaged_quota, paged_quota)
 
@@ -95,6 +127,7 @@ class Processes:
         address = self._machine.arch.process_start + len(self.all) * _SPACING
         process = Process(name, address, nonpaged_quota, paged_quota)
         self.all.append(process)
+        self._by_address[address] = process
         return process
 
     @property
@@ -105,15 +138,18 @@ class Processes:
                 return process
         return self._create("Idle", _UNLIMITED, _UNLIMITED)
 
-    @contextmanager
-    def running(self, process: Process) -> Iterator[Process]:
-        """Run what is inside in a process."""
-        before = self.current
-        self._enter(process)
-        try:
-            yield process
-        finally:
-            self._enter(before)
+    def running(self, process: Process) -> ProcessScope:
+        """Run what is inside in a process.
+
+        Raises:
+            TypeError: no process.
+            ValueError: a process of another machine.
+        """
+        if not isinstance(process, Process):
+            raise TypeError(f"process {shown(process)}: give a Process")
+        if self._by_address.get(process.address) is not process:
+            raise ValueError(f"process {process.name!r}: give one of this machine")
+        return ProcessScope(self, process)
 
     def _enter(self, process: Process) -> None:
         call = EnterProcess(process.name, process.address)
@@ -154,7 +190,7 @@ class Processes:
             BugCheck: BAD_POOL_CALLER (0xD) when the header names no process.
         """
         charge = self._charges.get(address)
-        if process is not None and not any(each.address == process for each in self.all):
+        if process is not None and process not in self._by_address:
             self._machine.stop(
                 BugCheckCode.BAD_POOL_CALLER,
                 (_BAD_PROCESS, address, tag, process),

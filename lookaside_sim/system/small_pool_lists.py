@@ -161,13 +161,15 @@ class SmallPoolLists:
             for of_kind in lists.values():
                 yield from (each for each in of_kind if each.is_used)
 
-    def scan(self, processor: int | None, period: int) -> None:
+    def scan(self, processor: int | None, period: int) -> bool:
         """Adjust the depth of every list of one processor; none of these is shared."""
+        changed = False
         if processor is None:
-            return
+            return changed
         for lists in self._sets[processor].values():
             for small in lists:
-                small.adjust_depth(period)
+                changed |= small.adjust_depth(period)
+        return changed
 
     def check(self) -> None:
         """Verify that each list holds as many entries as it says.

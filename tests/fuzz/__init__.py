@@ -1,0 +1,1 @@
+"""Hostile use of the package itself; see README.md here."""

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookaside_sim import Kernel
+from lookaside_sim import Kernel, LookasideList
 from tests.helpers import fill, new_list, poke
 from tests.lookaside.helpers import ULONG, restated
+from tests.same import assert_same
 
 # --- when it is applied ------------------------------------------------------------------
 
@@ -206,3 +207,39 @@ def test_no_time_changes_nothing(kernel: Kernel) -> None:
     poke(kernel, lookaside, Depth=100)
     kernel.tick(0)
     assert (lookaside.depth, kernel.seconds) == (100, 0)
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+def test_seconds_in_which_nothing_happens_are_passed_over(processors: int) -> None:
+    def make() -> tuple[Kernel, LookasideList]:
+        kernel = Kernel(processors=processors, small_pool_lists=True)
+        lookaside = kernel.lookaside_list()
+        lookaside.initialize(size=64, tag=b"tseT")
+        assert kernel.io_lists.pairs
+        for _ in range(500):
+            lookaside.allocate()
+        timer = kernel.pool.allocate(0, 64, b"tseT")
+        assert timer is not None
+        kernel.objects.initialize_timer(timer)
+        kernel.objects.set_timer(timer, 900)
+        return kernel, lookaside
+
+    (one, one_list), (other, other_list) = make(), make()
+    one.tick(1000)
+    for _ in range(1000):
+        other.tick()
+    assert_same(one, other)
+    for _ in range(500):
+        one_list.allocate()
+        other_list.allocate()
+    one.tick(2)
+    other.tick()
+    other.tick()
+    assert_same(one, other)
+    assert not one.objects.timers
+
+
+def test_any_number_of_seconds_passes() -> None:
+    kernel = Kernel(small_pool_lists=True)
+    kernel.tick(1 << 40)
+    assert kernel.seconds == 1 << 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList
+from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, LookasideSimError
 from tests.helpers import fill, take
 
 
@@ -99,15 +99,54 @@ def test_a_double_free_stops_when_the_list_is_emptied(
     assert stop.value.parameters[3] == entry
 
 
-def test_an_exception_of_the_free_routine_loses_the_rest(
-    kernel: Kernel, blank: LookasideList
-) -> None:
-    def free(entry: int, lookaside: LookasideList) -> None:
-        raise RuntimeError(f"no {entry:#x}")
+class RefusedError(Exception):
+    """What a free routine raises here."""
 
-    blank.initialize(size=32, tag=b"lost", free=free)
-    entries = fill(blank, 3)
-    with pytest.raises(RuntimeError, match=f"{entries[2]:#x}"):
-        blank.flush()
-    assert blank.current_depth == 0
-    assert kernel.pool.usage(b"lost").outstanding == 3
+
+@pytest.mark.parametrize("sanitizer", [False, True])
+@pytest.mark.parametrize("verb", ["flush", "delete"])
+def test_what_a_routine_that_raises_left_is_on_the_list(verb: str, sanitizer: bool) -> None:
+    kernel = Kernel(sanitizer=sanitizer)
+    calls: list[int] = []
+
+    def free(entry: int, lookaside: object) -> None:
+        calls.append(entry)
+        if len(calls) == 2:
+            raise RefusedError
+
+    lookaside = kernel.lookaside_list()
+    lookaside.initialize(size=64, tag=b"tseT", free=free)
+    entries = [lookaside.allocate() for _ in range(4)]
+    for entry in entries:
+        lookaside.free(entry)
+    with pytest.raises(RefusedError):
+        getattr(lookaside, verb)()
+    assert calls == [entries[3], entries[2]]
+    assert list(lookaside.entries()) == [entries[1], entries[0]]
+    assert lookaside.current_depth == 2
+    if verb == "flush":
+        lookaside.flush()
+        assert calls == entries[::-1]
+
+
+@pytest.mark.parametrize("sanitizer", [False, True])
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+@pytest.mark.parametrize("verb", ["flush", "delete"])
+def test_a_ring_whose_routine_would_be_called_for_ever(
+    verb: str, arch: str, sanitizer: bool
+) -> None:
+    kernel = Kernel(arch, sanitizer=sanitizer)
+    calls: list[int] = []
+    lookaside = kernel.lookaside_list()
+    lookaside.initialize(size=64, tag=b"tseT", free=lambda entry, _: calls.append(entry))
+    one, two = lookaside.allocate(), lookaside.allocate()
+    assert one is not None
+    assert two is not None
+    lookaside.free(one)
+    lookaside.free(two)
+    kernel.memory.write_pointer(one, two)  # as NT's own code does, which nothing checks
+    with pytest.raises(LookasideSimError, match="run in a ring"):
+        getattr(lookaside, verb)()
+    assert calls == [two, one]
+    assert lookaside.current_depth == 0
+    assert kernel.bugcheck is None

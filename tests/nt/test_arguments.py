@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import shown, unsigned
 
 
 class Five:
@@ -33,3 +33,21 @@ def test_a_value_that_does_not_fit_is_refused_by_name(value: int) -> None:
 def test_what_is_no_integer_is_refused_by_name(value: object) -> None:
     with pytest.raises(TypeError, match=r"^size .*: give an integer$"):
         unsigned("size", value, 8)  # type: ignore[arg-type]
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7, "7"),
+        ("x" * 200, "'" + "x" * 76 + "..."),
+        ("\x1b[31m", "'\\x1b[31m'"),
+        (Unshowable(), "<Unshowable, which cannot be shown>"),
+    ],
+)
+def test_a_value_is_shown_on_a_short_line(value: object, text: str) -> None:
+    assert shown(value) == text

@@ -288,3 +288,17 @@ def test_entries_left_when_an_exception_leaves_the_context(kernel: Kernel) -> No
     assert entry in kernel.sanitizer.retired
     with lookaside:
         pass
+
+
+def test_a_view_of_wider_items_is_as_long_as_its_bytes() -> None:
+    kernel = Kernel(sanitizer=True)
+    lookaside = kernel.lookaside_list()
+    lookaside.initialize(size=64, tag=b"tseT")
+    entry, other = lookaside.allocate(), lookaside.allocate()
+    assert entry is not None
+    assert other is not None
+    low, high = sorted((entry, other))
+    lookaside.free(high)
+    wide = memoryview(bytes(high - low + 8)).cast("Q")  # reaches into the free entry
+    with pytest.raises(SanitizerError, match="use-after-free"):
+        kernel.write(low, wide)  # type: ignore[arg-type]

@@ -136,3 +136,17 @@ def test_a_wrong_tag_matters_with_pool_tracking() -> None:
     kernel = Kernel(verifier=AUTOMATIC)
     kernel.pool.free(allocated(kernel), b"Else")
     assert kernel.bugcheck is None
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+@pytest.mark.parametrize("size", [1, 4, 20, 21, 24, 100])
+def test_a_charged_block_that_nobody_wrote_past(arch: str, size: int) -> None:
+    kernel = Kernel(arch, verifier=Verifier(flags=VerifierFlags.POOL_TRACKING))
+    process = kernel.processes.create("payer.exe")
+    with kernel.load_driver("mydrv.sys"), kernel.processes.running(process):
+        block = kernel.quota.allocate(0, size, b"tseT")
+        assert block is not None
+        kernel.write(block, bytes(size))
+        kernel.pool.free(block)
+    assert kernel.bugcheck is None
+    assert process.nonpaged_usage == 0
