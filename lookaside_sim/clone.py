@@ -37,6 +37,7 @@ from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.notices import Notices
 from lookaside_sim.nt.layouts import Architecture, PoolHeaderLayout
 from lookaside_sim.nt.types import PoolTag
+from lookaside_sim.nt.windows import Windows
 from lookaside_sim.pool.ledger import BlockRecord
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.plans import Plans, Request
@@ -58,6 +59,7 @@ _VALUES: Final = (
     Request,
     Struct,
     Verifier,
+    Windows,
 )
 """Cannot change, so both machines may have one."""
 

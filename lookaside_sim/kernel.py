@@ -18,7 +18,8 @@ from lookaside_sim.machine.calls import Listener
 from lookaside_sim.machine.machine import Reached
 from lookaside_sim.machine.processors import IrqlScope
 from lookaside_sim.memory.touch import READ
-from lookaside_sim.nt.types import Irql
+from lookaside_sim.nt.types import Irql, X86Irql
+from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
 from lookaside_sim.system.drivers import Driver
 from lookaside_sim.verifier.enable import EnableVerifier, enable
@@ -53,6 +54,9 @@ class Kernel(Parts):
             Windows 10 1809.
         track_pool: whether a ledger tells who allocated each block where. Drivers and the
             verifier turn it on by themselves.
+        windows: which version's layouts and rules it has, where they differ: ``"vista"``,
+            ``"7"``, ``"8"``, ``"8.1"``, ``"10-1507"``, ``"10-1607"``, ``"10-1709"`` or
+            ``"10-1809"``, the last one with the classic pool; see `lookaside_sim.nt.windows`.
 
     Raises:
         ValueError: an argument that describes no machine.
@@ -76,6 +80,7 @@ class Kernel(Parts):
         delayed_free: bool = False,
         track_pool: bool = False,
         pool: str = "classic",
+        windows: str = DEFAULT_WINDOWS,
     ) -> None:
         super().__init__(
             KernelSettings(
@@ -92,6 +97,7 @@ class Kernel(Parts):
                 delayed_free,
                 track_pool,
                 pool,
+                windows,
             )
         )
         self._tokens: list[Token[Kernel | None]] = []
@@ -104,21 +110,23 @@ class Kernel(Parts):
         """Make a list on this machine; see `LookasideList`."""
         return LookasideList(self, name, address)
 
-    def load_driver(self, name: str) -> Driver:
+    def load_driver(self, name: str, *, built_for: str | None = None) -> Driver:
         """Load a driver: code that owns lists and pool and can be unloaded.
 
         From now on a ledger tells who allocated each block, which makes pool calls slower.
 
         Args:
             name: of its image, such as ``mydrv.sys``.
+            built_for: the version of Windows its build targets, such as ``11-22H2``; None for
+                this machine's.
 
         Returns:
             The driver; inside ``with driver:`` its code runs.
 
         Raises:
-            ValueError: no name, or one that is loaded.
+            ValueError: no name, one that is loaded, or a build that does not load here.
         """
-        return self.drivers.load(name)
+        return self.drivers.load(name, built_for=built_for)
 
     def enable_verifier(self, verifier: Verifier) -> None:
         """Switch Driver Verifier on, as ``verifier /volatile`` does.
@@ -163,7 +171,7 @@ class Kernel(Parts):
         return self.machine.processors.on(number)
 
     @property
-    def irql(self) -> Irql | int:
+    def irql(self) -> Irql | X86Irql | int:
         """The current IRQL, as an `Irql` where the level has a name."""
         return self.machine.processors.irql
 
@@ -171,7 +179,7 @@ class Kernel(Parts):
         """Raise the IRQL now, as KeRaiseIrql does.
 
         Args:
-            level: 0 to 15, not below the current one.
+            level: 0 to 15, on x86 to 31, not below the current one.
 
         Returns:
             A context manager that lowers the IRQL to what it was on exit, and carries it as
@@ -190,7 +198,7 @@ class Kernel(Parts):
         """Lower the IRQL, as KeLowerIrql does.
 
         Args:
-            level: 0 to 15, not above the current one.
+            level: 0 to 15, on x86 to 31, not above the current one.
 
         Raises:
             BugCheck: IRQL_NOT_LESS_OR_EQUAL when the level is above the current one.
@@ -200,6 +208,16 @@ class Kernel(Parts):
             [doc] KeLowerIrql: a higher level is a fatal error.
         """
         self.machine.processors.lower_irql(level)
+
+    def in_dpc(self) -> AbstractContextManager[None]:
+        """Run what is inside as a DPC routine of the current processor, at DISPATCH_LEVEL.
+
+        The verifier stops the machine for quota that is charged in one.
+
+        Raises:
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+        """
+        return self.machine.processors.dpc()
 
     # --- time, memory --------------------------------------------------------------------------
 

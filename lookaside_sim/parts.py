@@ -23,6 +23,7 @@ from lookaside_sim.machine.spin_lock import SpinLocks
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.layouts import PAGE_SIZE, Architecture, architecture
+from lookaside_sim.nt.windows import windows_version
 from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.pool.manager import PoolManager
@@ -60,6 +61,7 @@ class KernelSettings:
     delayed_free: bool
     track_pool: bool
     pool: str
+    windows: str
 
 
 class Parts(Clonable):
@@ -70,6 +72,7 @@ class Parts(Clonable):
 
     Attributes:
         settings: what it was made with.
+        windows: its version of Windows.
         machine: what its parts stand on: memory, the gate, whose code runs, who looks on.
         pool: its pool manager.
         lists: what its lists share: the system-wide lists, the addresses of routines.
@@ -86,7 +89,8 @@ class Parts(Clonable):
 
     def __init__(self, settings: KernelSettings) -> None:
         self.settings = settings
-        layouts = architecture(settings.arch)
+        self.windows = windows_version(settings.windows)
+        layouts = architecture(settings.arch, self.windows)
         limits = _pool_limits(layouts, settings)
         self.machine = Machine(
             layouts,
@@ -107,7 +111,9 @@ class Parts(Clonable):
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
         self._ledger = BlockLedger(self.pool.requests, self.machine.program)
-        self.drivers = Drivers(self.machine, self.lists, self._ledger, self.balance_set)
+        self.drivers = Drivers(
+            self.machine, self.lists, self._ledger, self.balance_set, self.windows
+        )
         self.processes = Processes(self.machine)
         self.quota = Quota(self.machine, self.pool, self.processes)
         self.objects = KernelObjects(self.machine)
@@ -207,7 +213,7 @@ class Parts(Clonable):
     def io_lists(self) -> IoLists:
         """The P and L lists of IRPs and MDLs, made when they are first needed."""
         if self._io_lists is None:
-            self._io_lists = IoLists(self.machine, self.pool, self.quota)
+            self._io_lists = IoLists(self.machine, self.pool, self.quota, self.windows)
             self.balance_set.built_in.insert(0, self._io_lists)
         return self._io_lists
 

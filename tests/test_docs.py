@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import io
 import re
 from pathlib import Path
 
 import pytest
 
+from lookaside_sim import ddi
 from lookaside_sim.rooms import FLOORS
 
 TESTS = Path(__file__).parent
@@ -50,6 +52,28 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
     ]
     assert len(rows) > 60
     assert [row for row in rows if not NAMED.search(row)] == []
+
+
+def test_each_routine_of_the_ddi_has_a_row_in_the_ledger() -> None:
+    text = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+    named = set(re.findall(r"\w+", text))
+    named |= {word for _, test in named_tests() for word in _names_in(test)}
+    routines = {name for name in ddi.__all__ if inspect.isfunction(getattr(ddi, name))}
+    assert sorted(routines - named) == []
+
+
+def _names_in(test: str) -> set[str]:
+    """The words of a test that the ledger names."""
+    words: set[str] = set()
+    for file, name in named_tests():
+        if name == test:
+            tree = ast.parse((TESTS / file).read_text("utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.FunctionDef) and node.name == name:
+                    words |= {
+                        each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)
+                    }
+    return words
 
 
 def test_the_table_of_misuse_is_what_the_programs_print() -> None:

@@ -83,12 +83,6 @@ class CountedList:
             self._last_allocates = self.total_allocates
             self._last_misses = self.allocate_misses
 
-    @property
-    def pool_calls_saved(self) -> int:
-        """Calls of both kinds that hit."""
-        calls = self.total_allocates + self.total_frees
-        return calls - self.allocate_misses - self.free_misses
-
 
 def make_lists(policy: Policy, *, paged: bool) -> list[CountedList]:
     """The lists that one policy makes for calls of one kind: one for each processor."""

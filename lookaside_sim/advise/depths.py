@@ -141,9 +141,7 @@ class Depths:
                 before = len(calls)
                 calls = calls.replace(cycle, rest)
                 cycles[min(width, most + 1)] += (before - len(calls)) // (2 * width)
-        if not calls:
-            return
-        runs = self._runs
+        runs = self._runs  # something is left: a cycle leaves its outer calls
         lengths = list(map(len, _runs(calls)))
         if not runs:
             self._first = calls[0]
@@ -196,12 +194,12 @@ def _runs(calls: bytes) -> list[bytes]:
     return apart.split(b" ")
 
 
-def all_depths(ops: bytes | Iterable[int], most: int = MOST_DEPTH) -> AllDepths:
+def all_depths(ops: bytes | str | Iterable[int | str], most: int = MOST_DEPTH) -> AllDepths:
     """Count what calls do under every fixed depth, in one pass.
 
     Args:
-        ops: the calls in order: the letters ``A`` (allocate) and ``F`` (free) as bytes, or
-            anything that gives True for an allocate and False for a free.
+        ops: the calls in order: the letters ``A`` (allocate) and ``F`` (free) as bytes or
+            text, or anything that gives True and False, or the words ``alloc`` and ``free``.
         most: the largest depth that is told apart.
 
     Returns:
@@ -212,7 +210,14 @@ def all_depths(ops: bytes | Iterable[int], most: int = MOST_DEPTH) -> AllDepths:
     """
     if type(most) is not int or most < 0:
         raise ValueError(f"most {most!r}: give a number of entries, 0 or more")
-    stream = bytes(ops)
+    if isinstance(ops, bytes | bytearray):
+        stream = bytes(ops)
+    else:
+        named = [_NAMES.get(call, call) for call in ops]
+        at = next((at for at, call in enumerate(named) if call not in (0, 1)), None)
+        if at is not None:
+            raise ValueError(f"call {at} is {named[at]!r}: give 'A' or 'F'")
+        stream = bytes(map(int, named))
     letters = stream.translate(_LETTERS)
     if letters.translate(None, _A + _F):
         at = next(at for at, call in enumerate(letters) if call > 1)
@@ -223,3 +228,9 @@ def all_depths(ops: bytes | Iterable[int], most: int = MOST_DEPTH) -> AllDepths:
 
 
 _LETTERS: Final = bytes.maketrans(b"AF", bytes([ALLOCATE, FREE]))
+_NAMES: Final[dict[int | str, int | str]] = {
+    "A": ALLOCATE,
+    "F": FREE,
+    "alloc": ALLOCATE,
+    "free": FREE,
+}

@@ -10,6 +10,8 @@ does is known beforehand: in a deep list by three numbers, in a shallow one by a
 
 from __future__ import annotations
 
+import sys
+from array import array
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +21,8 @@ FREE: Final = 0
 
 WORD: Final = 8
 """Calls of a word."""
+_MANY: Final = 512
+"""Words from which on two at a time pay for their table."""
 _FREE_MISS: Final = 1 << 32
 """Both counts of misses in one number: those of frees above."""
 
@@ -84,6 +88,12 @@ def run(calls: Calls, held: int, depth: int, most: int = 0) -> tuple[int, int, i
     if held > depth:
         held, done, allocate_misses, free_misses = _run_down(words, held, depth)
         words = words[done:]
+    if depth >= 2 * WORD and len(words) >= _MANY:
+        odd = len(words) & 1
+        held, allocate, free, most = _run_pairs(words[: len(words) - odd], held, depth, most)
+        allocate_misses += allocate
+        free_misses += free
+        words = words[len(words) - odd :]
     if depth >= WORD:
         table = _effects()
         for word in words:
@@ -125,6 +135,41 @@ def run(calls: Calls, held: int, depth: int, most: int = 0) -> tuple[int, int, i
         else:
             free_misses += 1
     return held, allocate_misses, free_misses, most
+
+
+def _run_pairs(words: bytes, held: int, depth: int, most: int) -> tuple[int, int, int, int]:
+    """Make calls on a list that is deeper than two words, two words at a time; as `run`."""
+    allocate_misses = free_misses = 0
+    table = _pair_effects()
+    pairs = array("H", words)
+    if sys.byteorder == "little":
+        pairs.byteswap()
+    for pair in pairs:
+        need, rise, net = table[pair]
+        top = held + rise
+        if held < need:
+            allocate_misses += need - held
+            if need + rise > most:  # it cannot hold more on the way
+                most = max(most, _pair_top(held, pair))
+            held = need
+        elif top > depth:
+            free_misses += top - depth
+            held = depth - rise
+            most = max(most, depth)
+        elif top > most:
+            most = top
+        held += net
+    return held, allocate_misses, free_misses, most
+
+
+def _pair_top(held: int, pair: int) -> int:
+    """The most that a list holds in two words of no free miss."""
+    most = held
+    for word in divmod(pair, 256):
+        need, rise, net = _effects()[word]
+        most = max(most, _tops()[held][word] if held < need else held + rise)
+        held = max(held, need) + net
+    return most
 
 
 def _run_down(words: bytes, held: int, depth: int) -> tuple[int, int, int, int]:
@@ -190,6 +235,18 @@ def _effects() -> list[tuple[int, int, int]]:
                 (max(need, 1 - net), rise, net - 1),  # an allocate
             )
         ]
+    return table
+
+
+@cache
+def _pair_effects() -> list[tuple[int, int, int]]:
+    """The same of each two words, which share the few effects that there are."""
+    alike: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+    table = []
+    for need, rise, net in _effects():
+        for then_need, then_rise, then_net in _effects():
+            effect = (max(need, then_need - net), max(rise, net + then_rise), net + then_net)
+            table.append(alike.setdefault(effect, effect))
     return table
 
 

@@ -1,8 +1,8 @@
-"""SYSTEM_LOOKASIDE_INFORMATION and SYSTEM_POOLTAG, as NtQuerySystemInformation fills them.
+"""SYSTEM_LOOKASIDE_INFORMATION, SYSTEM_POOLTAG and SYSTEM_BIGPOOL_INFORMATION, as NtQuerySystemInformation fills them.
 
 Source:
-    docs/sources.md, lists section 1, docs/sources.md, pool sections 4 and 5.1. Choice: MaximumDepth of the
-    lookaside information carries the list's Depth for every list.
+    docs/sources.md, lists section 1, docs/sources.md, pool sections 4 and 5.1; [header] the big
+    pool entry. The field MaximumDepth carries a list's Depth.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from lookaside_sim.pool.accounting import PoolTagUsage
 _LOOKASIDE: Final = Struct("<HHIIIIIII")
 # Tag, PagedAllocs, PagedFrees, PagedUsed, NonPagedAllocs, NonPagedFrees, NonPagedUsed.
 _POOLTAG: Final = {8: Struct("<IIIxxxxQIIQ"), 4: Struct("<IIIIIII")}
+# VirtualAddress with the bit NonPaged in its lowest bit, SizeInBytes, Tag.
+_BIG_BLOCK: Final = {8: Struct("<QQIxxxx"), 4: Struct("<III")}
 _COUNT: Final = {8: Struct("<Ixxxx"), 4: Struct("<I")}
 
 
@@ -28,8 +30,12 @@ def lookaside_information(of: LookasideList | BuiltInList) -> bytes:
     """One SYSTEM_LOOKASIDE_INFORMATION.
 
     Args:
-        of: a list. Those that count hits report misses all the same.
+        of: a list. Those that count hits report misses all the same. Of a general list's Type
+            only the bit that says whether it is paged is reported.
     """
+    pool_type = int(of.type)
+    if isinstance(of, LookasideList):
+        pool_type &= 1
     return _LOOKASIDE.pack(
         of.current_depth & USHORT_MASK,
         of.depth & USHORT_MASK,
@@ -37,18 +43,23 @@ def lookaside_information(of: LookasideList | BuiltInList) -> bytes:
         of.allocate_misses,
         of.total_frees & 0xFFFF_FFFF,
         of.free_misses,
-        int(of.type),
+        pool_type,
         int(of.tag),
         of.size & 0xFFFF_FFFF,
     )
 
 
 def system_lookaside_information(kernel: Kernel) -> bytes:
-    """SystemLookasideInformation: the general lists, then the small-pool lists in use."""
-    parts = [lookaside_information(each) for each in kernel.lookaside_lists]
+    """SystemLookasideInformation: processor 0's small-pool lists, then the general lists.
+
+    The small-pool lists, 32 of each pool, are there whether or not anything was asked of them;
+    on a machine without them there are none. General lists: nonpaged, then paged.
+    """
+    shown: list[LookasideList | BuiltInList] = []
     if kernel.small_pool_lists is not None:
-        parts += [lookaside_information(each) for each in kernel.small_pool_lists.all()]
-    return b"".join(parts)
+        shown += kernel.small_pool_lists.of_processor(0)
+    shown += kernel.lookaside_lists
+    return b"".join(map(lookaside_information, shown))
 
 
 def pooltag(kernel: Kernel, tag: PoolTag, usage: PoolTagUsage) -> bytes:
@@ -69,3 +80,17 @@ def system_pooltag_information(kernel: Kernel) -> bytes:
     rows = kernel.pool.rows()
     head = _COUNT[kernel.arch.pointer_size].pack(len(rows))
     return head + b"".join(pooltag(kernel, tag, usage) for tag, usage in rows.items())
+
+
+def system_bigpool_information(kernel: Kernel) -> bytes:
+    """SystemBigPoolInformation: a count, then an entry for each block without a header.
+
+    An entry has 0x18 bytes on x64, 0xC on x86. Choice of the order: oldest block first.
+    """
+    pointer_size, blocks = kernel.arch.pointer_size, kernel.pool.big_blocks.values()
+    return _COUNT[pointer_size].pack(len(blocks)) + b"".join(
+        _BIG_BLOCK[pointer_size].pack(
+            big.address | (not big.pool_type & 1), big.size, PoolTag(big.tag).unprotected
+        )
+        for big in blocks
+    )

@@ -26,12 +26,21 @@ def IoAllocateMdl(
     ChargeQuota: bool = False,
     Irp: int = 0,
 ) -> int:
-    """Allocate an MDL; see `IoLists.allocate_mdl`. Returns 0 for NULL.
+    """Allocate an MDL; see `IoLists.allocate_mdl`.
 
-    Choice: the last three arguments, of which the first and last concern an IRP's chain of
-    MDLs and ChargeQuota is reserved, have no effect.
+    Args:
+        VirtualAddress: start of the buffer it describes.
+        Length: bytes of the buffer.
+        SecondaryBuffer: chain it behind the IRP's last MDL.
+        ChargeQuota: reserved, has no effect.
+        Irp: the IRP whose MDL it becomes; 0 for NULL.
+
+    Returns:
+        Its address; 0 for NULL, also for more than 4 GiB - PAGE_SIZE.
     """
-    return current_kernel().io_lists.allocate_mdl(VirtualAddress, Length)
+    return current_kernel().io_lists.allocate_mdl(
+        VirtualAddress, Length, secondary=SecondaryBuffer, irp=Irp
+    )
 
 
 def IoFreeMdl(Mdl: int) -> None:

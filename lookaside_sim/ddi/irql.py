@@ -25,7 +25,7 @@ def KeRaiseIrql(NewIrql: int, OldIrql: Out) -> None:
     """Raise the IRQL; see `Kernel.raise_irql`.
 
     Args:
-        NewIrql: 0 to 15, not below the current one.
+        NewIrql: 0 to 15, on x86 to 31, not below the current one.
         OldIrql: where the IRQL before goes, one byte.
     """
     check_out("OldIrql", OldIrql)

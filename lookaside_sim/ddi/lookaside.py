@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lookaside_sim.ddi.runtime import nx_where_opted_in
+from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
@@ -64,8 +66,22 @@ def LOOKASIDE_LIST_EX(name: str = "", address: int | None = None) -> LookasideLi
     Args:
         name: symbol at its address.
         address: where it lies; None for the next place in a driver's data.
+
+    Raises:
+        NtStatusError: STATUS_DATATYPE_MISALIGNMENT for a misaligned address, on x64. Choice: the
+            declaration raises what NT raises once the list's head is initialized.
     """
-    return LookasideList(current_kernel(), name, address)
+    return _declared(name, address)
+
+
+def _declared(name: str, address: int | None, *, older: bool = False) -> LookasideList:
+    kernel = current_kernel()
+    if isinstance(address, int) and address & kernel.arch.next_entry_lost_bits:
+        raise NtStatusError(
+            NtStatus.STATUS_DATATYPE_MISALIGNMENT,
+            f"a lookaside list at {address:#x}: its SLIST_HEADER is aligned to 16 bytes",
+        )
+    return LookasideList(kernel, name, address, older=older)
 
 
 def ExInitializeLookasideListEx(
@@ -94,7 +110,7 @@ def ExInitializeLookasideListEx(
         The status.
     """
     return Lookaside.initialize(
-        pool_type=PoolType,
+        pool_type=nx_where_opted_in(Lookaside.machine.program, PoolType),
         size=Size,
         tag=Tag,
         flags=Flags,
@@ -143,7 +159,7 @@ def NPAGED_LOOKASIDE_LIST(name: str = "", address: int | None = None) -> Lookasi
     Source:
         docs/sources.md, lists section 1.
     """
-    return LookasideList(current_kernel(), name, address, older=True)
+    return _declared(name, address, older=True)
 
 
 PAGED_LOOKASIDE_LIST = NPAGED_LOOKASIDE_LIST
@@ -217,7 +233,7 @@ def _initialize_older(
             free_older(buffer)
 
     lookaside.initialize_older(
-        pool_type=int(pool_type) | flags,
+        pool_type=nx_where_opted_in(lookaside.machine.program, int(pool_type) | flags),
         size=size,
         tag=tag,
         allocate=allocate_ex,

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from lookaside_sim.errors import NtStatusError
+from lookaside_sim.ddi.arguments import Out, check_out, store_byte
+from lookaside_sim.ddi.runtime import nx_where_opted_in
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType, TagLike
+from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType, TagLike
 from lookaside_sim.pool.calls import FreeBlock
 from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
 
@@ -44,16 +45,10 @@ HighPoolPriority: Final = 32
 HighPoolPrioritySpecialPoolOverrun: Final = 40
 HighPoolPrioritySpecialPoolUnderrun: Final = 41
 
-_PRIORITIES: Final = frozenset({0, 8, 9, 16, 24, 25, 32, 40, 41})
-_POOL_OF_FLAG: Final = {
-    POOL_FLAG_NON_PAGED: PoolType.NonPagedPoolNx,
-    POOL_FLAG_NON_PAGED_EXECUTE: PoolType.NonPagedPoolExecute,
-    POOL_FLAG_PAGED: PoolType.PagedPool,
-}
-_REQUIRED_FLAGS: Final = 0xFFFF_FFFF
-_KNOWN_REQUIRED_FLAGS: Final = 0x1EF
+PRIORITIES: Final = frozenset({0, 8, 9, 16, 24, 25, 32, 40, 41})
+"""Every EX_POOL_PRIORITY."""
 _ZERO: Final = int(PoolType.POOL_ZERO_ALLOCATION)
-_QUIET: Final = int(PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE)
+_RAISE: Final = int(PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE)
 
 
 def ExAllocatePool(PoolType: PoolType | int, NumberOfBytes: int) -> int:
@@ -71,7 +66,9 @@ def ExAllocatePoolWithTag(PoolType: PoolType | int, NumberOfBytes: int, Tag: Tag
     Returns:
         The block's address, or 0 for NULL.
     """
-    return current_kernel().pool.allocate(PoolType, NumberOfBytes, Tag) or 0
+    kernel = current_kernel()
+    pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
+    return kernel.pool.allocate(pool_type, NumberOfBytes, Tag) or 0
 
 
 def ExAllocatePoolZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
@@ -97,7 +94,9 @@ def ExAllocatePoolWithQuotaTag(
     Raises:
         NtStatusError: no memory or no quota left.
     """
-    return current_kernel().quota.allocate(PoolType, NumberOfBytes, Tag) or 0
+    kernel = current_kernel()
+    pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
+    return kernel.quota.allocate(pool_type, NumberOfBytes, Tag) or 0
 
 
 def ExAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int:
@@ -124,10 +123,11 @@ def ExAllocatePoolWithTagPriority(
     Raises:
         ValueError: no EX_POOL_PRIORITY.
     """
-    if Priority not in _PRIORITIES:
+    if Priority not in PRIORITIES:
         raise ValueError(f"priority {Priority}: give an EX_POOL_PRIORITY")
-    pool = current_kernel().pool
-    return pool.allocate_with_priority(PoolType, NumberOfBytes, Tag, Priority) or 0
+    kernel = current_kernel()
+    pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
+    return kernel.pool.allocate_with_priority(pool_type, NumberOfBytes, Tag, Priority) or 0
 
 
 def ExAllocatePoolPriorityZero(
@@ -140,54 +140,43 @@ def ExAllocatePoolPriorityZero(
 ExAllocatePoolPriorityUninitialized = ExAllocatePoolWithTagPriority
 
 
-def ExAllocatePool2(Flags: int, NumberOfBytes: int, Tag: TagLike) -> int:
-    """Allocate from the pool that the flags name, zeroed unless they say otherwise.
-
-    Args:
-        Flags: POOL_FLAG values: exactly one of NON_PAGED, NON_PAGED_EXECUTE and PAGED. An
-            unknown bit in the low 32 makes the call fail, in the high 32 it is ignored.
-        NumberOfBytes: not 0.
-        Tag: not 0.
-
-    Returns:
-        The block's address, or 0 for NULL: no memory, no quota, or invalid arguments.
+def FsRtlAllocatePoolWithTag(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
+    """Allocate from a pool, and raise where there is no memory.
 
     Raises:
-        NtStatusError: with POOL_FLAG_RAISE_ON_FAILURE, instead of NULL. Choice, where the
-            documentation gives no value: STATUS_INVALID_PARAMETER for invalid arguments.
+        NtStatusError: STATUS_INSUFFICIENT_RESOURCES.
 
     Source:
-        [doc] ExAllocatePool2, POOL_FLAGS; docs/sources.md, pool section 2.
+        [doc] FsRtlAllocatePoolWithTag (ntifs.h): POOL_RAISE_IF_ALLOCATION_FAILURE is OR-ed in.
     """
-    tag = PoolTag(Tag)
+    return ExAllocatePoolWithTag(int(PoolType) | _RAISE, NumberOfBytes, Tag)
+
+
+def ExQueryPoolBlockSize(PoolBlock: int, QuotaCharged: Out) -> int:
+    """How many bytes a block has room for.
+
+    Args:
+        PoolBlock: the block.
+        QuotaCharged: where it goes whether a process pays for it, one byte.
+
+    Returns:
+        Bytes: what its BlockSize leaves behind the header, or its pages. Choice: 0 for what is no
+        live block.
+
+    Source:
+        [header] ntifs.h.
+    """
+    check_out("QuotaCharged", QuotaCharged)
     kernel = current_kernel()
-    flags = unsigned("Flags", Flags, 64)
-    pools = [pool for flag, pool in _POOL_OF_FLAG.items() if flags & flag]
-    invalid = flags & _REQUIRED_FLAGS & ~_KNOWN_REQUIRED_FLAGS
-    if invalid or len(pools) != 1 or not NumberOfBytes or not tag:
-        kernel.check_running()
-        if flags & POOL_FLAG_RAISE_ON_FAILURE:
-            raise NtStatusError(
-                NtStatus.STATUS_INVALID_PARAMETER,
-                f"ExAllocatePool2(Flags {flags:#x}, {NumberOfBytes} bytes, tag {tag:#x})",
-            )
+    kernel.check_running()
+    block = kernel.pool.find(unsigned("PoolBlock", PoolBlock, kernel.arch.address_bits))
+    if block is None or block.address != PoolBlock:
+        store_byte(QuotaCharged, 0)
         return 0
-    pool_type = int(pools[0])
-    if not flags & POOL_FLAG_UNINITIALIZED:
-        pool_type |= _ZERO
-    raises = bool(flags & POOL_FLAG_RAISE_ON_FAILURE)
-    if raises:
-        pool_type |= int(PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE)
-    if flags & POOL_FLAG_CACHE_ALIGNED:
-        pool_type |= int(PoolType.NonPagedPoolCacheAligned)
-    if flags & POOL_FLAG_SESSION:
-        pool_type |= int(PoolType.NonPagedPoolSession)
-    if flags & POOL_FLAG_USE_QUOTA:
-        quiet = 0 if raises else _QUIET
-        return ExAllocatePoolWithQuotaTag(pool_type | quiet, NumberOfBytes, tag)
-    if flags & POOL_FLAG_SPECIAL_POOL:
-        return kernel.pool.allocate_special(pool_type, NumberOfBytes, tag) or 0
-    return ExAllocatePoolWithTag(pool_type, NumberOfBytes, tag)
+    store_byte(QuotaCharged, int(kernel.pool.billed(PoolBlock) is not None))
+    layout = kernel.arch.pool_header
+    header_size = layout.size if block.size <= layout.largest_request else 0
+    return block.block_size - header_size
 
 
 def ExFreePool(P: int) -> None:

@@ -117,6 +117,10 @@ class BuiltInList(PlainFields):
         self._first = entry
         self._held += 1
 
+    def resize(self, size: int) -> None:
+        """Have entries of another size from now on; none may be on the list."""
+        self._size = size
+
     def adjust_depth(self, period: int) -> None:
         """One scan: sample the counters, set the depth.
 

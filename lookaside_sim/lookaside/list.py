@@ -51,7 +51,7 @@ class LookasideList(ListOnMemory):
     Args:
         kernel: the machine it lives on.
         name: symbol at its address, as debuggers print it; may be empty.
-        address: where it lies, aligned to 16 bytes on x64 and 8 on x86: an address in a live
+        address: where it lies, aligned to 16 bytes on x64: an address in a live
             pool block or in a region that can be written (the structure is then part of that
             memory), the address of a list that is not active (the memory is the same), or any
             unmapped address outside the pools. None takes the next place in a driver's zeroed
@@ -246,7 +246,7 @@ class LookasideList(ListOnMemory):
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
     ) -> None:
-        self._set_up(settings, allocate, free)
+        self._set_up(settings, allocate, free, True)
         lock = self.arch.obsolete_lock_offset
         if lock is not None and lock < self.image_size:
             self._memory.write_pointer(self.address + lock, 0)
@@ -256,25 +256,25 @@ class LookasideList(ListOnMemory):
         settings: ListSettings | NtStatus,
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
+        older: bool = False,
     ) -> NtStatus:
         """Write every field and append the list to its system-wide list."""
         if isinstance(settings, NtStatus):
             return settings
-        shared = self._shared
+        shared, routines = self._shared, self._shared.routines
         if self._place is not None:
             self._place.fetch(self)  # finds out whether the memory is still there
-        flink, blink = self._flink, self._blink
+        links = self._flink, self._blink
         self.set_fields(bytes(self.arch.lookaside_size))
-        # Inserting is what writes the links. Those of a list that is active still lead into
-        # the system-wide list meanwhile.
-        self._flink, self._blink = flink, blink
+        # Inserting writes the links. Those of an active list lead into the system-wide list yet.
+        self._flink, self._blink = links
         self._depth = shared.minimum_depth
         self._maximum_depth = settings.maximum_depth if self._depth else DISABLED_MAXIMUM_DEPTH
         self._type = settings.pool_type
         self._size = settings.size & ULONG_MASK
         self._tag = int(settings.tag)
-        self._allocate_ex = shared.routines.allocate_address(allocate)
-        self._free_ex = shared.routines.free_address(free)
+        self._allocate_ex = routines.allocate_address(allocate, older=older)
+        self._free_ex = routines.free_address(free, older=older)
         self._prepare_misses()
         if self._place is not None:
             self._place.put_back(self)

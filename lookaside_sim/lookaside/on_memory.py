@@ -121,7 +121,7 @@ class ListOnMemory(ListFields):
 
     def _prepare_misses(self) -> None:
         """Find out whether misses go straight to the pool."""
-        self._plain_free = self._free_ex == self._shared.routines.default_free
+        self._plain_free = self._free_ex in self._shared.routines.default_frees
         self._plan = None  # made by the first miss, so that looking at a list plans nothing
 
     def rest(self) -> None:
@@ -181,8 +181,8 @@ class ListOnMemory(ListFields):
         """Whether entries come from and go back to the pool straight."""
         routines = self._shared.routines
         return (
-            self.allocate_ex == routines.default_allocate
-            and self.free_ex == routines.default_free
+            self.allocate_ex in routines.default_allocates
+            and self.free_ex in routines.default_frees
         )
 
     def move_out(self, place: InMemory) -> None:
@@ -199,7 +199,7 @@ class ListOnMemory(ListFields):
 
     def _call_allocate(self, routine: int, pool_type: int, size: int, tag: int) -> int | None:
         routines = self._shared.routines
-        if routine == routines.default_allocate:
+        if routine in routines.default_allocates:
             plan = self._pool.plan(pool_type, size, tag)
             if self._place is None and self._machine.program.owner_of(self.address) is None:
                 self._plan = plan
@@ -209,7 +209,7 @@ class ListOnMemory(ListFields):
 
     def _call_free(self, routine: int, entry: int) -> None:
         routines = self._shared.routines
-        if routine == routines.default_free:
+        if routine in routines.default_frees:
             self._requests.top.free(entry)
             return
         routines.free_routine(routine)(entry, self)

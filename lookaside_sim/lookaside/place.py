@@ -58,6 +58,7 @@ class InMemory:
         "_head_size",
         "_is_wide",
         "_machine",
+        "_step",
         "_window",
         "address",
         "links_are_known",
@@ -73,6 +74,7 @@ class InMemory:
         self._head = machine.arch.lookaside_head
         self._head_size = self._head.size
         self._is_wide = machine.arch.pointer_size == 8
+        self._step = int(machine.arch.slist_has_sequence)  # CpuId does not count
         self._window: Window | None = None
         self.links_are_known = links_are_known
 
@@ -167,7 +169,7 @@ class InMemory:
                 return False
             if not memory.write_link(entry, memory.slot_at(first)):
                 return False
-            words = (entry | held + 1 << 32 | ((low >> 48) + 1 & USHORT_MASK) << 48,)
+            words = (entry | held + 1 << 32 | ((low >> 48) + self._step & USHORT_MASK) << 48,)
         freed = freed + 1 & ULONG_MASK
         self._head.pack_into(view, at, *words, depth, most, taken, missed, freed, full)
         return True
@@ -218,10 +220,10 @@ def place_at(machine: Machine, pool: Pool, address: int, size: int) -> InMemory 
         Where in somebody else's memory it lies, None for data of its own.
 
     Raises:
-        ValueError: it cannot lie there.
+        ValueError: it cannot lie there. x86 takes any alignment.
     """
     alignment = machine.arch.lookaside_alignment
-    if address % alignment:
+    if machine.arch.next_entry_lost_bits and address % alignment:
         raise ValueError(
             f"address {address:#x}: a LOOKASIDE_LIST_EX is aligned to {alignment} bytes"
         )

@@ -28,18 +28,26 @@ class Routines:
         pool: what the default routines allocate from.
 
     Attributes:
-        default_allocate: address of ExAllocatePoolWithTag, a new list's default.
+        default_allocate: address of ExAllocatePoolWithTag, the default of an older list, and on
+            x64 of every list.
         default_free: address of ExFreePool, likewise.
+        default_allocates: addresses of every default. On x86 a callee takes its arguments off
+            the stack, so the Ex lists, whose routines get four and two, need defaults of their own.
+        default_frees: likewise.
     """
 
     __slots__ = (
         "_address_of",
         "_at",
+        "_ex_allocate",
+        "_ex_free",
         "_machine",
         "_next",
         "_pool",
         "default_allocate",
+        "default_allocates",
         "default_free",
+        "default_frees",
     )
 
     def __init__(self, machine: Machine, pool: Pool) -> None:
@@ -50,14 +58,31 @@ class Routines:
         self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
+        self._ex_allocate, self._ex_free = self.default_allocate, self.default_free
+        if machine.arch.pointer_size == 4:
+            start = machine.arch.code_start
+            self._ex_allocate, self._ex_free = start - 2 * _SPACING, start - _SPACING
+            self._at[self._ex_allocate] = self._call_pool_allocate
+            self._at[self._ex_free] = self._call_pool_free
+        self.default_allocates = frozenset({self.default_allocate, self._ex_allocate})
+        self.default_frees = frozenset({self.default_free, self._ex_free})
 
-    def allocate_address(self, routine: AllocateRoutine | None) -> int:
-        """The address to store in AllocateEx for a routine, None for the default."""
-        return self.default_allocate if routine is None else self._find_or_place(routine)
+    def allocate_address(self, routine: AllocateRoutine | None, *, older: bool = False) -> int:
+        """The address to store in AllocateEx for a routine, None for the default.
 
-    def free_address(self, routine: FreeRoutine | None) -> int:
-        """The address to store in FreeEx for a routine, None for the default."""
-        return self.default_free if routine is None else self._find_or_place(routine)
+        Args:
+            routine: the routine.
+            older: whether the list is one of the older families.
+        """
+        if routine is None:
+            return self.default_allocate if older else self._ex_allocate
+        return self._find_or_place(routine)
+
+    def free_address(self, routine: FreeRoutine | None, *, older: bool = False) -> int:
+        """The address to store in FreeEx for a routine, likewise."""
+        if routine is None:
+            return self.default_free if older else self._ex_free
+        return self._find_or_place(routine)
 
     def allocate_routine(self, address: int) -> AllocateRoutine:
         """The routine that a call through AllocateEx reaches; faults where there is none."""

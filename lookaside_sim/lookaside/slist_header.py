@@ -26,8 +26,9 @@ class SListHeader(NamedTuple):
     Attributes:
         first: address of the first entry, 0 for none.
         depth: number of entries, as a USHORT.
-        sequence: one more with every push; 48 bits on x64, 16 on x86.
-        reserved: the low 4 bits of NextEntry on x64; 0 on x86.
+        sequence: one more with every push; 48 bits on x64, 16 on x86; 0 where there is none.
+        reserved: the low 4 bits of NextEntry on x64; on x86 CpuId, which takes the place of the
+            sequence from Windows 8.1 on, and which nothing changes here.
     """
 
     first: int
@@ -41,11 +42,12 @@ def to_words(
 ) -> tuple[int, ...]:
     """The 64-bit words of a header whose fields fit.
 
-    x64: Depth and Sequence, then NextEntry with the reserved bits. x86: Next, Depth, Sequence.
+    x64: Depth and Sequence, then NextEntry with the reserved bits. x86: Next, Depth, and
+    Sequence or CpuId.
     """
     if arch.pointer_size == 8:
         return depth | sequence << 16, first | reserved
-    return (first | depth << 32 | sequence << 48,)
+    return (first | depth << 32 | (sequence if arch.slist_has_sequence else reserved) << 48,)
 
 
 def of_words(arch: Architecture, words: Sequence[int]) -> tuple[int, int, int, int]:
@@ -54,7 +56,8 @@ def of_words(arch: Architecture, words: Sequence[int]) -> tuple[int, int, int, i
     if arch.pointer_size == 8:
         high, lost = words[1], arch.next_entry_lost_bits
         return high & ~lost, low & USHORT_MASK, low >> 16, high & lost
-    return low & ULONG_MASK, low >> 32 & USHORT_MASK, low >> 48, 0
+    first, depth, last = low & ULONG_MASK, low >> 32 & USHORT_MASK, low >> 48
+    return (first, depth, last, 0) if arch.slist_has_sequence else (first, depth, 0, last)
 
 
 def pack(arch: Architecture, header: SListHeader) -> bytes:

@@ -87,7 +87,7 @@ class Machine(Gate):
         self._program_touches = False
         self.memory = Memory(arch, seed, self.page_fault)
         self.program = Program(self.memory)
-        self.processors = Processors(self, processors)
+        self.processors = Processors(self, processors, irql_bits=arch.irql_bits)
 
     def _look_again(self) -> None:
         super()._look_again()
@@ -151,7 +151,7 @@ class Machine(Gate):
         if reason is Reason.NOT_PERMITTED:
             code = _NOT_PERMITTED[operation]
             self.stop(code, (address, 0, 0, 0), f"{what}, and {reason.value}")
-        if Irql.DISPATCH_LEVEL <= self.gate <= Irql.HIGH_LEVEL:
+        if Irql.DISPATCH_LEVEL <= self.gate <= self.arch.highest_irql:
             self.stop(
                 BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
                 if by_program

@@ -17,9 +17,10 @@ from lookaside_sim.machine.calls import IrqlChange, LowerIrql, RaiseIrql, Switch
 from lookaside_sim.machine.gate import Gate
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
-from lookaside_sim.nt.types import Irql
+from lookaside_sim.nt.types import Irql, X86Irql
 
 MOST_PROCESSORS: Final = 64
+_X64_IRQL_BITS: Final = 4
 
 
 class IrqlScope:
@@ -49,29 +50,34 @@ class Processors:
     Args:
         gate: the machine's.
         count: how many, 1 to 64.
+        irql_bits: of an IRQL: 4 on x64, 5 on x86.
 
     Attributes:
         count: as given.
         current: number of the processor that runs.
+        irql_bits: as given.
     """
 
-    __slots__ = ("_gate", "_irql", "_irqls", "count", "current")
+    __slots__ = ("_gate", "_in_dpc", "_irql", "_irqls", "count", "current", "irql_bits")
 
-    def __init__(self, gate: Gate, count: int) -> None:
+    def __init__(self, gate: Gate, count: int, *, irql_bits: int) -> None:
         count = unsigned("processors", count, 16)
         if not 1 <= count <= MOST_PROCESSORS:
             raise ValueError(f"processors {count}: give 1 to {MOST_PROCESSORS}")
         self._gate = gate
         self.count = count
         self.current = 0
+        self.irql_bits = irql_bits
         self._irql = 0
         self._irqls = [0] * count
+        self._in_dpc: list[int] = []  # a processor for each DPC routine that runs on it
 
     @property
-    def irql(self) -> Irql | int:
-        """The current IRQL, as an `Irql` where the level has a name."""
+    def irql(self) -> Irql | X86Irql | int:
+        """The current IRQL, as an `Irql` where the level has a name, or as an `X86Irql`."""
+        above = self.irql_bits > _X64_IRQL_BITS and self._irql > Irql.DISPATCH_LEVEL
         try:
-            return Irql(self._irql)
+            return (X86Irql if above else Irql)(self._irql)
         except ValueError:
             return self._irql
 
@@ -80,7 +86,7 @@ class Processors:
     def raise_irql(self, level: int) -> IrqlScope:
         """Raise the IRQL; see `Kernel.raise_irql`."""
         self._gate.check_running()
-        level = unsigned("IRQL", level, 4)
+        level = unsigned("IRQL", level, self.irql_bits)
         previous = self._gate.hooks.run(RaiseIrql(level), self._raise, level)
         return IrqlScope(self, previous)
 
@@ -98,7 +104,7 @@ class Processors:
     def lower_irql(self, level: int) -> None:
         """Lower the IRQL; see `Kernel.lower_irql`."""
         self._gate.check_running()
-        level = unsigned("IRQL", level, 4)
+        level = unsigned("IRQL", level, self.irql_bits)
         self._gate.hooks.run(LowerIrql(level), self.lower_to, level)
 
     def lower_to(self, level: int) -> None:
@@ -126,6 +132,29 @@ class Processors:
         self._irql = level
         if self._gate.bugcheck is None:
             self._gate.gate = level
+
+    # --- DPC routines ------------------------------------------------------------------------
+
+    @property
+    def in_dpc(self) -> bool:
+        """Whether a DPC routine runs on the current processor."""
+        return self.current in self._in_dpc
+
+    @contextmanager
+    def dpc(self) -> Iterator[None]:
+        """Run what is inside as a DPC routine: at DISPATCH_LEVEL, in no process of its own.
+
+        Source:
+            [doc] KDEFERRED_ROUTINE. Choice: nothing queues DPCs here; the program says where one
+            runs.
+        """
+        with self.raise_irql(Irql.DISPATCH_LEVEL):
+            processor = self.current
+            self._in_dpc.append(processor)
+            try:
+                yield
+            finally:
+                self._in_dpc.remove(processor)
 
     # --- which one runs ----------------------------------------------------------------------
 

@@ -97,6 +97,8 @@ class Program:
         stack_provider: gives the call sites, innermost first, while code runs that has no
             Python frames; None asks the frames.
         watcher: says whether the verifier watches the code that runs; None where it is off.
+        nx_images: where the images lie whose code names NonPagedPool and means the pool that
+            is not executable; 0 stands for the code outside any.
     """
 
     __slots__ = (
@@ -106,6 +108,7 @@ class Program:
         "_next_data",
         "_sites",
         "memory",
+        "nx_images",
         "running",
         "stack_provider",
         "watcher",
@@ -121,6 +124,22 @@ class Program:
         self.running: list[Image] = []
         self.stack_provider: Callable[[], Sequence[CallSite]] | None = None
         self.watcher: Callable[[], bool] | None = None
+        self.nx_images: set[int] = set()
+
+    # --- pool types ------------------------------------------------------------------------
+
+    def opt_into_nx(self) -> None:
+        """NonPagedPool, where the running code names it, is not executable from now on."""
+        self.nx_images.add(self._current_base)
+
+    @property
+    def opted_into_nx(self) -> bool:
+        """Whether the running code has said so."""
+        return self._current_base in self.nx_images
+
+    @property
+    def _current_base(self) -> int:
+        return self.running[-1].image_base if self.running else 0
 
     # --- images ----------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class SpinLocks:
             ValueError: no IRQL; the lock is held as before.
         """
         self._machine.check_running()
-        old_irql = unsigned("IRQL", old_irql, 4)
+        old_irql = unsigned("IRQL", old_irql, self._machine.arch.irql_bits)
         name = self._names.get(lock, "")
         call = ReleaseLock(lock, name, at_dpc_level=False, irql=old_irql)
         self._machine.hooks.run(call, self._release, lock, old_irql)

@@ -16,6 +16,8 @@ from typing import Final
 
 import attrs
 
+from lookaside_sim.nt.windows import Windows
+
 PAGE_SIZE: Final = 4096
 PAGE_SHIFT: Final = 12
 PAGE_MASK: Final = PAGE_SIZE - 1
@@ -105,6 +107,10 @@ class Architecture:
     """Where the processors' control blocks lie, with their lookaside lists."""
     process_start: int
     """Where the EPROCESS of each process lies."""
+    irql_bits: int
+    """Bits of an IRQL: HIGH_LEVEL is the highest that fits."""
+    slist_has_sequence: bool = True
+    """Whether an SLIST_HEADER counts pushes; on x86 from Windows 8.1 that word is CpuId."""
     lookaside_offsets: Mapping[str, int] = attrs.field(init=False, repr=False, eq=False)
     """Offset of each of `LOOKASIDE_FIELDS` in a LOOKASIDE_LIST_EX."""
 
@@ -119,6 +125,11 @@ class Architecture:
     def list_entry_offset(self) -> int:
         """Offset of LOOKASIDE_LIST_EX.ListEntry."""
         return self.lookaside_offsets["ListEntry.Flink"]
+
+    @property
+    def highest_irql(self) -> int:
+        """HIGH_LEVEL."""
+        return (1 << self.irql_bits) - 1
 
     @property
     def next_entry_lost_bits(self) -> int:
@@ -185,6 +196,7 @@ _X64 = Architecture(
     special_pool_start=0xFFFF_F980_0000_0000,
     processor_blocks_start=0xFFFF_F806_7000_0000,
     process_start=0xFFFF_C00F_0000_0080,
+    irql_bits=4,
 )
 
 _X86 = Architecture(
@@ -207,16 +219,21 @@ _X86 = Architecture(
     special_pool_start=0xE000_0000,
     processor_blocks_start=0x8380_0000,
     process_start=0x8480_0020,
+    irql_bits=5,
+    slist_has_sequence=False,
 )
+
+_X86_WITH_SEQUENCE = attrs.evolve(_X86, slist_has_sequence=True)
 
 _BY_NAME = {arch.name: arch for arch in (_X64, _X86)}
 
 
-def architecture(name: str) -> Architecture:
+def architecture(name: str, windows: Windows | None = None) -> Architecture:
     """Look a machine up.
 
     Args:
         name: ``"x64"`` or ``"x86"``.
+        windows: the version whose layouts it has; None for the default.
 
     Returns:
         Its layout.
@@ -225,6 +242,9 @@ def architecture(name: str) -> Architecture:
         ValueError: no such machine.
     """
     try:
-        return _BY_NAME[name]
+        found = _BY_NAME[name]
     except (KeyError, TypeError):
         raise ValueError(f"arch={name!r}: give 'x64' or 'x86'") from None
+    if windows is None or found is _X64:
+        return found
+    return _X86_WITH_SEQUENCE if windows.x86_slist_has_sequence else _X86

@@ -98,6 +98,20 @@ class Irql(IntEnum):
     HIGH_LEVEL = 15
 
 
+class X86Irql(IntEnum):
+    """Interrupt request levels that have a name on x86, above DISPATCH_LEVEL.
+
+    Source:
+        [header] wdm.h. Device levels 3 to 26 have no name of their own.
+    """
+
+    PROFILE_LEVEL = 27
+    CLOCK_LEVEL = 28
+    IPI_LEVEL = 29
+    POWER_LEVEL = 30
+    HIGH_LEVEL = 31
+
+
 class PoolTag(int):
     """A pool tag: the ULONG that NT stores, with its four characters in memory order.
 

@@ -56,7 +56,7 @@ class Violation(IntEnum):
     LIST_INITIALIZED_TWICE = 0xCA
     #: lookaside list, 0, 0.
     DELETE_OF_UNINITIALIZED_LIST = 0xCB
-    #: lookaside list, start of the block, its size.
+    #: lookaside list, the block's header, its BlockSize in bytes with the header.
     FREE_WITH_ACTIVE_LIST = 0xCC
     #: lookaside list, size given, minimum.
     ENTRY_TOO_SMALL = 0xCD
@@ -64,7 +64,13 @@ class Violation(IntEnum):
     RESOURCE_INITIALIZED_TWICE = 0xD0
     #: ERESOURCE, 0, 0.
     DELETE_OF_UNINITIALIZED_RESOURCE = 0xD1
-    #: ERESOURCE, start of the block, its size.
+    #: ERESOURCE, the block's header, its BlockSize in bytes with the header.
     FREE_WITH_RESOURCE = 0xD2
+    #: IRP, 0, 0: ExFreePool instead of IoFreeIrp.
+    IRP_FREED_AS_POOL = 0x105
+    #: 0, 0, 0: quota charged to the Idle process.
+    QUOTA_OF_IDLE_PROCESS = 0x10A
+    #: 0, 0, 0: quota charged in a DPC routine.
+    QUOTA_IN_DPC = 0x10B
     #: code address, pool type, tag.
     EXECUTABLE_POOL = 0x2000

@@ -90,8 +90,9 @@ class SanitizedList(LookasideList):
         settings: ListSettings | NtStatus,
         allocate: AllocateRoutine | None,
         free: FreeRoutine | None,
+        older: bool = False,
     ) -> NtStatus:
-        status = super()._set_up(settings, allocate, free)
+        status = super()._set_up(settings, allocate, free, older)
         if isinstance(settings, NtStatus):
             return status
         self._ceiling = 1 if settings.pool_type & 1 else 2

@@ -23,6 +23,13 @@ class LoadDriver(Call):
 
 
 @attrs.define(eq=False, repr=False)
+class OptIntoNx(Call):
+    """The running code's NonPagedPool is not executable from now on."""
+
+    word: ClassVar[str] = "nx-opt-in"
+
+
+@attrs.define(eq=False, repr=False)
 class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
@@ -182,11 +189,15 @@ class AllocateMdl(Call):
     Attributes:
         address: start of the buffer it describes.
         length: bytes of the buffer.
+        secondary: whether it is chained behind the IRP's last MDL.
+        irp: the IRP whose MDL it becomes, 0 for none.
     """
 
     word: ClassVar[str] = "mdl"
     address: int
     length: int
+    secondary: bool = False
+    irp: int = 0
 
     @property
     def is_refused(self) -> bool:

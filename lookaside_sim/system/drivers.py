@@ -29,8 +29,9 @@ from lookaside_sim.memory.touch import EXECUTE, WRITE
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import PoolType, TagLike
+from lookaside_sim.nt.windows import Windows, check_driver_loads
 from lookaside_sim.pool.ledger import BlockLedger, BlockRecord
-from lookaside_sim.system.calls import Leaving, LoadDriver, PlaceData, UnloadDriver
+from lookaside_sim.system.calls import Leaving, LoadDriver, OptIntoNx, PlaceData, UnloadDriver
 
 
 class OwnedRoutine:
@@ -215,6 +216,7 @@ class Drivers:
         lists: what its lists share.
         ledger: who allocated which block.
         balance_set: what scans lists.
+        windows: the machine's version of Windows.
 
     Attributes:
         machine: as given.
@@ -223,11 +225,17 @@ class Drivers:
         all: every driver ever loaded, in that order.
     """
 
-    __slots__ = ("_balance_set", "_loaded", "all", "ledger", "lists", "machine")
+    __slots__ = ("_balance_set", "_loaded", "_windows", "all", "ledger", "lists", "machine")
 
     def __init__(
-        self, machine: Machine, lists: Shared, ledger: BlockLedger, balance_set: BalanceSet
+        self,
+        machine: Machine,
+        lists: Shared,
+        ledger: BlockLedger,
+        balance_set: BalanceSet,
+        windows: Windows,
     ) -> None:
+        self._windows = windows
         self.machine = machine
         self.lists = lists
         self.ledger = ledger
@@ -236,13 +244,15 @@ class Drivers:
         self.all: list[Driver] = []
         machine.explainers.append(self._explain_fault)
 
-    def load(self, name: str) -> Driver:
+    def load(self, name: str, *, built_for: str | None = None) -> Driver:
         """Load a driver; see `Kernel.load_driver`. A name may come again after its unload."""
         self.machine.check_running()
         if not isinstance(name, str):
             raise TypeError(f"driver {name!r}: give the file name of an image")
         if not name or name in self._loaded:
             raise ValueError(f"driver {name!r}: give the name of a driver that is not loaded")
+        if built_for is not None:
+            check_driver_loads(name, built_for, self._windows)
         return self.machine.hooks.run(LoadDriver(name), self._load, name)
 
     def _load(self, name: str) -> Driver:
@@ -252,6 +262,11 @@ class Drivers:
         program.add(driver)
         self.all.append(driver)
         return driver
+
+    def opt_into_nx(self) -> None:
+        """NonPagedPool, where the running code names it, is not executable from now on."""
+        self.machine.check_running()
+        self.machine.hooks.run(OptIntoNx(), self.machine.program.opt_into_nx)
 
     def loaded(self) -> Iterator[Driver]:
         """The drivers that are loaded."""

@@ -51,6 +51,11 @@ class Process:
         """Whether it is the System process, which is never charged."""
         return self.name == "System"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is the Idle process, whose threads run where nothing else does."""
+        return self.name == "Idle"
+
 
 class Processes:
     """The processes of one kernel.
@@ -91,6 +96,14 @@ class Processes:
         process = Process(name, address, nonpaged_quota, paged_quota)
         self.all.append(process)
         return process
+
+    @property
+    def idle(self) -> Process:
+        """The Idle process, made when it is first asked for."""
+        for process in self.all:
+            if process.is_idle:
+                return process
+        return self._create("Idle", _UNLIMITED, _UNLIMITED)
 
     @contextmanager
     def running(self, process: Process) -> Iterator[Process]:

@@ -150,6 +150,11 @@ class SmallPoolLists:
         """The 32 lists of a processor and a pool, by size."""
         return self._sets[processor][int(pool_type)]
 
+    def of_processor(self, processor: int) -> Iterator[BuiltInList]:
+        """All lists of a processor, used or not, by pool and size."""
+        for of_kind in self._sets[processor].values():
+            yield from of_kind
+
     def all(self) -> Iterator[BuiltInList]:
         """Every list that was ever used, by processor, pool and size."""
         for lists in self._sets:

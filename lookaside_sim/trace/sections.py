@@ -83,13 +83,6 @@ class Section:
             self.refuse(f"a part does not decompress to its {length} bytes")
         return found
 
-    def skip(self) -> None:
-        """Pass over the next part."""
-        start = self._position + _LENGTH.size
-        if start + _LENGTH.size > len(self.body):
-            self.refuse("a part is missing")
-        self._position = start + _LENGTH.size + _LENGTH.unpack_from(self.body, start)[0]
-
     def json(self) -> Any:
         """Decompress the next part as JSON."""
         try:

@@ -82,7 +82,7 @@ class VerifierLayer(Layer):
                 block = None if is_special else pool.find(address)
                 if block is not None and block.address != address:
                     block = None
-                check_free(verification, address, record, block)
+                check_free(verification, address, record, block, tag)
         self.below.free(address, tag)
         if record is not None and verified:
             freed(verification, record)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntFlag
-from fnmatch import fnmatchcase
 from typing import Final, Self, TypeAlias
 
 import attrs
 
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.tag_patterns import tag_matches
 from lookaside_sim.nt.types import PoolTag
 
 DEFAULT_PROBABILITY: Final = 600
 """Allocations of 10,000 that low resources simulation fails. [doc]"""
 DEFAULT_DELAY: Final = 480
 """Seconds after boot before it fails any. [doc] One page says 8 minutes, another 7; Choice: 8."""
+
+
+_UNDELETED_LISTS: Final = (
+    BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
+    BugCheckCode.TIMER_OR_DPC_INVALID,
+)
 
 
 class VerifierFlags(IntFlag):
@@ -104,6 +111,9 @@ class Verifier:
         special_pool_tags: tags to which special pool is limited, with wildcards.
         special_pool_pages: pages special pool may have; None for as many as its address
             range holds.
+        undeleted_lists: the stop for a driver that is unloaded with active lists, on which
+            two official pages differ: 0xCE, whose own page names lookaside lists, or 0xC7, as
+            the page on the automatic checks has it.
 
     Raises:
         ValueError: a probability, delay or number that is none.
@@ -124,6 +134,7 @@ class Verifier:
         default=None, converter=_names_or_none
     )
     special_pool_pages: int | None = None
+    undeleted_lists: int = BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.probability <= 10_000:
@@ -132,6 +143,8 @@ class Verifier:
             raise ValueError(f"delay_seconds={self.delay_seconds}: give 0 or more")
         if self.special_pool_pages is not None and self.special_pool_pages < 0:
             raise ValueError(f"special_pool_pages={self.special_pool_pages}: give 0 or more")
+        if self.undeleted_lists not in _UNDELETED_LISTS:
+            raise ValueError(f"undeleted_lists={self.undeleted_lists!r}: give 0xCE or 0xC7")
 
     @classmethod
     def standard(cls, drivers: Iterable[str] | None = None) -> Self:
@@ -153,6 +166,4 @@ class Verifier:
 
 def matches(tag: PoolTag, patterns: tuple[str, ...] | None) -> bool:
     """Whether a tag matches one of some patterns, None matching all."""
-    return patterns is None or any(
-        fnmatchcase(str(tag), each.ljust(4) if "*" not in each else each) for each in patterns
-    )
+    return patterns is None or any(tag_matches(str(tag), each) for each in patterns)

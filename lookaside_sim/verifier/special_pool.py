@@ -140,17 +140,22 @@ class SpecialPool:
         ticks = self._machine.seconds * _TICKS_A_SECOND + self.served
         pattern = ticks % 0xFF + 1
         if at_start:
-            address, header = start, start + PAGE_SIZE - self._header_size
+            address = start
         else:
             mask = self._machine.arch.pool_header.unit - 1
-            address, header = (start + PAGE_SIZE - size) & ~mask, start
+            address = (start + PAGE_SIZE - size) & ~mask
         block = SpecialBlock(address, size, PoolTag(tag), pool_type, page, at_start, pattern)
         memory = self._machine.memory
         for first, end in self._pattern_ranges(block):
             memory.write(first, bytes([pattern]) * (end - first))
-        memory.write(header, self._header(block))
+        memory.write(self.header_of(block), self._header(block))
         self.blocks[address] = self._by_page[page] = block
         return block
+
+    def header_of(self, block: SpecialBlock) -> int:
+        """Where a live block's header lies: at the other end of its page."""
+        start = self.base + (block.page << PAGE_SHIFT)
+        return start + PAGE_SIZE - self._header_size if block.at_start else start
 
     def _header(self, block: SpecialBlock) -> bytes:
         ulong1 = block.size | (block.pool_type & 1) << 13 | block.pattern << 16
@@ -205,8 +210,7 @@ class SpecialPool:
                     (address, first + at, 0, kind),
                     f"the byte at {first + at:#x}, {where} {named}, was written",
                 )
-        start = self.base + (block.page << PAGE_SHIFT)
-        header = start + PAGE_SIZE - self._header_size if block.at_start else start
+        header = self.header_of(block)
         found = memory.read(header, self._header_size)
         if found != self._header(block):
             stored = int.from_bytes(found[:2], "little") & 0x1FFF

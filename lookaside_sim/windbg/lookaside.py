@@ -27,6 +27,8 @@ _BASE_NAMES: Final = {
     7: "MaxPoolType",
 }
 _BASE_BITS: Final = 7
+_NX_NAMES: Final = {0: "NonPagedPoolNx", 4: "NonPagedPoolNxCacheAligned"}
+"""POOL_TYPE has a name of its own for these with POOL_NX_ALLOCATION."""
 _MODIFIER_NAMES: Final = {
     PoolType.POOL_QUOTA_FAIL_INSTEAD_OF_RAISE: "QuotaFailInsteadOfRaise",
     PoolType.POOL_RAISE_IF_ALLOCATION_FAILURE: "RaiseIfAllocationFailure",
@@ -44,9 +46,13 @@ def pool_type_name(pool_type: int) -> str:
 
     Returns:
         The base type's name, then the modifiers', blank separated. Choice: the transcripts
-        show no modifier but RaiseIfAllocationFailure; the others are named likewise.
+        show NonPagedPoolNx and RaiseIfAllocationFailure; others are named likewise.
     """
-    names = [_BASE_NAMES[pool_type & _BASE_BITS]]
+    base = pool_type & _BASE_BITS
+    names = [_BASE_NAMES[base]]
+    if pool_type & PoolType.POOL_NX_ALLOCATION and base in _NX_NAMES:
+        names = [_NX_NAMES[base]]
+        pool_type &= ~int(PoolType.POOL_NX_ALLOCATION)
     names += [name for bit, name in _MODIFIER_NAMES.items() if pool_type & bit]
     return " ".join(names)
 

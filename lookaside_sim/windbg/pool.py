@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.nt.layouts import PAGE_MASK
+from lookaside_sim.nt.tag_patterns import tag_matches
 from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
 from lookaside_sim.pool.check import PoolBlock
 from lookaside_sim.pool.plans import QUOTA_BIT
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from lookaside_sim.kernel import Kernel
     from lookaside_sim.lookaside.built_in import BuiltInList
 
+CONTENTS: Final = 1
 ONLY_MATCHING: Final = 2
-"""Flag of ``!pool``."""
+"""Flags of ``!pool``."""
+_STATE_WIDTH: Final = 11  # of "(Allocated)", which shorter states are padded to
+_CONTENTS_BYTES: Final = 16  # of a line of contents
 _POOL_NAMES: Final = {False: "Nonpaged pool", True: "Paged pool"}
 
 
@@ -128,7 +131,8 @@ def pool(
     Args:
         kernel: the machine.
         address: any address.
-        flags: 2 shows only the block that holds the address.
+        flags: 1 also shows what each block begins with, 2 only the block that holds the
+            address.
         descriptions: what pooltag.txt says of each tag.
     """
     digits = kernel.arch.pointer_size * 2
@@ -164,6 +168,8 @@ def pool(
     for row in rows:
         if row.marked or not flags & ONLY_MATCHING:
             lines.append(str(row))
+            if flags & CONTENTS:
+                lines += _contents(kernel, row)
         if row.marked:
             lines.append(_described(row.tag, descriptions))
     end = rows[-1].header + rows[-1].size if rows else start
@@ -172,6 +178,22 @@ def pool(
             f" {end:0{digits}x} is not a valid header: the page cannot be read further"
         )
     return "\n".join(lines)
+
+
+def _contents(kernel: Kernel, row: PoolRow) -> list[str]:
+    """Two lines of four ULONGs from behind a header, whatever the block's size, and a blank one."""
+    lines, header_size = [], kernel.arch.pool_header.size
+    for indent, offset in ((" ", 0), ("    ", _CONTENTS_BYTES)):
+        start = row.header + header_size + offset
+        seen = kernel.peek(start, _CONTENTS_BYTES)
+        words = [_word(seen[at : at + 4]) for at in range(0, _CONTENTS_BYTES, 4)]
+        lines.append(f"{indent}{start:0{row.digits}x}  {' '.join(words)}")
+    return [*lines, ""]
+
+
+def _word(seen: list[int | None]) -> str:
+    known = [byte for byte in reversed(seen) if byte is not None]
+    return bytes(known).hex() if len(known) == len(seen) else "????????"
 
 
 def _described(tag: PoolTag, descriptions: Mapping[str, str] | None) -> str:
@@ -193,40 +215,47 @@ def poolfind(kernel: Kernel, tag: str, *, paged: bool = False) -> str:
         paged: search paged pool instead of nonpaged.
     """
     digits = kernel.arch.pointer_size * 2
-    pattern = tag if "*" in tag else tag.ljust(4)
     pools = [each for each in kernel.pool.descriptors if each.paged is paged]
     table = kernel.arch.process_start - 0x100000  # where the big page table would lie
     lines = [
         f"Scanning large pool allocation table for Tag: {tag}"
         f" ({table:0{digits}x} : {table + 0x18000:0{digits}x})"
     ]
-    lines += [
+    found = [
         f"*{big.address:0{digits}x} : large page allocation, tag is {PoolTag(big.tag)!s},"
         f" size is {big.size:#x} bytes"
         for big in kernel.pool.big_blocks.values()
-        if fnmatchcase(str(PoolTag(big.tag)), pattern)
+        if tag_matches(str(PoolTag(big.tag)), tag)
         and kernel.pool.descriptor_at(big.address) in pools
     ]
+    lines += ["", *found] if found else []
     kind = "Paged" if paged else "NonPaged"
     for each in pools:
-        lines.append(
+        lines += [
+            "",
             f"Searching {kind} pool ({each.base:0{digits}x} : {each.end:0{digits}x}) for"
-            f" Tag: {tag}"
-        )
+            f" Tag: {tag}",
+        ]
+        found = []
         for page in kernel.pool.pages_of_blocks(paged):
             if each.base <= page < each.end:
-                lines += [
+                found += [
                     poolfind_row(_row(kernel, block, marked=False))
                     for block in _seen_blocks(kernel, page)
-                    if fnmatchcase(str(block.tag), pattern)
+                    if tag_matches(str(block.tag), tag)
                 ]
+        lines += ["", *found] if found else []
     return "\n".join(lines)
 
 
 def poolfind_row(row: PoolRow) -> str:
     """A row of ``!pool`` as ``!poolfind`` prints it: no columns for the stars."""
-    before, _, after = str(row).rpartition(") ")
-    return f"{before[1:]}) {after.lstrip() if row.state != 'Free ' else after}"
+    plain = str(attrs.evolve(row, marked=False))
+    if row.state == "Free ":
+        return plain[1:]  # no transcript shows one; as ``!pool`` has it
+    state_end = plain.index("  (") + 2 + _STATE_WIDTH
+    # Behind the state, and the blank after it, lies the column of the star.
+    return plain[1:state_end] + " " + plain[state_end + 2 :]
 
 
 def pplookaside(kernel: Kernel) -> str:

@@ -7,9 +7,9 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from lookaside_sim.nt.tag_patterns import tag_matches
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
 
@@ -129,7 +129,7 @@ def poolused(
     rows = {
         str(each): usage
         for each, usage in kernel.pool.rows().items()
-        if fnmatchcase(str(each), tag if "*" in tag else tag.ljust(4))
+        if tag_matches(str(each), tag)
     }
     return poolused_text(rows, flags, descriptions=descriptions)
 

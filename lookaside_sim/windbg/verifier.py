@@ -248,6 +248,7 @@ def _windows_8(report: VerifierReport, flags: int) -> list[str]:
         "",
         "    [X] Indicates flag is enabled",
         "",
+        "",
         "Summary of All Verifier Statistics",
         "",
     ]
@@ -257,6 +258,7 @@ def _windows_8(report: VerifierReport, flags: int) -> list[str]:
         return lines
     digits = report.digits
     rule = "-" * (digits + 2)
+    lines += ["", "Driver Verification List", "-" * 24]
     for driver in report.drivers:
         use = driver.use
         state = "Loaded" if driver.loaded else "Unloaded"

@@ -52,6 +52,7 @@ def test_long_random_streams() -> None:
 def test_letters_are_taken_too() -> None:
     assert all_depths(b"AFAFFA") == all_depths([1, 0, 1, 0, 0, 1])
     assert all_depths(iter([True, False])) == all_depths(b"AF")
+    assert all_depths("AAF") == all_depths(["alloc", "alloc", "free"]) == all_depths(b"AAF")
     assert all_depths(b"") == depths.AllDepths(0, 0, (), ())
 
 
@@ -62,9 +63,9 @@ def test_the_worked_example() -> None:
     assert [found.least_depth(share) for share in (0.3, 0.5, 1)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("bad", [b"AFX", b"\2", [0, 1, 7]])
+@pytest.mark.parametrize("bad", [b"AFX", b"\2", [0, 1, 7], "AX", ["alloc", "irql"], [1, None]])
 def test_what_is_no_call(bad: bytes) -> None:
-    with pytest.raises(ValueError, match=r"call \d is b'.*': give b'A' or b'F'"):
+    with pytest.raises(ValueError, match=r"call \d is .*: give b?'A' or b?'F'"):
         all_depths(bad)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import random
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lookaside_sim.advise import words
 from lookaside_sim.advise.words import ALLOCATE, FREE, Calls, pack, run, unpack
 from tests.advise.brute import fixed
 
@@ -32,7 +34,20 @@ def test_the_first_call_is_the_high_bit() -> None:
 )
 def test_any_calls_on_any_list(stream: bytes, held: int, depth: int, most: int) -> None:
     *counts, highest = fixed(stream, held, depth)
-    assert run(pack(stream), held, depth, most) == (*counts, max(most, highest))
+    for many in (512, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(words, "_MANY", many)
+            assert run(pack(stream), held, depth, most) == (*counts, max(most, highest))
+
+
+@pytest.mark.parametrize("depth", [16, 17, 20, 33])
+@pytest.mark.parametrize("held", [0, 1, 5, 12, 16])
+def test_two_words_at_a_time(held: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_MANY", 1)
+    draw = random.Random(held * 100 + depth)
+    for _ in range(300):
+        stream = bytes(draw.choices((0, 1), [draw.random(), draw.random()], k=100))
+        assert run(pack(stream), held, depth) == fixed(stream, held, depth)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 4, 7, 8, 9])

@@ -321,3 +321,25 @@ def test_an_older_list_in_a_driver_goes_with_it() -> None:
         driver.unload()
         assert "not mapped" in repr(lookaside)
         assert lookaside.image_size == 0x80
+
+
+@both_machines
+@pytest.mark.parametrize("declare", [ddi.LOOKASIDE_LIST_EX, ddi.NPAGED_LOOKASIDE_LIST])
+def test_a_misaligned_list(declare: Callable[..., LookasideList], arch: str) -> None:
+    kernel = Kernel(arch)
+    with kernel:
+        block = ddi.ExAllocatePoolWithTag(0, 0x100, b"Test")
+        if arch == "x64":
+            with pytest.raises(NtStatusError) as raised:
+                declare("", block + 8)
+            assert raised.value.status is NtStatus.STATUS_DATATYPE_MISALIGNMENT
+            return
+        lookaside = declare("", block + 3)
+        ddi.ExInitializeNPagedLookasideList(lookaside, 0, 0, 0, 32, b"Test", 0)
+        entry = ddi.ExAllocateFromNPagedLookasideList(lookaside)
+        ddi.ExFreeToNPagedLookasideList(lookaside, entry)
+        assert lookaside.current_depth == 1
+        assert ddi.ExAllocateFromNPagedLookasideList(lookaside) == entry
+        ddi.ExFreeToNPagedLookasideList(lookaside, entry)
+        kernel.check()
+        ddi.ExDeleteNPagedLookasideList(lookaside)

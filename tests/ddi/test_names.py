@@ -24,10 +24,11 @@ def test_ddi_lists_every_documented_name_it_has() -> None:
     documented = {
         name
         for name in vars(ddi)
-        if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_FLAG_", "PROTECTED_POOL"))
+        if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_", "PROTECTED_POOL"))
         or "PoolPriority" in name
         or "LIST" in name
         or "SList" in name
+        or name.startswith(("DrvRt", "FsRtl", "PoolExtended"))
         or name == "Ref"
         if not name.endswith("Function")
     }
@@ -67,6 +68,13 @@ def test_ddi_has_the_older_families_whole() -> None:
         ("ExAllocatePoolWithTag", "pool_type, number_of_bytes, tag"),
         ("ExAllocatePoolZero", "pool_type, number_of_bytes, tag"),
         ("ExAllocatePool2", "flags, number_of_bytes, tag"),
+        (
+            "ExAllocatePool3",
+            "flags, number_of_bytes, tag, extended_parameters, extended_parameters_count",
+        ),
+        ("FsRtlAllocatePoolWithTag", "pool_type, number_of_bytes, tag"),
+        ("ExQueryPoolBlockSize", "pool_block, quota_charged"),
+        ("ExInitializeDriverRuntime", "runtime_flags"),
         ("ExFreePool", "p"),
         ("ExFreePoolWithTag", "p, tag"),
         ("InitializeSListHead", "list_head"),

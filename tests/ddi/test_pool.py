@@ -179,3 +179,41 @@ def test_optional_flags_are_ignored_and_memory_is_zeroed() -> None:
         ddi.ExFreePool2(plain, b"Test", 0, 0)
         stop = stop_of(lambda: ddi.ExFreePool2(address, b"Test", None, 1))
     assert stop.parameters == (0x99, address, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "room"),
+    [
+        ("x64", 1, 16),
+        ("x64", 100, 112),
+        ("x64", 5000, 8192),
+        ("x86", 1, 8),
+        ("x86", 100, 104),
+        ("x86", 5000, 8192),
+    ],
+)
+def test_ex_query_pool_block_size(arch: str, size: int, room: int) -> None:
+    kernel = Kernel(arch)
+    charged = ddi.Ref(7)
+    with kernel:
+        address = ddi.ExAllocatePoolWithTag(0, size, b"Test")
+        assert ddi.ExQueryPoolBlockSize(address, charged) == room
+        assert charged.value == 0
+        assert ddi.ExQueryPoolBlockSize(address + 1, charged) == 0
+
+
+def test_ex_query_pool_block_size_says_who_pays() -> None:
+    kernel = Kernel()
+    charged = ddi.Ref()
+    with kernel, kernel.processes.running(kernel.processes.create("app.exe")):
+        address = ddi.ExAllocatePoolWithQuotaTag(0, 100, b"Test")
+        assert ddi.ExQueryPoolBlockSize(address, charged) == 112
+    assert charged.value == 1
+
+
+def test_fs_rtl_allocate_pool_with_tag_raises() -> None:
+    with Kernel(paged_pool_bytes=1 << 16):
+        assert ddi.FsRtlAllocatePoolWithTag(1, 100, b"Test")
+        with pytest.raises(NtStatusError) as raised:
+            ddi.FsRtlAllocatePoolWithTag(1, 1 << 17, b"Test")
+    assert raised.value.status is NtStatus.STATUS_INSUFFICIENT_RESOURCES

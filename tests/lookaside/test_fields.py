@@ -135,7 +135,7 @@ def test_a_written_field_is_the_property_and_no_other_changes(
     data=st.binary(min_size=0x60, max_size=0x60),
 )
 def test_any_image_written_is_read_back(arch: str, embedded: bool, data: bytes) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     address = kernel.pool.allocate(0, 0x100, b"DExt") if embedded else None
     lookaside = LookasideList(kernel, address=address)
     image = data[: SIZES[arch]]
@@ -149,7 +149,7 @@ def test_any_image_written_is_read_back(arch: str, embedded: bool, data: bytes) 
 
 @given(arch=st.sampled_from(["x64", "x86"]), data=st.data())
 def test_any_part_can_be_written(arch: str, data: st.DataObject) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     lookaside = new_list(kernel, size=32, tag=b"part")
     start = data.draw(st.integers(0, SIZES[arch] - 1))
     piece = data.draw(st.binary(min_size=1, max_size=SIZES[arch] - start))

@@ -17,6 +17,7 @@ from lookaside_sim import (
 )
 from tests.helpers import (
     allocated,
+    both_machines,
     counters,
     fill,
     new_list,
@@ -253,3 +254,19 @@ def test_a_free_to_an_uninitialized_list_calls_null(
 def test_a_flush_of_an_uninitialized_list_finds_nothing(blank: LookasideList) -> None:
     blank.flush()
     assert bytes(blank) == bytes(blank.image_size)
+
+
+@both_machines
+def test_ex_lists_of_x86_have_defaults_of_their_own(arch: str) -> None:
+    kernel = Kernel(arch)
+    newer, older = LookasideList(kernel), LookasideList(kernel)
+    newer.initialize(size=32, tag=b"List")
+    older.initialize_older(pool_type=0, size=32, tag=b"List")
+    assert (newer.allocate_ex == older.allocate_ex) is (arch == "x64")
+    assert (newer.free_ex == older.free_ex) is (arch == "x64")
+    for lookaside in (newer, older):
+        assert lookaside.has_default_routines
+        entries = [lookaside.allocate() for _ in range(6)]
+        for entry in entries:
+            lookaside.free(entry)
+        assert (lookaside.current_depth, lookaside.free_misses) == (4, 2)

@@ -125,7 +125,7 @@ def every_schedule(run: Callable[[Scheduler], None], make: Callable[[], Schedule
 @pytest.fixture
 def kernel(arch: str) -> Kernel:
     """A machine with two processors."""
-    return Kernel(arch, processors=2)
+    return Kernel(arch, processors=2, windows="8")
 
 
 # --- the points of each routine ------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_a_listener_hears_two_calls_side_by_side(
 def test_the_slist_loses_nothing(
     arch: str, place: str, first: str, second: str, orders: int
 ) -> None:
-    kernel = Kernel(arch, processors=2)
+    kernel = Kernel(arch, processors=2, windows="8")
     lookaside = list_in_block(kernel) if place == "block" else LookasideList(kernel)
     lookaside.initialize(size=32, tag=b"race")
     entries = take(lookaside, 4)

@@ -38,10 +38,8 @@ def test_the_defaults_have_one_address_each(kernel: Kernel) -> None:
     assert routines_of(first) == routines_of(second)
     allocate, free = routines_of(first)
     assert allocate != free
-    assert (allocate, free) == (
-        kernel.routines.default_allocate,
-        kernel.routines.default_free,
-    )
+    assert allocate in kernel.routines.default_allocates
+    assert free in kernel.routines.default_frees
 
 
 def test_a_routine_keeps_its_address(kernel: Kernel) -> None:

@@ -35,7 +35,7 @@ def new_slist(kernel: Kernel) -> int:
     steps=st.lists(st.sampled_from(["push", "pop", "flush"]) | st.integers(0, 5)),
 )
 def test_it_behaves_as_a_stack(arch: str, steps: list[str | int]) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     slists = kernel.slists
     head = new_slist(kernel)
     spare = [allocated(kernel, 32) for _ in range(6)]
@@ -69,7 +69,7 @@ def test_it_behaves_as_a_stack(arch: str, steps: list[str | int]) -> None:
 
 @both_machines
 def test_depth_and_sequence_wrap(arch: str) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     head, entry = new_slist(kernel), allocated(kernel, 32)
     full = (0xFFFF).to_bytes(2, "little")
     most = (1 << SEQUENCE_BITS[arch]) - 1
@@ -85,7 +85,7 @@ def test_depth_and_sequence_wrap(arch: str) -> None:
 
 @both_machines
 def test_an_entry_keeps_its_link_and_all_its_other_bytes(arch: str) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     head, width = new_slist(kernel), kernel.arch.pointer_size
     first, second = allocated(kernel, 32), allocated(kernel, 32)
     kernel.write(second, bytes(range(32)))
@@ -97,7 +97,7 @@ def test_an_entry_keeps_its_link_and_all_its_other_bytes(arch: str) -> None:
 
 @both_machines
 def test_an_entry_pushed_twice_comes_off_for_ever(arch: str) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     head, entry = new_slist(kernel), allocated(kernel, 32)
     kernel.slists.push(head, entry)
     assert kernel.slists.push(head, entry) == entry
@@ -153,7 +153,7 @@ def test_a_forged_link_is_followed() -> None:
 
 @both_machines
 def test_the_head_of_a_lookaside_list_is_one(arch: str) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     lookaside = LookasideList(kernel)
     lookaside.initialize(size=32, tag=b"List")
     entries = fill(lookaside, 3)

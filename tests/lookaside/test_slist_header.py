@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from lookaside_sim.lookaside.slist_header import SListHeader, pack, unpack
 from lookaside_sim.nt.layouts import architecture
+from lookaside_sim.nt.windows import windows_version
 
-X64, X86 = architecture("x64"), architecture("x86")
+X64, X86 = architecture("x64"), architecture("x86", windows_version("8"))
 
 
 def test_the_words_of_both_machines() -> None:
@@ -18,6 +19,14 @@ def test_the_words_of_both_machines() -> None:
     image = bytes.fromhex("30f2ed8b 0300 efcd")
     header = SListHeader(0x8BED_F230, 3, 0xCDEF)
     assert (unpack(X86, image), pack(X86, header)) == (header, image)
+
+
+def test_cpu_id_takes_the_place_of_the_sequence_on_x86() -> None:
+    image = bytes.fromhex("30f2ed8b 0300 efcd")
+    header = SListHeader(0x8BED_F230, 3, 0, 0xCDEF)
+    newer = architecture("x86")
+    assert (unpack(newer, image), pack(newer, header)) == (header, image)
+    assert pack(newer, header._replace(sequence=7)) == image
 
 
 @given(st.binary(min_size=16, max_size=16))

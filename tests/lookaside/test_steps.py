@@ -327,7 +327,7 @@ def test_a_word_freed_to_the_pool_and_reused_is_the_new_owners(
     operations=st.lists(st.one_of(st.just(-1), st.integers(0, 7)), max_size=40),
 )
 def test_the_links_in_memory_are_the_stack(arch: str, operations: list[int]) -> None:
-    kernel = Kernel(arch)
+    kernel = Kernel(arch, windows="8")
     lookaside = new_list(kernel, size=32, tag=b"stck")
     lookaside.set_depth(100)
     held, stack, pushes = take(lookaside, 8), list[int](), 0

@@ -54,6 +54,7 @@ from lookaside_sim.system.calls import (
     InitializeResource,
     InitializeTimer,
     LoadDriver,
+    OptIntoNx,
     PlaceData,
     SetTimer,
     UnloadDriver,
@@ -125,6 +126,7 @@ METHODS: dict[type, dict[str, Row]] = {
             inside(lambda s: s.kernel.on_processor(1)),
             [SwitchProcessor, SwitchProcessor],
         ),
+        "in_dpc": (inside(lambda s: s.kernel.in_dpc()), [RaiseIrql, LowerIrql]),
         "raise_irql": (inside(lambda s: s.kernel.raise_irql(1)), [RaiseIrql, LowerIrql]),
         "read": (lambda s: s.kernel.read(s.block, 8), [ReadMemory]),
         "tick": (lambda s: s.kernel.tick(4), [Tick]),
@@ -188,7 +190,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "unload": (lambda s: s.driver.unload(), [UnloadDriver]),
         "place_data": (lambda s: s.driver.place_data(8, 8, b"data"), [PlaceData]),
     },
-    Drivers: {"load": (lambda s: s.kernel.drivers.load("other.sys"), [LoadDriver])},
+    Drivers: {
+        "load": (lambda s: s.kernel.drivers.load("other.sys"), [LoadDriver]),
+        "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
+    },
     Processes: {
         "create": (lambda s: s.kernel.processes.create("a.exe"), [CreateProcess]),
         "running": (
@@ -229,6 +234,7 @@ METHODS: dict[type, dict[str, Row]] = {
             inside(lambda s: s.kernel.machine.processors.on(1)),
             [SwitchProcessor, SwitchProcessor],
         ),
+        "dpc": (inside(lambda s: s.kernel.machine.processors.dpc()), [RaiseIrql, LowerIrql]),
         "raise_irql": (lambda s: s.kernel.machine.processors.raise_irql(1), [RaiseIrql]),
         "lower_irql": (lambda s: s.kernel.machine.processors.lower_irql(0), [LowerIrql]),
         "lower_unless_stopped": (
@@ -322,8 +328,8 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
     IoLists: {
-        **dict.fromkeys(("check", "irp_size"), LOOKS),
-        **dict.fromkeys(("allocate", "free", "scan"), PART),
+        "check": LOOKS,
+        "scan": PART,
     },
     Processors: dict.fromkeys(("change_irql", "lower_to"), PART),
 }

@@ -35,6 +35,7 @@ from lookaside_sim.system.calls import (
     FreeMdl,
     InitializeResource,
     InitializeTimer,
+    OptIntoNx,
     SetTimer,
 )
 from tests.machine.call_table import Row, Scene, inside, stops
@@ -104,6 +105,9 @@ DDI: dict[str, Row] = {
         "ExAllocatePoolPriorityUninitialized",
     ),
     **fronts(AllocateBlock, lambda s: (0x40, 8, b"Tabl"), "ExAllocatePool2"),
+    **fronts(AllocateBlock, lambda s: (0x40, 8, b"Tabl", None, 0), "ExAllocatePool3"),
+    **fronts(AllocateBlock, lambda s: (0, 8, b"Tabl"), "FsRtlAllocatePoolWithTag"),
+    **fronts(OptIntoNx, lambda s: (1,), "ExInitializeDriverRuntime"),
     **fronts(FreeBlock, lambda s: (s.block,), "ExFreePool"),
     **fronts(FreeBlock, lambda s: (s.block, 0), "ExFreePoolWithTag"),
     **fronts(FreeBlock, lambda s: (s.block, 0, 0, 0), "ExFreePool2"),
@@ -140,6 +144,7 @@ DDI: dict[str, Row] = {
     "PAGED_LOOKASIDE_LIST": (lambda s: ddi.PAGED_LOOKASIDE_LIST(), []),
 }
 DDI_LOOKS = {
+    "ExQueryPoolBlockSize",
     "ExQueryDepthSList",
     "FirstEntrySList",
     "IoCreateNotificationEvent",

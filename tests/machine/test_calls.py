@@ -177,7 +177,7 @@ def test_what_no_caller_could_pass_is_no_call(
     with pytest.raises(ValueError, match="seconds"):
         kernel.tick(-1)
     with pytest.raises(ValueError, match="IRQL"):
-        kernel.raise_irql(16)
+        kernel.raise_irql(32)
     with pytest.raises(TypeError, match="bytes"):
         kernel.write(0, "text")  # type: ignore[arg-type]
     assert heard.told == []

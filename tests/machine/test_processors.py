@@ -10,6 +10,7 @@ from lookaside_sim import (
     Irql,
     Kernel,
 )
+from tests.helpers import stop_of
 
 
 def test_each_processor_has_its_irql() -> None:
@@ -67,9 +68,10 @@ def test_raising_and_lowering_to_the_same_level(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("level", range(16))
 def test_every_level_can_be_reached(kernel: Kernel, level: int) -> None:
+    named = {0, 1, 2} if kernel.arch.name == "x86" else {int(each) for each in Irql}
     with kernel.raise_irql(level):
         assert kernel.irql == level
-        assert isinstance(kernel.irql, Irql) is (level in {int(each) for each in Irql})
+        assert isinstance(kernel.irql, Irql) is (level in named)
     assert kernel.irql == 0
 
 
@@ -109,7 +111,7 @@ def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
     assert kernel.irql == 2  # as it was when the machine stopped
 
 
-@pytest.mark.parametrize("level", [-1, 16, 255])
+@pytest.mark.parametrize("level", [-1, 32, 255])
 @pytest.mark.parametrize("method", ["raise_irql", "lower_irql"])
 def test_what_is_no_level_is_refused(kernel: Kernel, method: str, level: int) -> None:
     with pytest.raises(ValueError, match=str(level)):
@@ -123,3 +125,36 @@ def test_a_level_of_another_type_is_refused(kernel: Kernel, method: str, level: 
     with pytest.raises(TypeError):
         getattr(kernel, method)(level)
     assert (kernel.irql, kernel.bugcheck) == (0, None)
+
+
+@pytest.mark.parametrize(("arch", "highest"), [("x64", 15), ("x86", 31)])
+def test_high_level_is_the_highest(arch: str, highest: int) -> None:
+    kernel = Kernel(arch)
+    with pytest.raises(ValueError, match=f"IRQL {highest + 1}"):
+        kernel.raise_irql(highest + 1)
+    kernel.raise_irql(highest)
+    assert getattr(kernel.irql, "name", "") == "HIGH_LEVEL"
+    stop = stop_of(lambda: kernel.read(0, 1))
+    assert (stop.code, stop.parameters[1]) == (
+        BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+        highest,
+    )
+
+
+def test_levels_have_the_names_of_their_machine() -> None:
+    kernel = Kernel("x86")
+    names = []
+    for level in (0, 1, 2, 13, 27, 28, 29, 30, 31):
+        kernel.raise_irql(level)
+        names.append(getattr(kernel.irql, "name", level))
+    assert names == [
+        "PASSIVE_LEVEL",
+        "APC_LEVEL",
+        "DISPATCH_LEVEL",
+        13,
+        "PROFILE_LEVEL",
+        "CLOCK_LEVEL",
+        "IPI_LEVEL",
+        "POWER_LEVEL",
+        "HIGH_LEVEL",
+    ]

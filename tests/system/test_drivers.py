@@ -162,6 +162,20 @@ def test_undeleted_lists_are_reported_with_the_verifier() -> None:
     assert (stop.code, stop.parameters[0]) == (UNLOADED, lookaside.address)
 
 
+def test_undeleted_lists_can_be_reported_as_the_other_page_says() -> None:
+    kernel = Kernel(verifier=Verifier(undeleted_lists=0xC7))
+    driver = kernel.load_driver("my.sys")
+    with driver:
+        lookaside = new_list(kernel)
+    stop = stop_of(driver.unload)
+    assert (stop.code, stop.parameters) == (
+        0xC7,
+        (0, lookaside.address, driver.image_base, driver.image_end),
+    )
+    with pytest.raises(ValueError, match="undeleted_lists=200"):
+        Verifier(undeleted_lists=200)
+
+
 def test_unfreed_pool_comes_before_undeleted_lists() -> None:
     kernel = Kernel(verifier=Verifier.standard())
     driver = kernel.load_driver("my.sys")

@@ -31,7 +31,10 @@ def test_blocks_with_active_timers_and_resources_are_not_freed() -> None:
             address = allocated(kernel, 200)
             start(kernel.objects, address + 32)
             stop = stop_of(lambda kernel=kernel, address=address: kernel.pool.free(address))  # type: ignore[misc]
-        assert (stop.code, stop.parameters[:2]) == (VIOLATION, (code, address + 32))
+        assert (stop.code, stop.parameters) == (
+            VIOLATION,
+            (code, address + 32, *((0, address) if code == 0x15 else (address - 16, 0xE0))),
+        )
 
 
 def test_expired_timers_and_deleted_resources_are_harmless() -> None:

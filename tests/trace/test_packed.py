@@ -313,6 +313,19 @@ def test_nothing_is_decompressed_past_what_was_promised(path: Path) -> None:
             tracemalloc.stop()
 
 
+def test_a_part_that_is_no_compressed_data(path: Path) -> None:
+    body = struct.pack("<II", 10, 4) + b"abcd"
+    frame = struct.pack("<4sII", b"HEAD", len(body), zlib.crc32(body))
+    path.write_bytes(sections.MAGIC + frame + body)
+    with pytest.raises(TraceError, match="section at byte 8: Error -3"):
+        load(path)
+
+
+def test_what_begins_as_a_packed_trace_and_is_none(path: Path) -> None:
+    with pytest.raises(TraceError, match="no packed trace"), path.open("w+b") as file:
+        next(sections.sections(file, "empty"))
+
+
 def test_a_section_longer_than_any_may_be(path: Path) -> None:
     path.write_bytes(sections.MAGIC + struct.pack("<4sII", b"HEAD", 1 << 31, 0))
     with pytest.raises(TraceError, match="2147483648 bytes: 16777216 at most"):

@@ -76,7 +76,9 @@ def test_free_of_a_block_with_an_active_list(flags: VerifierFlags) -> None:
     block = allocated(kernel, 0x100)
     new_list(kernel, "inner", block + 0x40, size=32, tag=b"List")
     stop = stop_of(lambda: kernel.pool.free(block))
-    assert (stop.code, stop.parameters) == (VIOLATION, (0xCC, block + 0x40, block, 0x100))
+    special = flags is VerifierFlags.SPECIAL_POOL
+    header = block & ~0xFFF if special else block - 16
+    assert (stop.code, stop.parameters) == (VIOLATION, (0xCC, block + 0x40, header, 0x110))
     assert "'inner'" in stop.message
 
 
@@ -101,3 +103,20 @@ def test_a_list_in_a_pool_block_gets_depth_0_too() -> None:
     lookaside = new_list(kernel, address=allocated(kernel, 0x60), size=32, tag=b"List")
     kernel.enable_verifier(AUTOMATIC)
     assert (lookaside.depth, lookaside.maximum_depth) == (0, 0xFFFF)
+
+
+@pytest.mark.parametrize(("pool_type", "irql", "code"), [(1, 2, 0x11), (0, 3, 0x12)])
+@pytest.mark.parametrize("routine", ["flush", "delete"])
+def test_lists_are_flushed_and_deleted_at_a_low_irql(
+    routine: str, pool_type: int, irql: int, code: int
+) -> None:
+    kernel = Kernel(verifier=AUTOMATIC)
+    lookaside = new_list(kernel, pool_type=pool_type)
+    kernel.raise_irql(irql - 1)
+    lookaside.flush()
+    kernel.raise_irql(irql)
+    stop = stop_of(getattr(lookaside, routine))
+    assert (stop.code, stop.parameters) == (
+        VIOLATION,
+        (code, irql, pool_type, lookaside.address),
+    )

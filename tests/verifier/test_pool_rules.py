@@ -112,3 +112,27 @@ def test_executable_pool_under_code_integrity_checks() -> None:
     allocated(kernel, pool_type=PoolType.NonPagedPoolNx)
     stop = stop_of(lambda: kernel.pool.allocate(0, 8, b"Test"))
     assert (stop.code, stop.parameters[0]) == (VIOLATION, 0x2000)
+
+
+def test_an_irp_is_freed_as_one() -> None:
+    kernel = Kernel(verifier=AUTOMATIC)
+    irp = kernel.io_lists.allocate_irp(1)
+    stop = stop_of(lambda: kernel.pool.free(irp))
+    assert (stop.code, stop.parameters) == (VIOLATION, (0x105, irp, 0, 0))
+    kernel = Kernel(verifier=AUTOMATIC)
+    kernel.io_lists.free_irp(kernel.io_lists.allocate_irp(1))
+    with kernel.processes.running(kernel.processes.create("app.exe")):
+        kernel.io_lists.free_irp(kernel.io_lists.allocate_irp(30, True))
+
+
+def test_a_wrong_tag_matters_with_pool_tracking() -> None:
+    kernel = Kernel(verifier=TRACKING)
+    kernel.pool.free(allocated(kernel), b"Test")
+    kernel.pool.free(allocated(kernel))
+    address = allocated(kernel)
+    stop = stop_of(lambda: kernel.pool.free(address, b"Else"))
+    assert stop.code is BugCheckCode.BAD_POOL_CALLER
+    assert stop.parameters == (0xA, address, int.from_bytes(b"Test", "little"), 0x65736C45)
+    kernel = Kernel(verifier=AUTOMATIC)
+    kernel.pool.free(allocated(kernel), b"Else")
+    assert kernel.bugcheck is None

@@ -279,8 +279,8 @@ def test_pool_types_are_decoded(kernel: Kernel, pool_type: int, name: str) -> No
 
 def test_every_modifier_has_a_name() -> None:
     names = windbg.pool_type_name(0x8 | 0x10 | 0x20 | 0x100 | 0x200).split()
-    assert names[0] == "NonPagedPool"
-    assert len(names) == len(set(names)) == 6
+    assert names[0] == "NonPagedPoolNx"
+    assert len(names) == len(set(names)) == 5
 
 
 @pytest.mark.parametrize(
@@ -457,3 +457,20 @@ def test_views_of_pools_whose_headers_are_garbage(arch: str) -> None:
         assert windbg.poolfind(kernel, "*").startswith("Scanning")
     assert windbg.pool(kernel, 0x1234).endswith("Unknown")
     assert kernel.bugcheck is None
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "name"),
+    [
+        (0x200, "NonPagedPoolNx"),
+        (0x210, "NonPagedPoolNx RaiseIfAllocationFailure"),
+        (0x204, "NonPagedPoolNxCacheAligned"),
+        (0x11, "PagedPool RaiseIfAllocationFailure"),
+        (0x201, "PagedPool Nx"),
+    ],
+)
+def test_names_of_pool_types(pool_type: int, name: str) -> None:
+    kernel = Kernel()
+    assert windbg.pool_type_name(pool_type) == name
+    lookaside = new_list(kernel, pool_type=0x200)
+    assert f"    Type           =       0200  {'NonPagedPoolNx'}" in windbg.lookaside(lookaside)

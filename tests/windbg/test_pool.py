@@ -13,6 +13,7 @@ from lookaside_sim import (
     VerifierFlags,
     windbg,
 )
+from lookaside_sim.windbg.pool import poolfind_row
 from tests.helpers import allocated
 
 
@@ -101,6 +102,68 @@ def test_pool_rows_are_those_of_the_transcripts() -> None:
     assert str(protected).endswith("Even (Protected) Process: 0000000000000080")
 
 
+def test_poolfind_rows_are_those_of_the_transcript() -> None:
+    transcript = """\
+826fa130 size:   c0 previous size:   40  (Allocated) SeSd
+82712000 size:   c0 previous size:    0  (Allocated) SeSd
+82721c00 size:   10 previous size:   30  (Free)      SeSd
+8278b730 size:  100 previous size:  290  (Allocated) SeSd
+8278b830 size:   10 previous size:  100  (Free)      SeSd
+"""
+    blocks = (
+        (0x826FA130, 0xC0, 0x40, "Allocated"),
+        (0x82712000, 0xC0, 0, "Allocated"),
+        (0x82721C00, 0x10, 0x30, "Free"),
+        (0x8278B730, 0x100, 0x290, "Allocated"),
+        (0x8278B830, 0x10, 0x100, "Free"),
+    )
+    rows = [
+        poolfind_row(windbg.PoolRow(*block, PoolTag(b"SeSd"), marked=marked, digits=8))
+        for block in blocks
+        for marked in (False, True)
+    ]
+    assert rows[::2] == rows[1::2] == transcript.splitlines()
+
+
+def test_poolfind_sets_blocks_apart_from_headings() -> None:
+    kernel = Kernel()
+    big, small = allocated(kernel, 0x2000, tag=b"[a]b"), allocated(kernel, 24, tag=b"[a]b")
+    allocated(kernel, 24, tag=b"a   ")
+    lines = windbg.poolfind(kernel, "[a]b").splitlines()
+    assert lines[0].startswith("Scanning large pool allocation table for Tag: [a]b (")
+    assert lines[1:3] == [
+        "",
+        f"*{big:016x} : large page allocation, tag is [a]b, size is 0x2000 bytes",
+    ]
+    assert lines[3] == ""
+    assert lines[4].startswith("Searching NonPaged pool (")
+    assert lines[5:8] == [
+        "",
+        f"{small - 16:016x} size:   30 previous size:    0  (Allocated) [a]b",
+        "",
+    ]
+    assert lines[8].startswith("Searching NonPaged pool (")
+    assert len(lines) == 9
+
+
+def test_pool_shows_contents_as_the_transcript_does() -> None:
+    kernel = Kernel("x86")
+    first = allocated(kernel, 0x38, tag=b"MmDT", pool_type=PoolType.PagedPool)
+    kernel.write(
+        first,
+        bytes.fromhex("ffffffff 5c005700 49004e00 44004f00")
+        + bytes.fromhex("ffffffff 5c005300 79007300 74006500"),
+    )
+    lines = windbg.pool(kernel, first, 1).splitlines()
+    assert lines[1:6] == [
+        f"*{first - 8:08x} size:   40 previous size:    0  (Allocated) *MmDT",
+        f" {first:08x}  ffffffff 0057005c 004e0049 004f0044",
+        f"    {first + 16:08x}  ffffffff 0053005c 00730079 00650074",
+        "",
+        "\t\tOwning component : Unknown (update pooltag.txt)",
+    ]
+
+
 # --- on a machine ------------------------------------------------------------------------
 
 
@@ -118,7 +181,7 @@ def test_pool_shows_a_page_with_parked_free_and_marked_blocks() -> None:
         lines[3],
         "\t\tOwning component : Unknown (update pooltag.txt)",
     ]
-    assert windbg.poolfind(kernel, "Park").splitlines()[-2] == (
+    assert windbg.poolfind(kernel, "Park").splitlines()[4] == (
         f"{parked - 16:016x} size:   40 previous size:    0  (Free )   Park"
     )
     assert f"{held - 16:016x} size:  270 previous size:  d50  (Allocated) Held" in (
@@ -185,6 +248,6 @@ def test_pplookaside_lists_every_list_of_the_processors() -> None:
     kernel.pool.free(allocated(kernel, 40))
     kernel.io_lists.allocate_irp(1)
     lines = windbg.pplookaside(kernel).splitlines()
-    assert len(lines) == 1 + 2 + 3 * 3
+    assert len(lines) == 1 + 2 + 9 * 3
     assert lines[1].split() == ["0", "PPNPaged", "64", "4", "1", "1", "1", "1", "0"]
     assert "P small IRP" in windbg.pplookaside(Kernel())

@@ -137,6 +137,16 @@ def test_the_windows_8_module_is_that_of_the_transcript() -> None:
         "  STANDARD FLAGS:",
         "    [X] (0x00000000) Automatic Checks",
     ]
+    at = lines.index("    [X] Indicates flag is enabled")
+    assert lines[at + 1 : at + 4] == ["", "", "Summary of All Verifier Statistics"]
+    at = lines.index("Driver Verification List")
+    assert lines[at - 1 : at + 4] == [
+        "",
+        "Driver Verification List",
+        "------------------------",
+        "",
+        "  MODULE: 0x84226b28 MyDriver.sys (Loaded)",
+    ]
     assert "    [ ] (0x00000004) Randomized low resources simulation" in lines
     assert "  RaiseIrqls           0x0" in lines
     assert "  Pool Allocations Attempted             0x0" in lines

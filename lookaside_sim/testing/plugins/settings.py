@@ -26,6 +26,7 @@ SETTINGS: Final = {
     "delayed_free": (bool, "let freed blocks wait on delayed free lists"),
     "track_pool": (bool, "keep a ledger of who allocated each block where"),
     "pool": (str, "name of its pool manager"),
+    "windows": (str, "version of Windows, such as 7 or 10-1809"),
 }
 """The arguments of `Kernel` by name: the kind of value in options and ini files, and what it is."""
 

@@ -6,7 +6,9 @@ Source:
 
 from __future__ import annotations
 
-from lookaside_sim.lookaside.calls import DeleteList, InitializeList
+from lookaside_sim.lookaside.calls import DeleteList, FlushList, InitializeList
+from lookaside_sim.lookaside.on_memory import ListOnMemory
+from lookaside_sim.nt.types import Irql
 from lookaside_sim.nt.violations import Violation
 from lookaside_sim.verifier.rule import LIST_OPTIONS, rule
 from lookaside_sim.verifier.verification import Verification
@@ -50,3 +52,34 @@ def deleted_uninitialized(verification: Verification, call: DeleteList) -> None:
             f"the lookaside list {lookaside.name!r} at {lookaside.address:#x} was deleted"
             " and is not initialized",
         )
+
+
+@rule(FlushList)
+def flushed_irql(verification: Verification, call: FlushList) -> None:
+    """A paged list is flushed at or below APC_LEVEL, any other below DISPATCH_LEVEL or at it.
+
+    Choice of the codes, those of a free (0x11, 0x12) with the list's address: the entries are
+    freed, and the documentation gives the routine no code of its own.
+    """
+    _check_irql(verification, call.lookaside, "flushed")
+
+
+@rule(DeleteList)
+def deleted_irql(verification: Verification, call: DeleteList) -> None:
+    """Likewise for a list that is deleted."""
+    _check_irql(verification, call.lookaside, "deleted")
+
+
+def _check_irql(verification: Verification, lookaside: ListOnMemory, verb: str) -> None:
+    gate, fields = verification.machine.gate, lookaside.peek()
+    if fields is None:
+        return
+    paged = fields.type.is_paged
+    if gate <= (Irql.APC_LEVEL if paged else Irql.DISPATCH_LEVEL):
+        return
+    verification.stop(
+        Violation.FREE_PAGED_ABOVE_APC_LEVEL if paged else Violation.FREE_ABOVE_DISPATCH_LEVEL,
+        (gate, int(paged), lookaside.address),
+        f"the lookaside list {lookaside.name!r} at {lookaside.address:#x} was {verb} at IRQL"
+        f" {gate}",
+    )

@@ -35,10 +35,24 @@ def resource_deleted_uninitialized(verification: Verification, call: DeleteResou
         )
 
 
-def objects_in_memory(
-    verification: Verification, start: int, size: int, pool_type: int, described: str
+def objects_in_block(
+    verification: Verification,
+    start: int,
+    size: int,
+    pool_type: int,
+    extent: tuple[int, int],
+    described: str,
 ) -> None:
-    """Memory that is freed holds no active timer (0x15) and no resource (0xD2)."""
+    """A block that is freed holds no active timer (0x15) and no resource (0xD2).
+
+    Args:
+        verification: the verifier at work.
+        start: of the block's data.
+        size: bytes of its data.
+        pool_type: its pool.
+        extent: where its header lies, and its BlockSize in bytes with the header.
+        described: the block, as messages name it.
+    """
     if not verification.watches_caller():
         return
     for timer in verification.objects.timers:
@@ -52,7 +66,7 @@ def objects_in_memory(
         if start <= resource < start + size:
             verification.stop(
                 Violation.FREE_WITH_RESOURCE,
-                (resource, start, size),
+                (resource, *extent),
                 f"{described} was freed with an active ERESOURCE at {resource:#x} in it",
             )
 

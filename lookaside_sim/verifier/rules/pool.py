@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.io_layouts import IO_TYPE_IRP
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import NONE_TAG, NtStatus, PoolTag, PoolType
 from lookaside_sim.nt.violations import Violation
@@ -19,14 +20,17 @@ from lookaside_sim.pool.ledger import BlockRecord
 from lookaside_sim.pool.values import PoolAllocation
 from lookaside_sim.verifier.counters import PoolUse
 from lookaside_sim.verifier.rule import LIST_OPTIONS
-from lookaside_sim.verifier.rules.objects import objects_in_memory
+from lookaside_sim.verifier.rules.objects import objects_in_block
 from lookaside_sim.verifier.settings import VerifierFlags, matches
 from lookaside_sim.verifier.special_pool import SpecialBlock
 from lookaside_sim.verifier.verification import Verification
 
 _SLACK_PATTERN: Final = 0xB6
 """What the bytes behind a tracked block's data hold, up to the block's end. Choice."""
-_TAG_LACKS_LETTERS: Final = 0x9D  # BAD_POOL_CALLER, parameter 1
+# BAD_POOL_CALLER, parameter 1.
+_WRONG_TAG: Final = 0x0A
+_TAG_LACKS_LETTERS: Final = 0x9D
+_IRP_TAGS: Final = frozenset(map(PoolTag, (b"Irp ", b"Irps", b"Irpm", b"Irpl")))
 
 
 def check_allocate(verification: Verification, pool_type: int, size: int, tag: int) -> None:
@@ -168,6 +172,7 @@ def check_free(
     address: int,
     record: BlockRecord | None,
     block: PoolAllocation | None,
+    tag: int,
 ) -> None:
     """The checks of a freeing routine, in verified code or of a verified block.
 
@@ -176,17 +181,18 @@ def check_free(
         address: what is freed.
         record: the ledger's entry of the live block there.
         block: the live block there, as the ordinary pool knows it.
+        tag: what the routine was given, 0 for none.
 
     Raises:
-        BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION.
+        BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION; BAD_POOL_CALLER (0xA) for a wrong tag.
     """
     gate = verification.machine.gate
     ledger = verification.ledger
     described = ledger.describe(address)
     if record is not None:
-        pool_type, size = int(record.pool_type), record.size
+        pool_type, size, owner = int(record.pool_type), record.size, record.tag
     elif block is not None:
-        pool_type, size = int(block.pool_type), block.size
+        pool_type, size, owner = int(block.pool_type), block.size, block.tag
     else:
         _stop_unknown(verification, address, described)
     if pool_type & 1 and gate > 1:
@@ -201,23 +207,44 @@ def check_free(
             (gate, pool_type & 1, address),
             f"{described} was freed at IRQL {gate}",
         )
+    if tag and tag != owner and verification.has(VerifierFlags.POOL_TRACKING):
+        # Choice: sources disagree on when a wrong tag matters; with pool tracking it does.
+        verification.machine.stop(
+            BugCheckCode.BAD_POOL_CALLER,
+            (_WRONG_TAG, address, owner, tag),
+            f"{described} was freed with the tag {PoolTag(tag)!s}",
+        )
+    if owner.unprotected in _IRP_TAGS:
+        _check_irp(verification, address, described)
     _check_contents(verification, address, size, pool_type, described)
+
+
+def _check_irp(verification: Verification, address: int, described: str) -> None:
+    """An IRP is not freed as pool (0x105): IoFreeIrp leaves nothing with an IRP's Type."""
+    seen = verification.machine.memory.peek_bytes(address, 2)
+    if seen is not None and int.from_bytes(seen, "little") == IO_TYPE_IRP:
+        verification.stop(
+            Violation.IRP_FREED_AS_POOL,
+            (address, 0, 0),
+            f"{described} is an IRP and was freed with ExFreePool",
+        )
 
 
 def _check_contents(
     verification: Verification, address: int, size: int, pool_type: int, described: str
 ) -> None:
     """Look for what must not be in a block that is freed."""
+    extent = _extent(verification, address)
     if verification.has(LIST_OPTIONS):
         for lookaside in verification.registry.embedded():
             if address <= lookaside.address < address + size:
                 verification.stop(
                     Violation.FREE_WITH_ACTIVE_LIST,
-                    (lookaside.address, address, size),
+                    (lookaside.address, *extent),
                     f"{described} was freed with the active lookaside list"
                     f" {lookaside.name!r} at {lookaside.address:#x} in it",
                 )
-    objects_in_memory(verification, address, size, pool_type, described)
+    objects_in_block(verification, address, size, pool_type, extent, described)
     slack = verification.slack.get(address)
     if slack is not None:
         start, length = slack
@@ -230,6 +257,24 @@ def _check_contents(
                     f"{described} was written {start + at - address - size} bytes past"
                     f" its end, at {start + at:#x}; noticed on the free",
                 )
+
+
+def _extent(verification: Verification, address: int) -> tuple[int, int]:
+    """Where the header of a live block lies, and its BlockSize in bytes with the header.
+
+    Choice: a block of whole pages has no header; its own address and its pages stand for them.
+    """
+    header_size = verification.machine.arch.pool_header.size
+    special = verification.special_pool
+    block = None if special is None else special.blocks.get(address)
+    if special is not None and block is not None:
+        return special.header_of(block), block.size + header_size
+    found = verification.pool.find(address)
+    if found is None:
+        return address - header_size, 0
+    if found.size > verification.machine.arch.pool_header.largest_request:
+        return address, found.block_size
+    return address - header_size, found.block_size
 
 
 def _stop_unknown(verification: Verification, address: int, described: str) -> NoReturn:

@@ -25,6 +25,7 @@ def left_behind(verification: Verification, leaving: Leaving) -> None:
     Raises:
         BugCheck: DRIVER_VERIFIER_DETECTED_VIOLATION (0x62),
             DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, TIMER_OR_DPC_INVALID.
+            Which of the two it is for lists, `Verifier` says.
     """
     driver = leaving.driver
     if not verification.covers(driver):
@@ -52,9 +53,14 @@ def left_behind(verification: Verification, leaving: Leaving) -> None:
     ]
     if left:
         first = left[0]
+        code = BugCheckCode(verification.verifier.undeleted_lists)
+        parameters = (first.address, 0, verification.machine.program.call_site().address, 0)
+        if code is BugCheckCode.TIMER_OR_DPC_INVALID:
+            # Choice: the page names no parameters for lists; those of a timer are given.
+            parameters = (0, first.address, driver.image_base, driver.image_end)
         verification.machine.stop(
-            BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
-            (first.address, 0, verification.machine.program.call_site().address, 0),
+            code,
+            parameters,
             f"{driver.name} is unloaded and did not delete its lookaside list"
             f" {first.name!r} at {first.address:#x}"
             + (f", nor {len(left) - 1} others" if len(left) > 1 else ""),

@@ -431,6 +431,7 @@ EVERY = {
     "delayed_free": True,
     "track_pool": True,
     "pool": "classic",
+    "windows": "8.1",
 }
 
 MADE_WITH = f"""

@@ -175,6 +175,8 @@ HEADERS = {
         ("windows", "1,0x20,0,None,8,", "missing: give address"),
         ("windows", "1,0x20,0,None,,0x10", "missing: give size"),
         ("windows", "1,0x20,Bad,None,8,0x10", "'Bad': give a PoolType name"),
+        ("windows", "\n{", "not a JSON object"),
+        ("windows", "1,0x20,0,None,8,0x10,7,8\n\n1,0x10", "0x10: give 0x20 to 0x2f"),
         ("windows", "1,0x20,0,TooLong,8,0x10", "'TooLong': give four characters"),
         ("wpa", "1.0,2.0,None", "3 cells: the header has more"),
         ("wpa", "x,2.0,None,8", "'x': give a time"),
@@ -188,7 +190,7 @@ def test_a_line_that_is_refused(tmp_path: Path, kind: str, line: str, why: str) 
     path.write_text(f"{header}{line}\n")
     with pytest.raises(TraceError) as caught:
         list(load_any(path, kind))
-    assert caught.value.line == 1 + bool(header)
+    assert caught.value.line == 1 + bool(header) + line.count("\n")
     assert why in caught.value.problem
     assert "\n" not in str(caught.value)
 
@@ -226,6 +228,18 @@ def test_a_line_that_is_too_long(tmp_path: Path) -> None:
     path.write_text("malloc(8) = 0x10\n" + "x" * 70_000)
     with pytest.raises(TraceError, match="line 2: longer than 65,536 bytes"):
         list(load_any(path, "malloc"))
+
+
+def test_times_of_the_day(tmp_path: Path) -> None:
+    path = tmp_path / "day.txt"
+    path.write_text("23:59:58.5 malloc(8) = 0x10\n23:59:59 malloc(8) = 0x20\n12:00 x()\n")
+    assert [event.time for event in load_any(path)] == [0, 500_000]
+
+
+def test_what_is_no_recording_of_windows(tmp_path: Path) -> None:
+    assert not FORMATS["windows"].looks_so("{")
+    assert not FORMATS["windows"].looks_so("TimeStamp,Opcode\n")
+    assert FORMATS["windows"].looks_so('{"Time":1,"opcode":32,"ENTRY":"0x1"}')
 
 
 def test_every_format_says_what_it_is() -> None:
