@@ -16,7 +16,7 @@ from lookaside_sim.testing.programs.example import Example, cost
 
 __all__ = ["Trials"]
 
-_SECONDS: Final = 0.25
+_SECONDS: Final = 0.4
 """Seconds of processor time that any program has."""
 _SECONDS_A_CALL: Final = 0.0005
 """Seconds more for each call: much more than one takes."""
@@ -72,7 +72,8 @@ class Trials:
     def _limit(self, example: Example) -> contextlib.AbstractContextManager[None]:
         if self._progress is not None:
             return contextlib.nullcontext()  # another process looks after this one
-        seconds = _SECONDS + _SECONDS_A_CALL * cost(example.program)
+        waits = sum(getattr(step, "seconds", 0) for step in example.program)
+        seconds = _SECONDS + _SECONDS_A_CALL * (cost(example.program) + waits)
         return time_limited(seconds / 4 if self._quick else seconds)
 
     def be_quick(self, quick: bool) -> None:

@@ -23,6 +23,8 @@ __all__ = ["Worker", "serve"]
 
 _LOOKS: Final = 8
 """How often in the time limit a worker is looked at."""
+_MOST_LOOKS: Final = 20 * _LOOKS
+"""After so many a worker hangs, even if a busy machine did not let it run."""
 _READY: Final = "ready"
 # Places of the shared memory: those of `Comparison`, the example, calls finished.
 _STEP, _MAY_END, _EXAMPLE, _CALLS = range(4)
@@ -119,6 +121,17 @@ def _alive(factory: Any, shared: Any) -> Any:
     return make
 
 
+def _processor_time(pid: int | None) -> tuple[bool, float] | None:
+    """Whether a process can run, and for how many seconds it did; None where nobody knows."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+        fields = text.rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])  # utime and stime, after comm and state
+        return fields[0] in "RD", ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 class Worker:
     """One process, ready when it is made.
 
@@ -159,6 +172,7 @@ class Worker:
             "answer" and what it sent, "end" and the exit code, or "hang".
         """
         calls, still = self.shared[_CALLS], 0
+        used = _processor_time(self.process.pid)
         while True:
             ready = wait([self.link, self.process.sentinel], seconds / _LOOKS)
             if self.link in ready:
@@ -168,10 +182,19 @@ class Worker:
                 self.process.join()
                 return "end", self.process.exitcode
             now = self.shared[_CALLS]
-            still = still + 1 if now == calls else 0
-            calls = now
-            if still >= _LOOKS:
+            if now != calls:
+                calls, still, used = now, 0, _processor_time(self.process.pid)
+                continue
+            still += 1
+            if still >= _LOOKS and (
+                still >= _MOST_LOOKS or not self._is_starved(used, seconds / 2)
+            ):
                 return "hang", None
+
+    def _is_starved(self, before: tuple[bool, float] | None, needed: float) -> bool:
+        """Whether the process would run, if the machine let it."""
+        now = _processor_time(self.process.pid)
+        return before is not None and now is not None and now[0] and now[1] - before[1] < needed
 
     def close(self) -> None:
         """End it."""
