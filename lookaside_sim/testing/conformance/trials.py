@@ -16,8 +16,8 @@ from lookaside_sim.testing.programs.example import Example, cost
 
 __all__ = ["Trials"]
 
-_SECONDS: Final = 0.4
-"""Seconds of processor time that any program has."""
+_SECONDS: Final = 1.0
+"""Seconds of processor time that any program has: more than a collection of garbage takes."""
 _SECONDS_A_CALL: Final = 0.0005
 """Seconds more for each call: much more than one takes."""
 
