@@ -14,7 +14,7 @@ def test_something(number: int) -> None:
 
 def test_the_plugin_is_there(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.pluginmanager.has_plugin("lookaside_sim")
-    assert pytestconfig.getini("lookaside_arch") == "x64"
+    assert pytestconfig.getini("lookaside_leaks") == "error"
 
 
 def test_nothing_of_the_simulator_is_imported() -> None:
@@ -26,4 +26,5 @@ def test_nothing_of_the_simulator_is_imported() -> None:
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
         "lookaside_sim.testing.plugins.pytest",
+        "lookaside_sim.testing.plugins.settings",
     }
