@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pkgutil
 import subprocess
@@ -29,14 +30,15 @@ before = loaded()
 failed = {}
 import lookaside_sim
 along = set(sys.modules)  # loaded by the package itself, whatever is imported first
-for name in json.loads(sys.argv[1]):
-    if name in along:
-        continue
+for part in json.loads(sys.argv[1]):
     forget()
-    try:
-        importlib.import_module(name)
-    except Exception as error:
-        failed[name] = repr(error)
+    for name in part:
+        if name in along:
+            continue
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            failed[name] = repr(error)
 tops = {name.partition(".")[0] for name in loaded() - before}
 third_party = sorted(tops - set(sys.stdlib_module_names))
 print(json.dumps({"failed": failed, "third_party": third_party}))
@@ -63,11 +65,15 @@ def fresh(program: str, *arguments: str) -> str:
 def core() -> dict[str, Any]:
     names = [name for name in modules() if not name.startswith(FOR_TESTS)]
     assert {"lookaside_sim", "lookaside_sim.cli", "lookaside_sim.__main__"} <= set(names)
-    report: dict[str, Any] = json.loads(fresh(PROGRAM, json.dumps(names)))
+    # Each part comes first once; that there is no circle, test_layers shows for every module.
+    parts = [
+        list(part) for _, part in itertools.groupby(names, lambda name: name.split(".")[:2])
+    ]
+    report: dict[str, Any] = json.loads(fresh(PROGRAM, json.dumps(parts)))
     return report
 
 
-def test_each_module_can_be_imported_first(core: dict[str, Any]) -> None:
+def test_each_part_can_be_imported_first(core: dict[str, Any]) -> None:
     assert core["failed"] == {}
 
 
