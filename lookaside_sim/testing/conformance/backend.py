@@ -263,10 +263,6 @@ class Backend:
         """Whether a range lies in one live block."""
         return self._block_holding(entry, size) is not None
 
-    def is_foreign(self, block: Block) -> bool:
-        """Whether a block is none of the backend's, but memory the allocator got elsewhere."""
-        return block is self._elsewhere
-
     def is_live(self, block: Block) -> bool:
         """Whether a block was not given back yet."""
         return self.blocks.get(block.address - _BASE >> _SLOT_SHIFT) is block
