@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
-
-import attrs
+from functools import lru_cache
+from typing import Final, NamedTuple, cast
 
 from lookaside_sim.clone import Clonable
 from lookaside_sim.errors import BugCheck
@@ -44,8 +43,7 @@ _MIB: Final = 1 << 20
 _DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
 
 
-@attrs.frozen
-class KernelSettings:
+class KernelSettings(NamedTuple):
     """What a kernel was made with: the arguments of `Kernel`, by their names."""
 
     arch: str
@@ -242,12 +240,25 @@ class Parts(Clonable):
         return cast("LookasideList", self.lists.at(address))
 
 
+@lru_cache
+def _default_limits(arch: str) -> PoolLimits:
+    """How much each pool may have where nobody says."""
+    default = _DEFAULT_POOL_BYTES[arch]
+    return PoolLimits(nonpaged=default, nonpaged_nx=default, paged=default)
+
+
 def _pool_limits(arch: Architecture, settings: KernelSettings) -> PoolLimits:
     """Check how much each pool may have.
 
     Raises:
         TypeError, ValueError: no number of bytes, or more than a pool has addresses.
     """
+    if (
+        settings.nonpaged_pool_bytes is None
+        and settings.nonpaged_nx_pool_bytes is None
+        and settings.paged_pool_bytes is None
+    ):
+        return _default_limits(arch.name)
     most = arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
 
     def limit(name: str, given: int | None, default: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
@@ -74,8 +74,8 @@ class Routines:
             self._ex_allocate, self._ex_free = start - 2 * _SPACING, start - _SPACING
             self._at[self._ex_allocate] = self._call_pool_allocate
             self._at[self._ex_free] = self._call_pool_free
-        self.default_allocates = frozenset({self.default_allocate, self._ex_allocate})
-        self.default_frees = frozenset({self.default_free, self._ex_free})
+        self.default_allocates = _set_of(self.default_allocate, self._ex_allocate)
+        self.default_frees = _set_of(self.default_free, self._ex_free)
 
     def allocate_address(self, routine: AllocateRoutine | None, *, older: bool = False) -> int:
         """The address to store in AllocateEx for a routine, None for the default.
@@ -182,6 +182,12 @@ class Routines:
     @staticmethod
     def _as_word(argument: object) -> int:
         return argument if isinstance(argument, int) else int(getattr(argument, "address", 0))
+
+
+@lru_cache
+def _set_of(*addresses: int) -> frozenset[int]:
+    """The same set for every machine of one kind."""
+    return frozenset(addresses)
 
 
 def _key(routine: Callable[..., Any]) -> Hashable:
