@@ -13,6 +13,14 @@ from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import integer
 from lookaside_sim.nt.types import NtStatus
 
+__all__ = [
+    "ExDeleteResourceLite",
+    "ExInitializeResourceLite",
+    "KeCancelTimer",
+    "KeInitializeTimer",
+    "KeSetTimer",
+]
+
 _UNITS_PER_SECOND: Final = 10_000_000
 """Units of a due time, 100 ns each, in a second."""
 
