@@ -38,19 +38,19 @@ def KeSetTimer(Timer: Pointer, DueTime: int, Dpc: Pointer) -> bool:
         DueTime: when it expires, in 100 ns: from now on if negative, else since the machine
             booted. Choice: its system time begins with the boot, and it looks at its timers
             once a second.
-        Dpc: a KDPC, or 0. Choice: none is queued, as there are no DPCs here.
+        Dpc: the KDPC that is queued then, or 0 for NULL.
 
     Returns:
         Whether it was active already.
     """
     kernel = current_kernel()
     timer = address_of("Timer", Timer)
-    address_of("Dpc", Dpc)
+    dpc = address_of("Dpc", Dpc)
     due = integer("DueTime", DueTime)
     if not -(1 << 63) <= due < 1 << 63:
         raise ValueError(f"DueTime {due}: give a LARGE_INTEGER, 64 bits with a sign")
     seconds = -(due // _UNITS_PER_SECOND) if due < 0 else -(-due // _UNITS_PER_SECOND)
-    return kernel.objects.set_timer(timer, seconds - (0 if due < 0 else kernel.seconds))
+    return kernel.objects.set_timer(timer, seconds - (0 if due < 0 else kernel.seconds), dpc)
 
 
 def KeCancelTimer(Timer: Pointer) -> bool:

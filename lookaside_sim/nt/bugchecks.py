@@ -63,6 +63,10 @@ class BugCheckCode(IntEnum):
     DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5
     #: the same, behind the end of a live special pool block.
     DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6
+    #: worker routine, IRQL, work item, 0: it returned at a raised IRQL.
+    WORKER_THREAD_RETURNED_AT_BAD_IRQL = 0xE1
+    #: ERESOURCE, thread, owner table, 0: it is released by a thread that does not own it.
+    RESOURCE_NOT_OWNED = 0xE3
     #: address, page table entry, 0, 0: a jump to memory that holds no code.
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
