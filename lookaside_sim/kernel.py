@@ -162,6 +162,7 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
         )
         enable(self.verification, self.lists)
 

@@ -31,6 +31,12 @@ from lookaside_sim.ddi import (
     constants as _constants,
 )
 from lookaside_sim.ddi import (
+    dpcs as _dpcs,
+)
+from lookaside_sim.ddi import (
+    events as _events,
+)
+from lookaside_sim.ddi import (
     interlocked as _interlocked,
 )
 from lookaside_sim.ddi import (
@@ -52,7 +58,7 @@ from lookaside_sim.ddi import (
     memory as _memory,
 )
 from lookaside_sim.ddi import (
-    objects as _objects,
+    mutexes as _mutexes,
 )
 from lookaside_sim.ddi import (
     pool as _pool,
@@ -61,10 +67,19 @@ from lookaside_sim.ddi import (
     pool_by_flags as _pool_by_flags,
 )
 from lookaside_sim.ddi import (
+    resources as _resources,
+)
+from lookaside_sim.ddi import (
+    rundown as _rundown,
+)
+from lookaside_sim.ddi import (
     runtime as _runtime,
 )
 from lookaside_sim.ddi import (
     slist as _slist,
+)
+from lookaside_sim.ddi import (
+    spin_locks as _spin_locks,
 )
 from lookaside_sim.ddi import (
     status as _status,
@@ -73,11 +88,19 @@ from lookaside_sim.ddi import (
     structures as _structures,
 )
 from lookaside_sim.ddi import (
+    timers as _timers,
+)
+from lookaside_sim.ddi import (
     types as _types,
+)
+from lookaside_sim.ddi import (
+    waits as _waits,
 )
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
+from lookaside_sim.ddi.dpcs import *
+from lookaside_sim.ddi.events import *
 from lookaside_sim.ddi.interlocked import *
 from lookaside_sim.ddi.io import *
 from lookaside_sim.ddi.irql import *
@@ -85,14 +108,19 @@ from lookaside_sim.ddi.known_structures import *
 from lookaside_sim.ddi.lists import *
 from lookaside_sim.ddi.lookaside import *
 from lookaside_sim.ddi.memory import *
-from lookaside_sim.ddi.objects import *
+from lookaside_sim.ddi.mutexes import *
 from lookaside_sim.ddi.pool import *
 from lookaside_sim.ddi.pool_by_flags import *
+from lookaside_sim.ddi.resources import *
+from lookaside_sim.ddi.rundown import *
 from lookaside_sim.ddi.runtime import *
 from lookaside_sim.ddi.slist import *
+from lookaside_sim.ddi.spin_locks import *
 from lookaside_sim.ddi.status import *
 from lookaside_sim.ddi.structures import *
+from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
+from lookaside_sim.ddi.waits import *
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
@@ -102,6 +130,8 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _arguments,
                 _asserts,
                 _constants,
+                _dpcs,
+                _events,
                 _interlocked,
                 _io,
                 _irql,
@@ -109,14 +139,19 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _lists,
                 _lookaside,
                 _memory,
-                _objects,
+                _mutexes,
                 _pool,
                 _pool_by_flags,
+                _resources,
+                _rundown,
                 _runtime,
                 _slist,
+                _spin_locks,
                 _status,
                 _structures,
+                _timers,
                 _types,
+                _waits,
             )
             for name in module.__all__
         ),

@@ -143,6 +143,24 @@ def loaded(place: Out, size: int) -> int:
     return int.from_bytes(current_kernel().read(place, size), "little")
 
 
+def call_code(code: Callable[..., Any] | int, *arguments: Any) -> Any:
+    """Call a routine of the driver's, given itself or by its address.
+
+    Raises:
+        BugCheck: nothing lies at the address.
+    """
+    if isinstance(code, int):
+        return current_kernel().routines.call(code, *arguments)
+    return code(*arguments)
+
+
+def code_address(code: Callable[..., Any] | int | None) -> int:
+    """The address of a routine, as a field holds it; 0 for NULL."""
+    if code is None or isinstance(code, int):
+        return code or 0
+    return current_kernel().routines.address_of(code)
+
+
 # --- tags ----------------------------------------------------------------------------------
 
 

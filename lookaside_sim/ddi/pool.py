@@ -55,7 +55,6 @@ __all__ = [
     "HighPoolPrioritySpecialPoolOverrun",
     "HighPoolPrioritySpecialPoolUnderrun",
     "IoCreateNotificationEvent",
-    "KeReadStateEvent",
     "LowPoolPriority",
     "LowPoolPrioritySpecialPoolOverrun",
     "LowPoolPrioritySpecialPoolUnderrun",
@@ -284,8 +283,3 @@ def ExFreePool2(
 def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
     """Open a pool or memory condition event; see `lookaside_sim.pool.conditions`."""
     return memory_condition(current_kernel().pool, text("EventName", EventName))
-
-
-def KeReadStateEvent(Event: MemoryCondition) -> int:
-    """Whether an event is signaled, 1 or 0."""
-    return int(Event.is_set)

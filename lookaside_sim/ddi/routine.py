@@ -14,6 +14,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from lookaside_sim.ddi.arguments import TAKERS
 from lookaside_sim.kernel import current_kernel
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.types import Irql
 from lookaside_sim.system.calls import CallRoutine
 
 P = ParamSpec("P")
@@ -48,6 +50,35 @@ def routine(function: Callable[P, R]) -> Callable[P, R]:
 
     ROUTINES[name] = call
     return call
+
+
+def routine_up_to(
+    highest: Irql,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make functions routines that may be called at an IRQL or below.
+
+    Choice: above it the machine stops with IRQL_NOT_LESS_OR_EQUAL, whether or not NT would have
+    got away with it. What the verifier says of the same call comes first.
+    """
+
+    def make(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            machine = current_kernel().machine
+            irql = int(machine.processors.irql)
+            if irql > highest:
+                first = args[0] if args and isinstance(args[0], int) else 0
+                machine.stop(
+                    BugCheckCode.IRQL_NOT_LESS_OR_EQUAL,
+                    (first, irql, 0, machine.program.call_site().address),
+                    f"{function.__name__} was called at IRQL {irql}: it may be called at"
+                    f" {highest.name} ({int(highest)}) or below",
+                )
+            return function(*args, **kwargs)
+
+        return routine(checked)
+
+    return make
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:

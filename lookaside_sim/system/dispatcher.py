@@ -36,7 +36,10 @@ _NAMES: Final = {
     _SEMAPHORE: ("semaphore", "KeReleaseSemaphore"),
     _THREAD: ("thread", "the end of its routine"),
     _NOTIFICATION_TIMER: ("timer", "KeSetTimer and the time until it is due"),
-    _SYNCHRONIZATION_TIMER: ("synchronization timer", "KeSetTimer and the time until it is due"),
+    _SYNCHRONIZATION_TIMER: (
+        "synchronization timer",
+        "KeSetTimer and the time until it is due",
+    ),
 }
 _STATE: Final = 4
 _LINKS: Final = 8
@@ -301,7 +304,9 @@ class Dispatcher:
             holders = self._threads.holders(each)
             what = self._describe(each)
             if holders:
-                what += f", held by another thread since {holders[0].where}"
+                what = (
+                    f"the mutex at {each:#x}, held by another thread since {holders[0].where},"
+                )
             parts.append(f"{what} would have to be ended by {_NAMES[self._kind(each)][1]}")
         raise LookasideSimError(
             f"a wait that nobody can end: {'; '.join(parts)}: before the wait, or in a work item,"

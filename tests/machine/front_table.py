@@ -147,7 +147,8 @@ DDI_LOOKS = {
     "IoCreateNotificationEvent",
     "KeGetCurrentIrql",
     "KeGetCurrentProcessorNumber",
-    "KeReadStateEvent",
+    *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateSemaphore"),
+    "KeReadStateTimer",
     *("NT_ASSERT", "NT_ASSERTMSG", "ASSERT", "NT_VERIFY"),
     *("NT_SUCCESS", "NT_INFORMATION", "NT_WARNING", "NT_ERROR"),
 }

@@ -1,4 +1,4 @@
-"""The documented routines for timers and resources; import them from `lookaside_sim.ddi`.
+"""The documented routines for timers; import them from `lookaside_sim.ddi`.
 
 Source:
     [doc] the page of each routine (wdm.h).
@@ -11,13 +11,11 @@ from typing import Final
 from lookaside_sim.ddi.arguments import Pointer, address_of
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import integer
-from lookaside_sim.nt.types import NtStatus
 
 __all__ = [
-    "ExDeleteResourceLite",
-    "ExInitializeResourceLite",
     "KeCancelTimer",
     "KeInitializeTimer",
+    "KeReadStateTimer",
     "KeSetTimer",
 ]
 
@@ -58,13 +56,8 @@ def KeCancelTimer(Timer: Pointer) -> bool:
     return current_kernel().objects.cancel_timer(address_of("Timer", Timer))
 
 
-def ExInitializeResourceLite(Resource: Pointer) -> NtStatus:
-    """Initialize an ERESOURCE; see `KernelObjects.initialize_resource`."""
-    current_kernel().objects.initialize_resource(address_of("Resource", Resource))
-    return NtStatus.STATUS_SUCCESS
-
-
-def ExDeleteResourceLite(Resource: Pointer) -> NtStatus:
-    """Delete an ERESOURCE; see `KernelObjects.delete_resource`."""
-    current_kernel().objects.delete_resource(address_of("Resource", Resource))
-    return NtStatus.STATUS_SUCCESS
+def KeReadStateTimer(Timer: Pointer) -> bool:
+    """Whether a timer has expired."""
+    kernel = current_kernel()
+    kernel.check_running()
+    return kernel.dispatcher.state(address_of("Timer", Timer)) > 0
