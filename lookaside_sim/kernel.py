@@ -169,6 +169,7 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
         )
         enable(self.verification, self.lists)
 
