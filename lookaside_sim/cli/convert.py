@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lookaside_sim.trace import Event, Trace, save
-from lookaside_sim.trace.foreign.formats import FORMATS, Recording, load_any
+from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
 
 EXIT_OK: Final = 0
 _PARTIAL_HELP: Final = "use a trace that ends in the middle until there, with a warning"
@@ -42,7 +42,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="format",
-        choices=tuple(FORMATS),
+        choices=(*FORMATS, POOLMON),
         help=f"what another tool recorded ({kinds}); by default seen by its first lines",
     )
 
