@@ -75,7 +75,7 @@ def test_heaptrack(program: Path) -> None:
     done = subprocess.run(
         command, cwd=program.parent, capture_output=True, timeout=60, check=False
     )
-    (output,) = program.parent.glob("out*") or [None]
+    output = next(program.parent.glob("out*"), None)
     assert output is not None, done.stderr
     assert counted(output) == EXPECTED
 
@@ -88,3 +88,25 @@ def test_our_own_recorder(program: Path) -> None:
     assert {
         size: (found[size].calls, found[size].pool_calls_saved) for size in EXPECTED
     } == EXPECTED
+
+
+@pytest.mark.skipif(shutil.which("perf") is None, reason="no perf")
+def test_perf(tmp_path: Path) -> None:
+    data = str(tmp_path / "perf.data")
+    record = ["perf", "record", "-e", "kmem:kmalloc", "-e", "kmem:kfree", "-o", data, "--", "ls"]
+    done = subprocess.run(record, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"perf may not record here: {done.stderr[-80:]!r}")
+    script = ["perf", "script", "-i", data]
+    text = subprocess.run(script, capture_output=True, timeout=60, check=True).stdout
+    if not text:
+        pytest.skip("ls made no call of kmalloc")
+    output = tmp_path / "perf.txt"
+    output.write_bytes(text)
+    recording = load_any(output)
+    assert isinstance(recording, Recording)
+    assert recording.kind == "kmalloc"
+    read = advise(recording).calls + recording.unknown
+    # A call of kfree with NULL is none, and an address allocated again was freed unseen.
+    seen = text.count(b"kmem:")
+    assert 0 < read <= 2 * seen

@@ -9,7 +9,6 @@ import pytest
 
 from lookaside_sim import LookasideSimError, TraceError
 from lookaside_sim.errors import TraceEndError
-from lookaside_sim.trace.foreign import zstd
 from lookaside_sim.trace.foreign.formats import load_any
 from lookaside_sim.trace.foreign.zstd import open_zstd
 
@@ -57,6 +56,6 @@ def test_nothing_that_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(FileNotFoundError):
         open_zstd(tmp_path / "none.zst")
     if importlib.util.find_spec("compression") is None:
-        monkeypatch.setattr(zstd.shutil, "which", lambda name: None)
+        monkeypatch.setattr(shutil, "which", lambda name: None)
         with pytest.raises(LookasideSimError, match="install zstd"):
             open_zstd(tmp_path / "none.zst")
