@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lookaside_sim.trace import Event, Trace, save
+from lookaside_sim.trace import Trace, save
 from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
 
 EXIT_OK: Final = 0
@@ -63,20 +62,13 @@ def _convert(options: argparse.Namespace) -> int:
     trace = load_any(options.file, options.format, partial=options.partial)
     before = options.file.stat().st_size
     output: Path = options.output
-    count = 0
-
-    def counted() -> Iterator[Event]:
-        nonlocal count
-        for event in trace:
-            count += 1
-            yield event
 
     # The name's end says the format; nothing is left behind, and IN may be OUT.
     unfinished = output.with_name(
         f"{output.name.partition('.')[0]}.{os.getpid()}.{output.name}"
     )
     try:
-        save(unfinished, counted(), trace.header.source)
+        count = save(unfinished, trace, trace.header.source)
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)

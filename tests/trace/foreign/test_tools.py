@@ -93,7 +93,18 @@ def test_our_own_recorder(program: Path) -> None:
 @pytest.mark.skipif(shutil.which("perf") is None, reason="no perf")
 def test_perf(tmp_path: Path) -> None:
     data = str(tmp_path / "perf.data")
-    record = ["perf", "record", "-e", "kmem:kmalloc", "-e", "kmem:kfree", "-o", data, "--", "ls"]
+    record = [
+        "perf",
+        "record",
+        "-e",
+        "kmem:kmalloc",
+        "-e",
+        "kmem:kfree",
+        "-o",
+        data,
+        "--",
+        "ls",
+    ]
     done = subprocess.run(record, cwd=tmp_path, capture_output=True, timeout=60, check=False)
     if done.returncode:
         pytest.skip(f"perf may not record here: {done.stderr[-80:]!r}")
