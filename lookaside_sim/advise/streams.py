@@ -88,6 +88,7 @@ class Streams:
         "_bad",
         "_by_number",
         "_by_size",
+        "_counted",
         "_lists",
         "_live",
         "_name",
@@ -104,6 +105,7 @@ class Streams:
         self._by_size: dict[int, Callable[[int], None]] = {}
         self._by_number: list[bytearray | None] = []
         self._adds: list[Callable[[int], None] | None] = []
+        self._counted: set[int] = set()
         self._one_by_one = 0
         self._bad: set[int] = set()
         self._live: dict[int, Callable[[int], None]] = {}
@@ -200,9 +202,8 @@ class Streams:
         self._learn(block)
         by_number = self._by_number
         rare_done = 0
-        uncounted = b""
-        if all(by_number[code >> 1] is None for code in set(block.rare)):
-            uncounted = bytes([RARE])
+        # Codes are dropped as early as they can be: most of all where few lists are asked for.
+        uncounted = bytes([RARE]) if self._counted.isdisjoint(block.rare) else b""
         start = 0
         for position, second in [*block.marks, (block.count, None)]:
             codes = block.codes[start:position]
@@ -265,7 +266,11 @@ class Streams:
             is_call = kind.event.op == "alloc"
             stream = self._stream_for(kind.event) if is_call else None
             by_number.append(stream)
-            self._adds.append(None if stream is None else stream.append)
+            if stream is None:
+                self._adds.append(None)
+            else:
+                self._counted.update((2 * len(self._adds), 2 * len(self._adds) + 1))
+                self._adds.append(stream.append)
         if self._bad:
             codes = block.full_codes()
             for at, code in enumerate(codes):
