@@ -124,7 +124,7 @@ class Irps:
         used = layout.irp_size(stack_size)
         image = bytearray(used)
         image[0:2] = IO_TYPE_IRP.to_bytes(2, "little")
-        image[2:4] = size.to_bytes(2, "little")
+        image[2:4] = (size & 0xFFFF).to_bytes(2, "little")
         empty = (irp + layout.thread_list_entry & last).to_bytes(pointer, "little")
         at = layout.thread_list_entry
         image[at : at + 2 * pointer] = empty * 2
