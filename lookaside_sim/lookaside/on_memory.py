@@ -245,9 +245,12 @@ class ListOnMemory(ListFields):
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
-            entry: int | None = self._pop()
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                entry = self._pop()
+            finally:
+                # The call is counted, also where a link leads to what raises.
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
@@ -300,9 +303,11 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             if reached is not None:
                 self._stand_at(Point.ROOM_SEEN, reached)
-            self._push(entry)
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                self._push(entry)
+            finally:
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 

@@ -59,8 +59,12 @@ def enable(verification: Verification, shared: Shared) -> None:
     machine.touch_checks.append(partial(_check_touch, verification))
     machine.explainers.append(partial(_explain_fault, verification))
     shared.minimum_depth = 0
-    for lookaside in shared.registry.active():
-        lookaside.disable()
+    machine.locked = True
+    try:
+        for lookaside in shared.registry.active():
+            lookaside.disable()
+    finally:
+        machine.locked = False
 
 
 def _check_touch(
