@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import NoReturn, Self
 
-import attrs
-
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.calls import Listener
@@ -444,6 +442,6 @@ def made_again(settings: KernelSettings) -> Kernel:
     """
     token = _when_made.set(())
     try:
-        return Kernel(**attrs.asdict(settings, recurse=False))
+        return Kernel(**settings._asdict())
     finally:
         _when_made.reset(token)

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress

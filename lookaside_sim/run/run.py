@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel, made_again
 from lookaside_sim.lookaside.list import LookasideList
@@ -76,7 +74,7 @@ class Run(Sequence[Step]):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of `Kernel` it began with."""
-        return attrs.asdict(self._settings, recurse=False)
+        return self._settings._asdict()
 
     @property
     def steps(self) -> Sequence[Step]:
