@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 from lookaside_sim.machine.machine import Machine
+
+T = TypeVar("T")
 
 
 class Clonable:
@@ -39,12 +41,24 @@ class Clonable:
         Returns:
             The copy. Cost: a few milliseconds for a machine with some megabytes of pool.
         """
+        return self.clone_along(None)[0]
+
+    def clone_along(self, held: T) -> tuple[Self, T]:
+        """Copy the machine and, along with it, what somebody holds of it.
+
+        Args:
+            held: objects of the machine, in lists, dicts or tuples.
+
+        Returns:
+            The copy, and the copy of ``held``, whose objects are the copied machine's.
+        """
         from lookaside_sim.clone import copy_of
 
         self.machine.memory.settle_all()  # slots refer to each other, deeper than any stack is
-        twin = copy_of(self, {**vars(self), "_tokens": []})
+        twin = copy_of(self, {**vars(self), "_tokens": [], "_held": held})
         twin.machine.hooks.forget_listeners()
-        return twin
+        copied: T = vars(twin).pop("_held")
+        return twin, copied
 
     def __deepcopy__(self, memo: object) -> Self:
         return self.clone()

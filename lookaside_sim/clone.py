@@ -69,7 +69,7 @@ _CONTAINERS: Final = frozenset(
 """What the parts keep things in, beside lists, dicts and tuples: the pickler knows them."""
 
 _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
-    Hooks: {"_listeners": (), "_readers": (), "_innermost": None},
+    Hooks: {"_listeners": (), "_readers": (), "_company": (), "_innermost": None},
     Machine: {"reached": None},
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},

@@ -27,10 +27,14 @@ from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
+from lookaside_sim.system.dispatcher import Dispatcher
+from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.quota import Quota
+from lookaside_sim.system.threads import Threads
 
 if TYPE_CHECKING:
     # Many a machine has none of these; each is imported where it is made.
@@ -82,7 +86,11 @@ class Parts(Clonable):
         drivers: the drivers ever loaded.
         processes: the processes that pool can be charged to.
         quota: requests that are charged to them.
+        threads: which thread runs, and what each holds.
+        queues: the work items, DPCs and threads that wait to run.
+        dpcs: what queues DPCs.
         objects: timers and resources.
+        dispatcher: events, semaphores, mutexes and waits.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
     """
@@ -112,7 +120,13 @@ class Parts(Clonable):
         )
         self.processes = Processes(self.machine)
         self.quota = Quota(self.machine, self.pool, self.processes)
-        self.objects = KernelObjects(self.machine)
+        self.threads = Threads(self.machine)
+        self.queues = Queues(self.machine, self.threads)
+        self.dpcs = Dpcs(self.machine, self.queues, self.lists.routines)
+        self.objects = KernelObjects(self.machine, self.threads, self.dpcs)
+        self.dispatcher = Dispatcher(
+            self.machine, self.threads, self.queues, self.balance_set.tick
+        )
         self._io_lists: IoLists | None = None
         self.small_pool_lists: SmallPoolLists | None = None
         self._parking: ParkingLayer | None = None

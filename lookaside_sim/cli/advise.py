@@ -6,11 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
-from lookaside_sim.trace.foreign.formats import load_any
+from lookaside_sim.trace.foreign.formats import POOLMON, load_any, load_counts
+
+if TYPE_CHECKING:
+    from lookaside_sim.trace.foreign.poolmon import TagCounts
 
 EXIT_OK: Final = 0
 _ROWS: Final = 20
@@ -65,6 +68,10 @@ def _advise(options: argparse.Namespace) -> int:
         raise ValueError(f"--top {top}: give 0 or more")
     if top is None and not options.json:
         top = _ROWS
+    counts = load_counts(options.file, options.format)
+    if counts is not None:
+        _advise_counts(options, counts, top)
+        return EXIT_OK
     trace = load_any(options.file, options.format, partial=options.partial)
     with Progress(trace.name) as progress:
         advice = advise(
@@ -83,3 +90,25 @@ def _advise(options: argparse.Namespace) -> int:
     else:
         print(table(advice, top or None))
     return EXIT_OK
+
+
+def _advise_counts(
+    options: argparse.Namespace, counts: list[TagCounts], top: int | None
+) -> None:
+    """Say what is known of lists where only counts are."""
+    from lookaside_sim.advise.bounds import bounds
+    from lookaside_sim.advise.view import bounds_as_values, bounds_table
+
+    if options.by != "tag" or options.groups or options.curves or options.size:
+        raise ValueError(
+            f"{options.file}: {POOLMON} counts by tag alone: leave out --by, --size, --groups"
+            " and --curves"
+        )
+    rows = [bounds(each.pool_type, each.tag, each.size, each.calls) for each in counts]
+    rows = [row for row in rows if row.calls]
+    rows.sort(key=lambda row: (-row.at_least, -row.at_most, -row.calls, row.tag))
+    if options.json:
+        json.dump([bounds_as_values(row) for row in rows[: top or None]], sys.stdout, indent=1)
+        print()
+    else:
+        print(bounds_table(str(options.file), rows, top or None))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from lookaside_sim.trace import Event, Trace, save
-from lookaside_sim.trace.foreign.formats import FORMATS, Recording, load_any
+from lookaside_sim.trace import Trace, save
+from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
 
 EXIT_OK: Final = 0
 _PARTIAL_HELP: Final = "use a trace that ends in the middle until there, with a warning"
@@ -40,7 +39,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="format",
-        choices=tuple(FORMATS),
+        choices=(*FORMATS, POOLMON),
         help=f"what another tool recorded ({kinds}); by default seen by its first lines",
     )
 
@@ -61,20 +60,13 @@ def _convert(options: argparse.Namespace) -> int:
     trace = load_any(options.file, options.format, partial=options.partial)
     before = options.file.stat().st_size
     output: Path = options.output
-    count = 0
-
-    def counted() -> Iterator[Event]:
-        nonlocal count
-        for event in trace:
-            count += 1
-            yield event
 
     # The name's end says the format; nothing is left behind, and IN may be OUT.
     unfinished = output.with_name(
         f"{output.name.partition('.')[0]}.{os.getpid()}.{output.name}"
     )
     try:
-        save(unfinished, counted(), trace.header.source)
+        count = save(unfinished, trace, trace.header.source)
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)

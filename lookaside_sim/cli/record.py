@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from lookaside_sim.trace import Event, save
+from lookaside_sim.trace import save
 
 EXIT_OK: Final = 0
 
@@ -31,16 +30,8 @@ def _record(options: argparse.Namespace) -> int:
 
     command: list[str] = options.command_line
     output = options.output or Path(f"{Path(command[0]).name}.lkt")
-    count = 0
     with recorded(command) as (recording, code):
-
-        def counted() -> Iterator[Event]:
-            nonlocal count
-            for event in recording:
-                count += 1
-                yield event._replace(line=0)
-
-        save(output, counted(), f"malloc and free of {' '.join(command)}")
+        count = save(output, recording, f"malloc and free of {' '.join(command)}")
     told = f", exit code {code}" if code else ""
     print(f"{count:,} events of {command[0]}{told}: {output}, {output.stat().st_size:,} bytes")
     return EXIT_OK

@@ -109,7 +109,17 @@ class Registry:
         machine.memory.attach(self.paged)
 
     def insert(self, lookaside: Registered, *, paged: bool) -> None:
-        """InsertTailList: append a list, checking the old end points back at the head."""
+        """InsertTailList: append a list, checking the old end points back at the head.
+
+        Under the spin lock of its system-wide list, so that a link which leads nowhere is 0xA.
+        """
+        self._machine.locked = True
+        try:
+            self._insert(lookaside, paged)
+        finally:
+            self._machine.locked = False
+
+    def _insert(self, lookaside: Registered, paged: bool) -> None:
         memory = self._machine.memory
         size = self._machine.arch.pointer_size
         head = self.paged if paged else self.nonpaged
@@ -126,7 +136,17 @@ class Registry:
         self._by_entry[entry] = lookaside
 
     def remove(self, lookaside: Registered) -> None:
-        """RemoveEntryList: unlink a list, checking that both neighbors point at it."""
+        """RemoveEntryList: unlink a list, checking that both neighbors point at it.
+
+        Under the spin lock, likewise.
+        """
+        self._machine.locked = True
+        try:
+            self._remove(lookaside)
+        finally:
+            self._machine.locked = False
+
+    def _remove(self, lookaside: Registered) -> None:
         memory = self._machine.memory
         size = self._machine.arch.pointer_size
         entry = lookaside.address + self._offset

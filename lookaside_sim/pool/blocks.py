@@ -412,6 +412,8 @@ class Blocks:
             # tracking entry; any other address is invalid.
             if pool is not None:
                 self._stops.not_tracked(pool.name, address)
+            if address < self._memory.arch.system_start:
+                self._stops.user_address(address)
             self._stops.invalid_address(address)
         # Reading the header comes first, and faults where there is none.
         in_use = self._stops.ulong1(address - self._header_size) & self._in_use_bit
