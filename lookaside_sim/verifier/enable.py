@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Call, IrqlChange
 from lookaside_sim.system.calls import Leaving
@@ -22,7 +20,6 @@ from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 
-@attrs.define(eq=False, repr=False)
 class EnableVerifier(Call):
     """Driver Verifier is switched on.
 
