@@ -7,8 +7,8 @@ free entries in memory on a hit, the pool's door on a miss → blocks → pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import NoReturn, Self
 
@@ -28,6 +28,9 @@ from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
+_when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
+    "lookaside_sim_when_made", default=()
+)
 
 
 class Kernel(Parts):
@@ -109,6 +112,8 @@ class Kernel(Parts):
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
+        for told in _when_made.get():
+            told(self)
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -162,6 +167,7 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
         )
         enable(self.verification, self.lists)
 
@@ -221,9 +227,23 @@ class Kernel(Parts):
         The verifier stops the machine for quota that is charged in one.
 
         Raises:
-            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL;
+                KMODE_EXCEPTION_NOT_HANDLED for a status that is raised inside and not caught.
         """
-        return self.machine.processors.dpc()
+        return self.machine.dpc()
+
+    def system_thread(self) -> AbstractContextManager[None]:
+        """Run what is inside as a system thread, in which nobody else catches what is raised.
+
+        Raises:
+            BugCheck: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED for a status that is raised inside and
+                not caught, such as STATUS_ACCESS_VIOLATION.
+
+        Source:
+            [doc] bug check 0x7E. Choice: elsewhere the Python code that calls is the caller that
+            may catch.
+        """
+        return self.machine.system_thread()
 
     # --- time, memory --------------------------------------------------------------------------
 
@@ -261,6 +281,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address or size that does not fit a pointer.
         """
         return self.machine.read(address, size)
@@ -274,6 +295,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
@@ -302,7 +324,9 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA.
+                PAGE_FAULT_IN_NONPAGED_AREA; at DISPATCH_LEVEL and above
+                DRIVER_IRQL_NOT_LESS_OR_EQUAL.
+            NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """
         self.machine.touch_fault(address, operation)
 
@@ -395,3 +419,29 @@ def current_kernel() -> Kernel:
     if kernel is None:
         raise LookupError("no kernel is current: put the call inside `with kernel:`")
     return kernel
+
+
+@contextmanager
+def kernels_told(told: Callable[[Kernel], object]) -> Iterator[None]:
+    """Tell somebody of every kernel that is made inside the block, when it is ready.
+
+    Clones are not made this way.
+    """
+    token = _when_made.set((*_when_made.get(), told))
+    try:
+        yield
+    finally:
+        _when_made.reset(token)
+
+
+def made_again(settings: KernelSettings) -> Kernel:
+    """Make a kernel with the settings of another one, and tell nobody.
+
+    Raises:
+        TypeError, ValueError: settings that describe no machine.
+    """
+    token = _when_made.set(())
+    try:
+        return Kernel(**settings._asdict())
+    finally:
+        _when_made.reset(token)

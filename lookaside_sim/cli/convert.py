@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim.trace import Trace, save
 from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
@@ -15,19 +15,17 @@ EXIT_OK: Final = 0
 _PARTIAL_HELP: Final = "use a trace that ends in the middle until there, with a warning"
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``convert`` to a parser's subcommands."""
-    convert = commands.add_parser(
-        "convert",
-        help="write a trace in another format",
-        description="Read a trace and write it in the format that the name of OUT ends in:"
-        " .jsonl, .jsonl.gz, or .lkt for packed columns, a tenth of what .jsonl.gz takes.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``convert`` its description, arguments and command."""
+    parser.description = (
+        "Read a trace and write it in the format that the name of OUT ends in:"
+        " .jsonl, .jsonl.gz, or .lkt for packed columns, a tenth of what .jsonl.gz takes."
     )
-    convert.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
-    convert.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
-    add_format(convert)
-    add_partial(convert)
-    convert.set_defaults(command=_convert)
+    parser.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
+    parser.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
+    add_format(parser)
+    add_partial(parser)
+    parser.set_defaults(command=_convert)
 
 
 def add_partial(parser: argparse.ArgumentParser) -> None:

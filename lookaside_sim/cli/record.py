@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim.trace import save
 
 EXIT_OK: Final = 0
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``record`` to a parser's subcommands."""
-    record = commands.add_parser(
-        "record",
-        help="record the heap of a Linux program as a trace",
-        description="Run a program with a small library in front of malloc and free, and write"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``record`` its description, arguments and command."""
+    parser.description = (
+        "Run a program with a small library in front of malloc and free, and write"
         " what it allocates as a trace. Needs a C compiler. Give the program itself: what a"
-        " script starts is not recorded.",
+        " script starts is not recorded."
     )
-    record.add_argument(
+    parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="default: PROGRAM.lkt, packed"
     )
-    record.add_argument("command_line", metavar="-- COMMAND", nargs="+", help="what to run")
-    record.set_defaults(command=_record)
+    parser.add_argument("command_line", metavar="-- COMMAND", nargs="+", help="what to run")
+    parser.set_defaults(command=_record)
 
 
 def _record(options: argparse.Namespace) -> int:

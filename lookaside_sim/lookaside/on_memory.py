@@ -30,6 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -109,6 +110,11 @@ class ListOnMemory(ListFields):
     def machine(self) -> Machine:
         """The machine it lies on."""
         return self._machine
+
+    @property
+    def routines(self) -> Routines:
+        """The addresses of routines on its machine."""
+        return self._shared.routines
 
     @property
     def pool(self) -> Pool:
@@ -207,7 +213,8 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        run = self._machine.hooks.run_inside
+        entry = run(routine, allocate, PoolType(pool_type), size, PoolTag(tag), self) or None
         return entry and unsigned(
             "what the allocate routine returned", entry, self.arch.address_bits
         )
@@ -217,7 +224,7 @@ class ListOnMemory(ListFields):
         if routine in routines.default_frees:
             self._requests.top.free(entry)
             return
-        routines.free_routine(routine)(entry, self)
+        self._machine.hooks.run_inside(routine, routines.free_routine(routine), entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 
@@ -238,9 +245,12 @@ class ListOnMemory(ListFields):
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
-            entry: int | None = self._pop()
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                entry = self._pop()
+            finally:
+                # The call is counted, also where a link leads to what raises.
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
@@ -293,9 +303,11 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             if reached is not None:
                 self._stand_at(Point.ROOM_SEEN, reached)
-            self._push(entry)
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                self._push(entry)
+            finally:
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 
