@@ -66,7 +66,9 @@ class Kernel(Parts):
         TypeError, ValueError: an argument that describes no machine.
 
     A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
-    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+    it. One that comes while another thread's tick, initialization, flush or the like is under way
+    is refused with a LookasideSimError; hits and plain pool calls do not look. Each thread may
+    have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
