@@ -39,7 +39,9 @@ from lookaside_sim.system.parking import ParkingLayer
 from lookaside_sim.system.processes import Processes
 from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.quota import Quota
+from lookaside_sim.system.references import References
 from lookaside_sim.system.small_pool_lists import SmallPoolLists
+from lookaside_sim.system.system_threads import SystemThreads
 from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
@@ -91,6 +93,8 @@ class Parts(Clonable):
         dpcs: what queues DPCs.
         objects: timers and resources.
         dispatcher: events, semaphores, mutexes and waits.
+        references: objects, references and handles.
+        system_threads: what makes threads.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
     """
@@ -130,6 +134,10 @@ class Parts(Clonable):
         self.objects = KernelObjects(self.machine, self.threads, self.dpcs)
         self.dispatcher = Dispatcher(
             self.machine, self.threads, self.queues, self.balance_set.tick
+        )
+        self.references = References(self.machine, self.pool)
+        self.system_threads = SystemThreads(
+            self.dispatcher, self.references, self.queues, self.lists.routines
         )
         self._io_lists: IoLists | None = None
         self.small_pool_lists = (

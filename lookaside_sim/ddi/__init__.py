@@ -37,6 +37,9 @@ from lookaside_sim.ddi import (
     events as _events,
 )
 from lookaside_sim.ddi import (
+    handles as _handles,
+)
+from lookaside_sim.ddi import (
     interlocked as _interlocked,
 )
 from lookaside_sim.ddi import (
@@ -85,13 +88,22 @@ from lookaside_sim.ddi import (
     status as _status,
 )
 from lookaside_sim.ddi import (
+    strings as _strings,
+)
+from lookaside_sim.ddi import (
     structures as _structures,
+)
+from lookaside_sim.ddi import (
+    threads as _threads,
 )
 from lookaside_sim.ddi import (
     timers as _timers,
 )
 from lookaside_sim.ddi import (
     types as _types,
+)
+from lookaside_sim.ddi import (
+    variables as _variables,
 )
 from lookaside_sim.ddi import (
     waits as _waits,
@@ -101,6 +113,7 @@ from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
 from lookaside_sim.ddi.dpcs import *
 from lookaside_sim.ddi.events import *
+from lookaside_sim.ddi.handles import *
 from lookaside_sim.ddi.interlocked import *
 from lookaside_sim.ddi.io import *
 from lookaside_sim.ddi.irql import *
@@ -117,9 +130,12 @@ from lookaside_sim.ddi.runtime import *
 from lookaside_sim.ddi.slist import *
 from lookaside_sim.ddi.spin_locks import *
 from lookaside_sim.ddi.status import *
+from lookaside_sim.ddi.strings import *
 from lookaside_sim.ddi.structures import *
+from lookaside_sim.ddi.threads import *
 from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
+from lookaside_sim.ddi.variables import *
 from lookaside_sim.ddi.waits import *
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
@@ -132,6 +148,7 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _constants,
                 _dpcs,
                 _events,
+                _handles,
                 _interlocked,
                 _io,
                 _irql,
@@ -148,9 +165,12 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _slist,
                 _spin_locks,
                 _status,
+                _strings,
                 _structures,
+                _threads,
                 _timers,
                 _types,
+                _variables,
                 _waits,
             )
             for name in module.__all__
