@@ -30,6 +30,7 @@ from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
+from lookaside_sim.system.devices import Devices
 from lookaside_sim.system.dispatcher import Dispatcher
 from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
@@ -95,6 +96,7 @@ class Parts(Clonable):
         dispatcher: events, semaphores, mutexes and waits.
         references: objects, references and handles.
         system_threads: what makes threads.
+        devices: the devices, and what is said of them.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
     """
@@ -139,6 +141,7 @@ class Parts(Clonable):
         self.system_threads = SystemThreads(
             self.dispatcher, self.references, self.queues, self.lists.routines
         )
+        self.devices = Devices(self.machine, self.spin_locks)
         self._io_lists: IoLists | None = None
         self.small_pool_lists = (
             SmallPoolLists(self.machine) if settings.small_pool_lists else None

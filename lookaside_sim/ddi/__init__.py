@@ -31,6 +31,9 @@ from lookaside_sim.ddi import (
     constants as _constants,
 )
 from lookaside_sim.ddi import (
+    devices as _devices,
+)
+from lookaside_sim.ddi import (
     dpcs as _dpcs,
 )
 from lookaside_sim.ddi import (
@@ -46,6 +49,12 @@ from lookaside_sim.ddi import (
     io as _io,
 )
 from lookaside_sim.ddi import (
+    io_structures as _io_structures,
+)
+from lookaside_sim.ddi import (
+    irps as _irps,
+)
+from lookaside_sim.ddi import (
     irql as _irql,
 )
 from lookaside_sim.ddi import (
@@ -56,6 +65,9 @@ from lookaside_sim.ddi import (
 )
 from lookaside_sim.ddi import (
     lookaside as _lookaside,
+)
+from lookaside_sim.ddi import (
+    mdls as _mdls,
 )
 from lookaside_sim.ddi import (
     memory as _memory,
@@ -108,18 +120,25 @@ from lookaside_sim.ddi import (
 from lookaside_sim.ddi import (
     waits as _waits,
 )
+from lookaside_sim.ddi import (
+    work_items as _work_items,
+)
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
+from lookaside_sim.ddi.devices import *
 from lookaside_sim.ddi.dpcs import *
 from lookaside_sim.ddi.events import *
 from lookaside_sim.ddi.handles import *
 from lookaside_sim.ddi.interlocked import *
 from lookaside_sim.ddi.io import *
+from lookaside_sim.ddi.io_structures import *
+from lookaside_sim.ddi.irps import *
 from lookaside_sim.ddi.irql import *
 from lookaside_sim.ddi.known_structures import *
 from lookaside_sim.ddi.lists import *
 from lookaside_sim.ddi.lookaside import *
+from lookaside_sim.ddi.mdls import *
 from lookaside_sim.ddi.memory import *
 from lookaside_sim.ddi.mutexes import *
 from lookaside_sim.ddi.pool import *
@@ -137,6 +156,7 @@ from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
 from lookaside_sim.ddi.variables import *
 from lookaside_sim.ddi.waits import *
+from lookaside_sim.ddi.work_items import *
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
@@ -146,15 +166,19 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _arguments,
                 _asserts,
                 _constants,
+                _devices,
                 _dpcs,
                 _events,
                 _handles,
                 _interlocked,
                 _io,
+                _io_structures,
+                _irps,
                 _irql,
                 _known_structures,
                 _lists,
                 _lookaside,
+                _mdls,
                 _memory,
                 _mutexes,
                 _pool,
@@ -172,6 +196,7 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _types,
                 _variables,
                 _waits,
+                _work_items,
             )
             for name in module.__all__
         ),
