@@ -68,7 +68,9 @@ def _check_nonpaged(verification: Verification, mdl: int, flags: int) -> None:
     """The buffer of MmBuildMdlForNonPagedPool is no paged pool (0x7F)."""
     machine = verification.machine
     layout = IO_LAYOUTS[machine.arch.name]
-    start = machine.memory.peek_pointer(mdl + layout.mdl - 8 - machine.arch.pointer_size) or 0
+    end = mdl + layout.mdl  # StartVa, ByteCount and ByteOffset come last
+    start = machine.memory.peek_pointer(end - 8 - machine.arch.pointer_size) or 0
+    start += int.from_bytes(machine.memory.peek_bytes(end - 4, 4) or b"", "little")
     region, block = verification.pool.descriptor_at(start), verification.pool.find(start)
     paged = region is not None and region.paged
     if paged or (block is not None and block.pool_type & PoolType.PagedPool):
