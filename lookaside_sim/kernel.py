@@ -174,6 +174,7 @@ class Kernel(Parts):
             self.objects,
             self.processes,
             self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from lookaside_sim.clonable import Clonable
@@ -39,9 +39,13 @@ from lookaside_sim.system.threads import Threads
 if TYPE_CHECKING:
     # Many a machine has none of these; each is imported where it is made.
     from lookaside_sim.sanitizer.records import Sanitizer
+    from lookaside_sim.system.devices import Devices
+    from lookaside_sim.system.framework import Framework
     from lookaside_sim.system.io import IoLists
     from lookaside_sim.system.parking import ParkingLayer
+    from lookaside_sim.system.references import References
     from lookaside_sim.system.small_pool_lists import SmallPoolLists
+    from lookaside_sim.system.system_threads import SystemThreads
     from lookaside_sim.verifier.settings import Verifier
     from lookaside_sim.verifier.verification import Verification
 
@@ -242,6 +246,34 @@ class Parts(Clonable):
             self._io_lists = IoLists(self.machine, self.pool, self.quota, self.windows)
             self.balance_set.built_in.insert(0, self._io_lists)
         return self._io_lists
+
+    @cached_property
+    def references(self) -> References:
+        """Objects, references and handles."""
+        from lookaside_sim.system.references import References
+
+        return References(self.machine, self.pool)
+
+    @cached_property
+    def system_threads(self) -> SystemThreads:
+        """What makes threads."""
+        from lookaside_sim.system.system_threads import SystemThreads
+
+        return SystemThreads(self.dispatcher, self.references, self.queues, self.lists.routines)
+
+    @cached_property
+    def devices(self) -> Devices:
+        """The devices, and what is said of them."""
+        from lookaside_sim.system.devices import Devices
+
+        return Devices(self.machine, self.spin_locks)
+
+    @cached_property
+    def framework(self) -> Framework:
+        """Objects of the driver framework, KMDF."""
+        from lookaside_sim.system.framework import Framework
+
+        return Framework(self.machine, self.lists, self.spin_locks)
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:

@@ -331,9 +331,18 @@ class Hooks:
         """Have a function see each call of a kind before it has an effect."""
         self._checks.setdefault(kind, []).append(check)
 
-    def follow(self, kind: type[R], follower: Callable[[R], None]) -> None:
-        """Have a function see each call of a kind after it succeeded."""
-        self._followers.setdefault(kind, []).append(follower)
+    def follow(
+        self, kind: type[R], follower: Callable[[R], None], *, first: bool = False
+    ) -> None:
+        """Have a function see each call of a kind after it succeeded.
+
+        Args:
+            kind: of call.
+            follower: the function.
+            first: whether it sees the call before those that follow already.
+        """
+        followers = self._followers.setdefault(kind, [])
+        followers.insert(0 if first else len(followers), follower)
 
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every call from now on, also on a machine that has stopped.
