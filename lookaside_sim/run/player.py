@@ -372,6 +372,9 @@ class Player:
     def _do_idle(self) -> None:
         self.kernel.processes.idle  # noqa: B018 - looking for it makes it
 
+    def _do_io_lists(self) -> None:
+        self.kernel.io_lists  # noqa: B018 - likewise
+
     def _do_routine(self, address: int) -> None:
         routines = self.kernel.routines
         routines.place_at(address, scripted(address))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from lookaside_sim.errors import BugCheck, LookasideSimError, NtStatusError, SanitizerError
 from lookaside_sim.kernel import Kernel, made_again
+from lookaside_sim.lookaside.built_in import BuiltInList
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
@@ -62,6 +63,7 @@ class Recorder:
         self._ran: list[tuple[Call | None, int]] = []
         self._done: list[Done] = []
         self._has_idle = False
+        self._has_io_lists = False
         self._seconds = 0
         self._ends: list[Callable[[], None]] = []
         self._kinds = {kind.call: kind for kind in KINDS.values()}
@@ -219,6 +221,10 @@ class Recorder:
         """A structure was made, and nobody has used it yet."""
         if isinstance(structure, LookasideList):
             self.list_number(structure)
+        elif isinstance(structure, BuiltInList):
+            if not self._has_io_lists:
+                self._has_io_lists = True
+                self._did("io_lists")
         else:
             self._did("word", structure.address, structure.image_size)
 
