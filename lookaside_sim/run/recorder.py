@@ -37,7 +37,7 @@ _FRAMES_ABOVE: Final = 3
 
 
 class Recorder:
-    """Listens to a machine and writes rows.
+    """Listens to a machine and writes rows, up to the call that stops it.
 
     Args:
         kernel: the machine.
@@ -63,6 +63,7 @@ class Recorder:
         self._ran: list[tuple[Call | None, int]] = []
         self._done: list[Done] = []
         self._has_idle = False
+        self._has_stopped = False
         self._has_io_lists = False
         self._seconds = 0
         self._ends: list[Callable[[], None]] = []
@@ -107,7 +108,7 @@ class Recorder:
 
     def hear(self, call: Call) -> None:
         """Write a call down when it is over."""
-        if not call.is_over:
+        if not call.is_over or self._has_stopped:
             return
         rows = self._rows
         outer = call.outer
@@ -142,6 +143,8 @@ class Recorder:
             rows.inside[number] = inside
         rows.append(shape, words, stack)
         self._tell_time()
+        # A machine that has stopped runs nothing; blocks of the program that are left tell more.
+        self._has_stopped = self._machine.bugcheck is not None
 
     def _tell_time(self) -> None:
         seconds = self._machine.seconds

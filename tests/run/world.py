@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
-from lookaside_sim import BugCheck, Kernel, LookasideList, PoolTag, PoolType, Verifier, ddi
+from lookaside_sim import BugCheck, LookasideList, PoolTag, PoolType, Verifier, ddi
 from lookaside_sim.errors import LookasideSimError, NtStatusError
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.testing.faults import FaultInjector
 from tests.stateful.world import SIZES, World, allocate_ex
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - a story, not an error
     """What a routine of the program raises, which no machine knows."""
 
 
@@ -63,7 +63,11 @@ class RunWorld(World):
         made = LookasideList(self.kernel, "busy", older=draw.random() < 0.3)
         if made.image_size > self.kernel.arch.lookaside_size:
             made.initialize_older(
-                pool_type=0, size=8, tag=b"Busy", allocate=self.busy_allocate, free=self.busy_free
+                pool_type=0,
+                size=8,
+                tag=b"Busy",
+                allocate=self.busy_allocate,
+                free=self.busy_free,
             )
         else:
             made.initialize(
