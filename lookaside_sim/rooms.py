@@ -28,6 +28,7 @@ FLOORS: Final = (
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("advise",),  # which allocations should become a list
+    ("page",),  # a run as one HTML file
     ("testing",),
     ("cli",),
 )
