@@ -22,6 +22,7 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import as_html
 from lookaside_sim.system.drivers import Driver
 from lookaside_sim.verifier.enable import EnableVerifier, enable
 from lookaside_sim.verifier.settings import Verifier
@@ -378,6 +379,9 @@ class Kernel(Parts):
                 " order"
             )
         _current.reset(self._tokens.pop())
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"

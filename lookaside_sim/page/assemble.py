@@ -31,11 +31,11 @@ def asset(name: str) -> str:
 
 
 @cache
-def script(last: str = LAST_MODULE) -> str:
-    """The modules that one needs, and that one, as one text.
+def script(*wanted: str) -> str:
+    """Modules and what they need, as one text.
 
     Args:
-        last: name of the module that is to come last.
+        *wanted: names of modules; none for the one that opens the run.
     """
     parts: dict[str, str] = {}
 
@@ -50,7 +50,8 @@ def script(last: str = LAST_MODULE) -> str:
         text = _EXPORT_LIST.sub("", _IMPORT.sub("", text))
         parts[name] = _EXPORT.sub("", text)
 
-    add(last)
+    for each in wanted or (LAST_MODULE,):
+        add(each)
     return squeeze_script("".join(parts.values()))
 
 
@@ -65,20 +66,18 @@ def _hash(text: str) -> str:
     return f"sha256-{digest}"
 
 
-def page(payload: Mapping[str, Any], *, title: str, story: str, version: str) -> str:
+def page(payload: Mapping[str, Any], *, title: str, story: str) -> str:
     """Put a page together.
 
     Args:
         payload: what `encode` made of the run.
         title: of the page.
         story: one line below it.
-        version: of this package.
     """
     data = json.dumps(payload, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "title": html.escape(title),
         "story": html.escape(story),
-        "version": html.escape(version),
         "style": style(),
         "script": script(),
         "style-hash": _hash(style()),

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType
 from lookaside_sim.page.columns import Column, pack
 from lookaside_sim.page.explain import explain_scan
 from lookaside_sim.page.routines import ROUTINES, SENTENCES
+from lookaside_sim.page.still import Recording
 from lookaside_sim.windbg.lookaside import pool_type_name
 
 VERSION: Final = 1
@@ -32,6 +33,9 @@ _MOST_SOURCE: Final = 400
 """Lines of a file that is embedded whole."""
 _AROUND: Final = 12
 """Lines kept around each line that a step came from, of a longer file."""
+_MICROSECONDS: Final = 1_000_000
+_ADDRESSES: Final = frozenset({"Entry", "P", "Address", "ListHead", "ListEntry", "Irp", "Mdl"})
+"""Arguments that are addresses, however small."""
 _MACHINE: Final = -1
 """The object that machine-wide values belong to."""
 
@@ -46,16 +50,20 @@ class Encoder:
     Args:
         run: the run.
         end: steps of it to take; None for all.
+        focus: address of a block that is chosen when the page opens, or None.
     """
 
-    def __init__(self, run: Any, end: int | None = None) -> None:
+    def __init__(
+        self, run: Recording, end: int | None = None, focus: int | None = None
+    ) -> None:
         self._run = run
         self._count = len(run) if end is None else end
+        self._focus = focus
         self._shapes: dict[tuple[Any, ...], int] = {}
         self._ops: list[int] = []
         self._addresses: list[int] = []
         self._numbers = Column()
-        self._seconds = Column()
+        self._times = Column()
         self._stacks_column = Column()
         self._texts: dict[str, int] = {}
         self._fields: dict[str, int] = {}
@@ -74,8 +82,9 @@ class Encoder:
     def payload(self) -> dict[str, Any]:
         """What the page's data says, ready for JSON."""
         start = self._start()
-        for number in range(self._count):
-            self._step(number)
+        steps = zip(self._run, self._run.all_edits(0, self._count), strict=False)
+        for step, (number, edits) in steps:
+            self._step(number, step, edits)
         return self._packed(start)
 
     # --- the state it begins with ----------------------------------------------------------
@@ -92,9 +101,7 @@ class Encoder:
         ]
         for _, size, _, pool_type in blocks:
             self._take_size(size, pool_type)
-        machine = {
-            name: int(getattr(state, name.lower())) for name in ("Seconds", "Irql", "Processor")
-        }
+        machine = [(self._field(name), int(value)) for name, value in state.machine.items()]
         return {"chains": chains, "blocks": blocks, "machine": machine}
 
     def _describe_list(self, address: int, of: Any) -> int:
@@ -149,16 +156,14 @@ class Encoder:
     def _stack(self, step: Any) -> int:
         stack = step.stack or ((step.site,) if step.site is not None else ())
         sites = tuple(
-            self._sites.setdefault((each.file, each.line, each.function), len(self._sites))
+            self._sites.setdefault((each.path, each.line, each.function), len(self._sites))
             for each in stack
         )
         return self._stacks.setdefault(sites, len(self._stacks))
 
     # --- one step --------------------------------------------------------------------------
 
-    def _step(self, number: int) -> None:
-        step = self._run[number]
-        edits = self._run.edits(number)
+    def _step(self, number: int, step: Any, edits: Sequence[Any]) -> None:
         addresses: list[int] = []
         numbers: list[int] = []
         before = None
@@ -181,7 +186,7 @@ class Encoder:
         self._addresses += addresses
         for each in numbers:
             self._numbers.put(each)
-        self._seconds.put_step_to(int(step.time) // 1000)
+        self._times.put_step_to(round(step.time * _MICROSECONDS))
         self._stacks_column.put_step_to(self._stack(step))
 
     def _call(self, step: Any, addresses: list[int], numbers: list[int]) -> tuple[Any, ...]:
@@ -190,8 +195,8 @@ class Encoder:
             for name, value in step.arguments.items()
             if not isinstance(value, (bytes, bytearray))
         )
-        result = self._operand("", step.result, addresses, numbers)
-        error = self._text(str(step.error)) if step.error is not None else -1
+        result = self._operand("", _result(step), addresses, numbers)
+        error = self._text(step.error) if step.error else -1
         branch = step.branch.value if step.branch is not None else ""
         return step.word, self._text(step.routine), branch, arguments, result, error
 
@@ -207,17 +212,15 @@ class Encoder:
         self, name: str, value: Any, addresses: list[int], numbers: list[int]
     ) -> tuple[str, int]:
         """Where a value is found: among the step's addresses, its numbers, or the texts."""
-        if isinstance(value, (bool, Enum)) or not isinstance(value, int):
+        if isinstance(value, (bool, Enum, PoolTag)) or not isinstance(value, int):
             return "t", self._text(_said(name, value))
-        if isinstance(value, (PoolTag, PoolType)) or name in ("tag", "pool_type"):
-            return "t", self._text(_said(name, value))
-        if value >= _LEAST_ADDRESS or name in ("address", "entry") or value < 0:
+        if value >= _LEAST_ADDRESS or name in _ADDRESSES or value < 0:
             value &= (1 << 64) - 1
             if value not in addresses:
                 addresses.append(value)
             return "a", addresses.index(value)
         # A block's size is said once; other numbers that are alike are so by chance.
-        if name == "size" and value in numbers:
+        if name in ("Size", "NumberOfBytes") and value in numbers:
             return "n", numbers.index(value)
         numbers.append(value)
         return "n", len(numbers) - 1
@@ -314,7 +317,7 @@ class Encoder:
 
     def _packed(self, start: dict[str, Any]) -> dict[str, Any]:
         lists = self._lists
-        known = {0, *self._addresses}
+        known = {0, self._focus or 0, *self._addresses}
         known.update(each for chain in self._chains for each in chain)
         known.update(_addresses_in((lists, start)))
         ordered = sorted(known)
@@ -354,8 +357,8 @@ class Encoder:
             "sizes": [(size, paged, taken) for (size, paged), taken in self._sizes.items()],
             "scans": self._scans,
             "notes": {
-                str(position): text
-                for position, text in _notes(self._run).items()
+                str(position): "\n".join(texts)
+                for position, texts in self._run.notes.items()
                 if position <= self._count
             },
             "stop": self._stop,
@@ -365,12 +368,13 @@ class Encoder:
         text = json.dumps(_numbered(meta, number_of), separators=(",", ":"), ensure_ascii=False)
         return {
             "v": VERSION,
+            "focus": number_of[self._focus or 0],
             "n": self._count,
             "meta": pack(text.encode()),
             "ops": _ops(self._ops),
             "addresses": operands.packed(),
             "numbers": self._numbers.packed(),
-            "times": self._seconds.packed(),
+            "times": self._times.packed(),
             "stacks": self._stacks_column.packed(),
             "pages": pages.packed(),
             "offsets": offsets.packed(),
@@ -412,15 +416,23 @@ def _kind(step: Any, edits: Sequence[Any], obj: int, *, tuned: bool) -> tuple[st
     return base, ""
 
 
+def _result(step: Any) -> Any:
+    """What a step returned, as it is said: a status by its name."""
+    result = step.result
+    if step.word == "init" and isinstance(result, int):
+        return NtStatus(result).name if result in NtStatus._value2member_map_ else result
+    return result
+
+
 def _said(name: str, value: Any) -> str:
     """A value that is no plain number, as C and the debugger write it."""
     if value is None:
         return "NULL" if name else ""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if name == "tag":
-        return f"'{_tag(value)}'"
-    if name == "pool_type":
+    if isinstance(value, PoolTag):
+        return f"'{value!s}'"
+    if isinstance(value, PoolType):
         return pool_type_name(int(value))
     if isinstance(value, Enum):
         return str(value.name)
@@ -465,21 +477,17 @@ def _numbered(meta: dict[str, Any], number_of: Mapping[int, int]) -> dict[str, A
     return {**meta, "lists": go(meta["lists"]), "start": go(meta["start"])}
 
 
-def _notes(run: Any) -> dict[int, str]:
-    return dict(run.notes)
-
-
 def _offsets(arch: Any) -> dict[str, int]:
     """Where each field of a list lies; what the debugger calls the two depths stands beside."""
     return dict(arch.lookaside_offsets)
 
 
-def _files(run: Any, sites: Iterable[tuple[str, int, str]]) -> list[Any]:
+def _files(run: Recording, sites: Iterable[tuple[str, int, str]]) -> list[Any]:
     """The sources that sites lie in: whole when short, else the lines around what ran."""
     used: dict[str, set[int]] = {}
     for file, line, _ in sites:
         used.setdefault(file, set()).add(line)
-    sources = getattr(run, "sources", {})
+    sources = run.sources
     found = []
     for file, numbers in used.items():
         lines = sources.get(file, "").splitlines()

@@ -91,7 +91,7 @@ ROUTINES: Final[dict[str, tuple[Line, ...]]] = {
         *_inside(_POOL_FREE, "full"),
         ("} else {", "", {}),
         ("  Entry->Next = ListHead.Next;", "hit", {"hit": "{first}"}),
-        ("  ListHead.Next = Entry;", "hit", {"hit": "{entry}"}),
+        ("  ListHead.Next = Entry;", "hit", {"hit": "{Entry}"}),
         ("  ListHead.Depth += 1;", "hit", {"hit": "{held} → {held'}"}),
         ("}", "", {}),
     ),

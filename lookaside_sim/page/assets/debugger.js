@@ -15,7 +15,7 @@ export class Debugger {
 
   lookaside(list) {
     const {fold, look, run} = this, of = run.meta.lists[list], value = name => fold.value(list, name);
-    const held = fold.chains[list].length, depth = value("Depth"), size = value("Size") ?? of.size;
+    const held = fold.held(list), depth = value("Depth"), size = value("Size") ?? of.size;
     const [allocates, misses, frees, freeMisses] =
       ["TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses"].map(value);
     const tag = of.tag_value.toString(16).padStart(8, "0");

@@ -21,7 +21,7 @@ export class Fold {
     this.stopped = false;
     // Blocks: which one starts at an address, and what each one is.
     this.blockAt = new Int32Array(addresses).fill(NONE);
-    this.blocks = {address: [], size: [], tag: [], type: [], step: []};
+    this.blocks = {address: [], size: [], tag: [], type: [], step: [], end: []};
     this.live = 0;
     // What a program last wrote at an address: the number of the write.
     this.written = new Int32Array(addresses).fill(NONE);
@@ -39,7 +39,7 @@ export class Fold {
     this.#numberBlocks();
   }
 
-  #start({lists, start, chains, fields}) {
+  #start({lists, start, chains}) {
     lists.forEach((list, i) => {
       for (const [name, value] of list.fields) this.values[i * this.width + name] = value;
     });
@@ -47,9 +47,7 @@ export class Fold {
       this.chains[i] = [...chains[chain]].reverse();
       this.shown[i] = 1;
     });
-    for (const [name, value] of Object.entries(start.machine)) {
-      if (fields.includes(name)) this.machine[fields.indexOf(name)] = value;
-    }
+    for (const [name, value] of start.machine) this.machine[name] = value;
     for (const [address, size, tag, type] of start.blocks) {
       this.blockAt[-1 - address] = this.#block(-1 - address, size, tag, type, NONE);
       this.live++;
@@ -63,6 +61,7 @@ export class Fold {
     blocks.tag.push(tag);
     blocks.type.push(type);
     blocks.step.push(step);
+    blocks.end.push(Infinity);
     return blocks.address.length - 1;
   }
 
@@ -135,7 +134,7 @@ export class Fold {
           break;
         case DIED:
           before[a] = blockAt[address[a]];
-          if (before[a] !== NONE) this.live--;
+          if (before[a] !== NONE) { this.live--; this.blocks.end[before[a]] = step; }
           blockAt[address[a++]] = NONE;
           break;
         case WRITE:
@@ -204,6 +203,9 @@ export class Fold {
     const field = this.field.get(name);
     return field === undefined ? 0 : this.machine[field];
   }
+
+  // How many entries a list says it holds.
+  held(list) { return this.value(list, "ListHead.Depth") ?? this.chains[list].length; }
 
   // The entries of a list, newest first.
   entries(list) { return [...this.chains[list]].reverse(); }

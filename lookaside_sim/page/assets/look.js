@@ -3,7 +3,8 @@
 import {MACHINE, Fold} from "./fold.js";
 import {BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT, LIST, NONE} from "./decode.js";
 
-const BYTE = 256;
+// Arguments that are what a call is about, by the documented names.
+export const ADDRESSES = new Set(["Entry", "P", "Address", "ListEntry", "entry", "address"]);
 
 export class Look {
   constructor(run, fold) {
@@ -77,7 +78,7 @@ export class Look {
     const {run} = this, {call, edits} = this.shape(step), base = run.addressAt[step];
     if (call.result[0] === "a") return run.address[base + call.result[1]];
     const entry = call.arguments.find(([name, [kind]]) => kind === "a"
-      && (name === "entry" || name === "address"));
+      && ADDRESSES.has(name));
     if (entry) return run.address[base + entry[1][1]];
     let a = base;
     for (const [kind] of edits) {
@@ -130,7 +131,7 @@ export class Look {
       }
       if (obj < 0) return;
       const chain = fold.chains[obj];
-      env["held" + mark] = String(chain.length);
+      env["held" + mark] = String(fold.held(obj));
       env["first" + mark] = chain.length ? this.short(chain[chain.length - 1]) : "NULL";
     };
     fold.seek(step);
@@ -161,7 +162,7 @@ export class Look {
       env.new = this.bytesText(write.fresh, write.count);
       env.count = String(write.count);
     }
-    env.stop = run.meta.stop?.text ?? "";
+    env.stop = run.meta.stop ? `${run.meta.stop.name} (0x${run.meta.stop.code}): ${run.meta.stop.text}` : "";
     env.scans = (run.meta.scans[step] ?? []).filter(([, old, fresh]) => old !== fresh)
       .map(([list, old, fresh]) => `${run.meta.lists[list].name}: Depth ${old} → ${fresh}`)
       .join(", ") || "no Depth moves";

@@ -5,7 +5,7 @@ import {NONE, BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT} from ".
 
 // What the debugger calls the two depths: its words are not the fields' names.
 const ALSO = {"ListHead.Depth": "Current Depth", Depth: "Max Depth",
-  LastTotalAllocates: "at the last scan", LastAllocateMisses: "at the last scan"};
+  LastTotalAllocates: "last scan", LastAllocateMisses: "last scan"};
 const MOST_ROWS = 400;
 
 export class Panes {
@@ -40,7 +40,7 @@ export class Panes {
     };
     const chain = fold.chains[list], first = chain.length ? chain[chain.length - 1] : 0;
     const was = before?.list === list ? before : null;
-    row(0, "ListHead.Depth", String(chain.length), was?.held);
+    row(0, "ListHead.Depth", String(fold.held(list)), was?.held);
     row(run.meta.arch.digits / 2, "ListHead.Next", look.short(first), was?.first);
     for (const [name, offset] of Object.entries(run.meta.offsets)) {
       const value = fold.value(list, name);

@@ -4,6 +4,7 @@
 import {s, clip} from "./dom.js";
 import {NONE} from "./decode.js";
 
+const LEAST_STAGE = 96;  // units of a page that fill up before a stage ends
 const WIDEST_GAP = 26;  // units of a run of bytes never used that are drawn, at most
 export const PAGE_BYTES = 4096;
 
@@ -11,6 +12,7 @@ export class Picture {
   constructor(run, fold, look) {
     Object.assign(this, {run, fold, look});
     this.places = new Map();
+    this.stages = new Map();
     this.byPage = this.#blocksByPage();
   }
 
@@ -41,12 +43,41 @@ export class Picture {
     return this.last;
   }
 
-  // The bytes of a page that the run ever used, and where each is drawn: 0 to 1.
-  place(page) {
-    let place = this.places.get(page);
+  // The stages of a page: for a stretch of the run, the blocks that are drawn at fixed places.
+  // A page that fills up gets a new one when the blocks have doubled, and not in between.
+  #stagesOf(page) {
+    let stages = this.stages.get(page);
+    if (stages) return stages;
+    const {blocks} = this.fold, {unit} = this.run.meta.arch;
+    const size = block => { const [from, to] = this.look.extent(block); return (to - from) / unit; };
+    stages = [];
+    let now = null, limit = 0, used = 0;
+    for (const block of this.byPage.get(page) ?? []) {
+      const step = blocks.step[block];
+      if (now && used + size(block) > limit && used < PAGE_BYTES / unit) now = null;
+      if (!now) {
+        const alive = (stages.at(-1)?.blocks ?? []).filter(each => blocks.end[each] >= step);
+        used = alive.reduce((sum, each) => sum + size(each), 0);
+        limit = Math.max(LEAST_STAGE, 2 * used);
+        stages.push(now = {from: step, blocks: alive});
+      }
+      now.blocks.push(block);
+      used += size(block);
+    }
+    this.stages.set(page, stages);
+    return stages;
+  }
+
+  // The bytes of a page that are used around a step, and where each is drawn: 0 to 1.
+  place(page, step) {
+    const stages = this.#stagesOf(page);
+    let stage = 0;
+    while (stage + 1 < stages.length && stages[stage + 1].from <= step) stage++;
+    const key = `${page} ${stage}`;
+    let place = this.places.get(key);
     if (place) return place;
     const {unit} = this.run.meta.arch, spans = [];
-    const rows = (this.byPage.get(page) ?? []).map(block => this.look.extent(block))
+    const rows = (stages[stage]?.blocks ?? []).map(block => this.look.extent(block))
       .map(([from, to]) => [Math.max(0, from), Math.min(PAGE_BYTES, to)]).sort((a, b) => a[0] - b[0]);
     let at = 0;
     const gap = to => { if (to > at) spans.push({from: at, to, gap: true}); };
@@ -73,7 +104,7 @@ export class Picture {
       const span = spans.find(each => offset <= each.to) ?? spans[spans.length - 1];
       return (span.start + (offset - span.from) / (span.to - span.from) * span.weight) / total;
     }};
-    this.places.set(page, place);
+    this.places.set(key, place);
     return place;
   }
 
@@ -97,7 +128,7 @@ export class Picture {
     const narrow = width < 620, parts = [], late = [];
     const size = narrow
       ? {bw: 86, bh: 46, gap: 22, head: width, top: 8, x0: 0, y0: 92}
-      : {bw: width > 1000 ? 116 : 104, bh: 48, gap: 28, head: 206, top: 8, x0: 240, y0: 16};
+      : {bw: width > 1000 ? 116 : 104, bh: 48, gap: 28, head: 228, top: 8, x0: 262, y0: 16};
     const at = new Map();
     let y = 8;
     if (list >= 0) {
@@ -107,7 +138,7 @@ export class Picture {
     const pages = this.pages(list, selected, narrow ? 2 : 3);
     y += 24;
     for (const page of pages) {
-      this.#page(parts, late, at, page, y, {list, selected, width, narrow,
+      this.#page(parts, late, at, page, y, {list, selected, step, width, narrow,
         from: size.y0 + size.bh});
       y += 88;
     }
@@ -118,15 +149,16 @@ export class Picture {
 
   #chain(parts, at, {list, selected, step, width, narrow, bw, bh, gap, head, top, x0, y0}) {
     const {fold, look, run} = this, {name} = run.meta.lists[list];
-    const chain = fold.chains[list], n = chain.length, depth = fold.value(list, "Depth") ?? 0;
+    const {chain, ring} = this.#withoutRing(fold.chains[list]), n = chain.length;
+    const depth = fold.value(list, "Depth") ?? 0, held = fold.held(list);
     const middle = y0 + bh / 2;
-    const gauge = Math.max(depth, n, 1), inner = head - 24;
+    const gauge = Math.max(depth, held, 1), inner = head - 24;
     parts.push(s("g", {class: "head", transform: `translate(.75 ${top})`},
       s("rect", {width: head - 1.5, height: 68, rx: 10}),
       s("text", {x: 12, y: 21, class: "strong", "font-size": 14}, clip(name, Math.floor(inner / 8.6))),
-      s("text", {x: 12, y: 39, "font-size": 11.5}, `${n} held · limit ${depth} · ceiling ${fold.value(list, "MaximumDepth")}`),
+      s("text", {x: 12, y: 39, "font-size": 11.5}, `${held} held · limit ${depth} · ceiling ${fold.value(list, "MaximumDepth")}`),
       s("rect", {class: "gauge", x: 12, y: 50, width: inner, height: 8, rx: 4}),
-      s("rect", {class: "gauged", x: 12, y: 50, width: Math.max(inner * n / gauge, n ? 6 : 0), height: 8, rx: 4})));
+      s("rect", {class: "gauged", x: 12, y: 50, width: Math.max(inner * held / gauge, held ? 6 : 0), height: 8, rx: 4})));
     const room = Math.max(2, Math.floor((width - x0 + gap - 8) / (bw + gap)));
     const shown = n > room ? room - 1 : n;
     const link = (i) => {
@@ -152,6 +184,13 @@ export class Picture {
         s("text", {class: "faint", x: bw / 2, y: 38, "font-size": narrow ? 10 : 11, "text-anchor": "middle"},
           wild ? "not a block" : `Next ${look.short(next)}`)));
     }
+    if (ring >= 0 && n <= room) {
+      const last = x0 + (n - 1) * (bw + gap) + bw * .75, first = x0 + ring * (bw + gap) + bw * .25;
+      parts.push(s("path", {class: "link ring", "marker-end": "url(#arrow)",
+        d: `M ${last} ${y0 + bh} C ${last} ${y0 + bh + 34}, ${first} ${y0 + bh + 34}, ${first} ${y0 + bh + 4}`}),
+        s("text", {class: "strong warn", x: (last + first) / 2, y: y0 + bh + 40, "font-size": 11.5, "text-anchor": "middle"}, "a ring: the chain leads back"));
+      return;
+    }
     if (n > room) {
       const x = x0 + (room - 1) * (bw + gap);
       link(room - 1);
@@ -174,8 +213,14 @@ export class Picture {
     }
   }
 
-  #page(parts, late, at, page, y, {list, selected, width, narrow, from}) {
-    const {look, run, fold} = this, place = this.place(page), rows = this.rows(page), ph = 42;
+  // A chain that leads back into itself ends with an entry that came before.
+  #withoutRing(chain) {
+    const last = chain[0], first = chain.lastIndexOf(last);
+    return first > 0 ? {chain: chain.slice(1), ring: chain.length - 1 - first} : {chain, ring: -1};
+  }
+
+  #page(parts, late, at, page, y, {list, selected, step, width, narrow, from}) {
+    const {look, run, fold} = this, place = this.place(page, step), rows = this.rows(page), ph = 42;
     const count = {used: 0, list: 0};
     for (const row of rows) count[row.place ? "list" : "used"]++;
     const taken = rows.reduce((sum, row) => sum + Math.max(0, Math.min(PAGE_BYTES, row.to) - Math.max(0, row.from)), 0);
@@ -192,7 +237,7 @@ export class Picture {
       const w = (place.x(span.to) - place.x(span.from + 1)) * width;
       parts.push(s("path", {class: "break", d: [-1, 1].map(side =>
         `M ${x + side * w * .3} ${y + ph} l 5 ${-ph / 2} l -5 ${-ph / 2}`).join(" ")}));
-      if (w > 92) parts.push(s("text", {class: "faint", x, y: y + ph / 2 + 4, "font-size": 10.5, "text-anchor": "middle"}, "never used"));
+      if (w > 92) parts.push(s("text", {class: "faint", x, y: y + ph / 2 + 4, "font-size": 10.5, "text-anchor": "middle"}, "free"));
     }
     let end = 0;
     for (const row of rows) {

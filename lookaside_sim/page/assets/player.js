@@ -3,7 +3,7 @@
 import {$, h} from "./dom.js";
 import {decode, NONE, SET} from "./decode.js";
 import {Fold} from "./fold.js";
-import {Look} from "./look.js";
+import {ADDRESSES, Look} from "./look.js";
 import {Debugger} from "./debugger.js";
 import {Picture} from "./picture.js";
 import {Timeline} from "./timeline.js";
@@ -96,7 +96,7 @@ export class App {
     if (list < 0) return;
     const chain = fold.chains[list], fields = {};
     for (const name of run.meta.fields) fields[name] = fold.value(list, name);
-    this.before = {list, fields, held: String(chain.length),
+    this.before = {list, fields, held: String(fold.held(list)),
       first: this.look.short(chain.length ? chain[chain.length - 1] : 0)};
     if (!fold.shown[list]) this.before = null;
   }
@@ -213,8 +213,9 @@ export class App {
     $("badge").textContent = badge;
     $("badge").className = `badge ${kind}`;
     const args = call.arguments.flatMap(({name, text: value}, i) => [i ? ", " : "",
-      name && name !== "entry" && name !== "address" ? h("span", {class: "name"}, `${name} `) : "", h("b", {}, value)]);
-    $("call").replaceChildren(call.routine === "program" ? "the program writes" : call.routine, "(", ...args, ")",
+      name && !ADDRESSES.has(name) ? h("span", {class: "name"}, `${name} `) : "", h("b", {}, value)]);
+    const word = {write: "the program writes ", read: "the program reads "}[look.shape(step).call.word];
+    $("call").replaceChildren(word ?? `${call.routine}(`, ...args, word ? "" : ")",
       call.result && kind !== "stop" ? " → " : "", call.result && kind !== "stop" ? h("b", {}, call.result) : "");
     $("why").replaceChildren(text, ...this.#culprit(step));
   }

@@ -17,8 +17,13 @@ export class Routine {
     if (call.word === "tick") this.#scans(lines);
     else {
       const rows = run.meta.routines[shape.routine] ?? [];
+      const ended = shape.sentence === "stopped" || shape.sentence === "raised";
+      let decided = false;
       rows.forEach(([text, when, notes], i) => {
-        const decides = when === "?", ran = !when || decides || when.split(" ").includes(call.branch);
+        const decides = when === "?";
+        if (decides) decided = true;
+        // A call that stopped the machine did not come to its end.
+        const ran = when ? decides || when.split(" ").includes(call.branch) : !(decided && ended);
         const said = notes[call.branch] ?? notes["*"];
         lines.push(this.#line(i + 1, text, {ran, decides,
           said: ran && said ? look.fill(said, env) : ""}));

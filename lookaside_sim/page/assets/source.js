@@ -50,6 +50,6 @@ export class Source {
     });
     box.replaceChildren(...shown);
     const line = box.querySelector(".now");
-    if (line) box.scrollTop = line.offsetTop - box.offsetTop - box.clientHeight / 2 + line.clientHeight / 2;
+    if (line) box.scrollTop = line.offsetTop - (box.clientHeight - line.clientHeight) / 2;
   }
 }

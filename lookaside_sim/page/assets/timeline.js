@@ -19,10 +19,10 @@ export class Timeline {
     const {run, fold} = this, {lists} = run.meta, counts = new Uint32Array(lists.length + 1);
     const depth = fold.field.get("Depth");
     const kinds = run.shapes.map(shape => {
-      const {badge, kind} = {badge: run.meta.sentences[shape.sentence][0], kind: run.meta.sentences[shape.sentence][1]};
+      if (shape.sentence === "stopped") return 4;
       if (shape.call.branch === "hit") return shape.call.word === "free" ? 1 : 0;
       if (shape.call.branch === "miss" || shape.call.branch === "full") return 2;
-      return kind === "stop" ? 4 : 3;
+      return 3;
     });
     const touched = run.shapes.map(shape => {
       const found = new Set(shape.obj >= 0 ? [shape.obj] : []);
@@ -47,14 +47,15 @@ export class Timeline {
       fold.seek(i + 1);
       const op = run.op[i];
       for (const list of touched[op]) {
-        put(this.series[list], i, fold.chains[list].length, fold.values[list * fold.width + depth],
+        put(this.series[list], i, fold.held(list), fold.values[list * fold.width + depth],
           run.shapes[op].obj === list ? kinds[op] : 3);
       }
       if (pooled[op]) put(this.series[lists.length], i, fold.live, 0, 3);
     }
     this.kinds = kinds;
     const spread = run.n ? run.times[run.n - 1] : 0;
-    this.byTime = run.n > 3000 && spread > 2.5e6;
+    // A clock that only says whole seconds would put all steps of a second into one place.
+    this.byTime = run.n > 3000 && spread > 2.5e6 && run.times.some(time => time % 1e6);
   }
 
   get end() { return this.byTime ? this.run.times[this.run.n - 1] : this.run.n; }
