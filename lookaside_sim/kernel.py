@@ -7,10 +7,12 @@ free entries in memory on a hit, the pool's door on a miss → blocks → pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import NoReturn, Self
+
+import attrs
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
@@ -29,6 +31,9 @@ from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
+_when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
+    "lookaside_sim_when_made", default=()
+)
 
 
 class Kernel(Parts):
@@ -110,6 +115,8 @@ class Kernel(Parts):
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
+        for told in _when_made.get():
+            told(self)
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -399,3 +406,29 @@ def current_kernel() -> Kernel:
     if kernel is None:
         raise LookupError("no kernel is current: put the call inside `with kernel:`")
     return kernel
+
+
+@contextmanager
+def kernels_told(told: Callable[[Kernel], object]) -> Iterator[None]:
+    """Tell somebody of every kernel that is made inside the block, when it is ready.
+
+    Clones are not made this way.
+    """
+    token = _when_made.set((*_when_made.get(), told))
+    try:
+        yield
+    finally:
+        _when_made.reset(token)
+
+
+def made_again(settings: KernelSettings) -> Kernel:
+    """Make a kernel with the settings of another one, and tell nobody.
+
+    Raises:
+        TypeError, ValueError: settings that describe no machine.
+    """
+    token = _when_made.set(())
+    try:
+        return Kernel(**attrs.asdict(settings, recurse=False))
+    finally:
+        _when_made.reset(token)

@@ -27,6 +27,7 @@ FLOORS: Final = (
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
+    ("run",),  # recordings that go to any point and back
     ("advise",),  # which allocations should become a list
     ("page",),  # a run as one HTML file
     ("testing",),

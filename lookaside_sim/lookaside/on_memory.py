@@ -207,7 +207,8 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        run = self._machine.hooks.run_inside
+        entry = run(routine, allocate, PoolType(pool_type), size, PoolTag(tag), self) or None
         return entry and unsigned(
             "what the allocate routine returned", entry, self.arch.address_bits
         )
@@ -217,7 +218,7 @@ class ListOnMemory(ListFields):
         if routine in routines.default_frees:
             self._requests.top.free(entry)
             return
-        routines.free_routine(routine)(entry, self)
+        self._machine.hooks.run_inside(routine, routines.free_routine(routine), entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 

@@ -239,6 +239,28 @@ class IrqlChange:
     by_spin_lock: bool
 
 
+@attrs.define(eq=False)
+class Inside:
+    """Something that happens in the middle of a call, where the program has a say.
+
+    Told to `Hooks.accompany` alone: nothing that NT does is a call here.
+
+    Attributes:
+        what: "routine" where the program's own code is called: an allocate or free routine of
+            a list, an unload routine; "refused" where a request for pool was let fail.
+        address: of the routine; 0 for an unload routine and for a request.
+        result: what the routine returned; None while it runs.
+        error: what it raised, or None.
+        is_over: whether it has ended.
+    """
+
+    what: str
+    address: int = 0
+    result: Any = attrs.field(default=None, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    is_over: bool = attrs.field(default=False, init=False)
+
+
 class _Innermost(threading.local):
     """The innermost call of each thread: who simulates processors runs each in its own."""
 
@@ -262,6 +284,7 @@ class Hooks:
     __slots__ = (
         "_changed",
         "_checks",
+        "_company",
         "_followers",
         "_innermost",
         "_listeners",
@@ -275,6 +298,7 @@ class Hooks:
         self._followers: dict[type[Any], list[Callable[[Any], None]]] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._readers: tuple[Listener, ...] = ()
+        self._company: tuple[Callable[[Inside], object], ...] = ()
         self._innermost = _Innermost()
         self.listening = False
 
@@ -322,9 +346,30 @@ class Hooks:
 
         return stop
 
+    def accompany(self, companion: Callable[[Inside], object]) -> Callable[[], None]:
+        """Tell somebody of what the program does in the middle of calls.
+
+        Args:
+            companion: called with an `Inside` when it begins and once more when it is over.
+
+        Returns:
+            Ends it; calling it again does nothing.
+        """
+
+        def told(inside: Inside) -> None:
+            companion(inside)
+
+        self._company = (*self._company, told)
+
+        def stop() -> None:
+            self._company = tuple(each for each in self._company if each is not told)
+
+        return stop
+
     def forget_listeners(self) -> None:
         """Nobody listens any more, and no call is under way."""
         self._innermost = _Innermost()
+        self._company = ()
         self._set((), ())
 
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
@@ -396,6 +441,41 @@ class Hooks:
                 _tell_the_rest(call, rest)
                 raise
         return result
+
+    def run_inside(self, address: int, routine: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Let the program's own code run in the middle of a call, and tell who goes along.
+
+        Args:
+            address: of the routine, 0 for an unload routine.
+            routine: the code.
+            *args: for it.
+
+        Returns:
+            What it returned.
+        """
+        company = self._company
+        if not company:
+            return routine(*args)
+        inside = Inside("routine", address)
+        for each in company:
+            each(inside)
+        try:
+            result = inside.result = routine(*args)
+        except BaseException as error:
+            inside.error = error
+            raise
+        finally:
+            inside.is_over = True
+            for each in company:
+                each(inside)
+        return result
+
+    def tell_refused(self) -> None:
+        """A request for pool was let fail, as the program wanted."""
+        inside = Inside("refused")
+        inside.is_over = True
+        for each in self._company:
+            each(inside)
 
     def happened(self, change: object) -> None:
         """Let followers see what is no call of its own."""

@@ -418,6 +418,28 @@ class PoolManager:
             page = (address - pool.base) >> PAGE_SHIFT
             yield from blocks_of_page(self._machine.memory, pool, page)
 
+    def is_live(self, address: int) -> bool:
+        """Whether a live block starts at an address, whatever its header says; looks only."""
+        pool = self.ordinary_at(address)
+        if pool is None:
+            block = self.find(address)
+            return block is not None and block.address == address
+        return address in self.big_blocks or (
+            pool.has_blocks(address) and self._headers.is_live(pool, address)
+        )
+
+    def live_blocks(self) -> Iterator[int]:
+        """Addresses of the live blocks of the three pools, whatever their headers say."""
+        memory = self._machine.memory
+        shift = memory.arch.pool_header.unit_shift
+        for pool in self.descriptors:
+            for address in range(pool.base, pool.end, PAGE_SIZE):
+                if pool.has_blocks(address):
+                    page = (address - pool.base) >> PAGE_SHIFT
+                    for position in sorted(memory.block_starts(pool.arena, page)):
+                        yield pool.base + (position << shift)
+        yield from self.big_blocks
+
     def pages_of_blocks(self, paged: bool) -> Iterator[int]:
         """Addresses of the pages whose blocks have headers."""
         for pool in self.descriptors:

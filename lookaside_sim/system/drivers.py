@@ -202,7 +202,7 @@ class Driver(Image):
     def _unload(self) -> None:
         if self._unload_routine is not None:
             with self:
-                self._unload_routine()
+                self._drivers.machine.hooks.run_inside(0, self._unload_routine)
         self._drivers.machine.hooks.happened(Leaving(self))
         self.loaded = False
         self._drivers.unmap(self)

@@ -195,6 +195,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
     },
     Processes: {
+        "enter": (
+            lambda s: s.kernel.processes.enter(s.kernel.processes.system),
+            [EnterProcess],
+        ),
         "create": (lambda s: s.kernel.processes.create("a.exe"), [CreateProcess]),
         "running": (
             inside(lambda s: s.kernel.processes.running(s.process)),
@@ -230,6 +234,7 @@ METHODS: dict[type, dict[str, Row]] = {
         "free_mdl": (lambda s: s.kernel.io_lists.free_mdl(s.mdl), [FreeMdl]),
     },
     Processors: {
+        "switch_to": (lambda s: s.kernel.machine.processors.switch_to(1), [SwitchProcessor]),
         "on": (
             inside(lambda s: s.kernel.machine.processors.on(1)),
             [SwitchProcessor, SwitchProcessor],
@@ -252,6 +257,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Kernel: {
         "check": LOOKS,
         "clone": LOOKS,
+        "clone_along": LOOKS,
         "list_at": LOOKS,
         "check_running": LOOKS,
         "peek": LOOKS,
@@ -260,6 +266,8 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "lookaside_list": MAKES,
     },
     PoolManager: {
+        "is_live": LOOKS,
+        "live_blocks": LOOKS,
         **dict.fromkeys(
             (
                 *(
@@ -325,7 +333,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         "unmap": PART,
     },
-    Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
+    Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
     IoLists: {
         "check": LOOKS,

@@ -1,0 +1,437 @@
+"""Making the calls of a run again, on a machine of its own.
+
+The program is not there any more: its routines are played from the recording, calls and all.
+Whatever comes out otherwise than it was written down is an error, never passed over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+from lookaside_sim.errors import BugCheck, LookasideSimError, NtStatusError, RunError
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.memory.regions import Region
+from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.layouts import CACHE_LINE
+from lookaside_sim.nt.types import NtStatus
+from lookaside_sim.pool.plans import PoolPlan
+from lookaside_sim.pool.requests import Layer, Order, refused
+from lookaside_sim.run.kind import Kind
+from lookaside_sim.run.kinds import KINDS
+from lookaside_sim.run.recorder import failure_of
+from lookaside_sim.run.rows import Done, Failure, Node, Ran, Refused, Row, Rows
+from lookaside_sim.run.sites import Stacks
+from lookaside_sim.system.drivers import Driver
+
+_NOWHERE: Final = (CallSite("?", 0, "?"),)
+
+
+class Replayed(Exception):  # noqa: N818 - it stands for another one
+    """Stands for what the program raised in the recording.
+
+    Args:
+        replayed: name of the class it was.
+        text: as it printed.
+
+    Attributes:
+        replayed: as given.
+    """
+
+    def __init__(self, replayed: str, text: str) -> None:
+        super().__init__(text)
+        self.replayed = replayed
+
+
+class _Word:
+    """A structure that is no more than its bytes, such as a spin lock in a driver's data."""
+
+    __slots__ = ("_image", "address")
+
+    def __init__(self, address: int, size: int) -> None:
+        self.address = address
+        self._image = bytes(size)
+
+    @property
+    def image_size(self) -> int:
+        """Bytes of it."""
+        return len(self._image)
+
+    def store_image(self) -> bytes:
+        """The bytes."""
+        return self._image
+
+    def load_image(self, image: bytes) -> None:
+        """Take the bytes over."""
+        self._image = image
+
+
+class _Now(threading.local):
+    """Who plays in this thread."""
+
+    player: Player | None = None
+
+
+_now = _Now()
+
+
+class _Refusals(Layer):
+    """Lets those requests fail that failed in the recording because the program wanted so."""
+
+    __slots__ = ()
+
+    order: ClassVar[Order] = Order.FAULTS
+
+    def allocate(self, plan: PoolPlan) -> int:
+        """Refuse the request, or hand it on."""
+        player = _now.player
+        if player is not None and player.takes_refusal():
+            return refused(plan, "the request failed in the recording")
+        return self.below.allocate(plan)
+
+
+class Player:
+    """A machine on which rows are played.
+
+    Args:
+        kernel: the machine; it becomes the player's.
+        rows: what is played.
+        stacks: where the calls were made.
+        lists: the lists by number, as far as they are known.
+        name: of the run, for errors.
+        made: see the attribute.
+
+    Attributes:
+        kernel: as given.
+        lists: as given.
+        made: number of the step that made the block at an address, live or not.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        rows: Rows,
+        stacks: Stacks,
+        lists: Sequence[LookasideList],
+        name: str,
+        made: Mapping[int, int] | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.lists = list(lists)
+        self.made = dict(made or ())
+        self._rows = rows
+        self._stacks = stacks
+        self._name = name
+        self._position = 0
+        self._row: Row | None = None
+        self._nodes: Iterator[Node] = iter(())
+        self._next: Node | None = None
+        self._last_error: BaseException | None = None
+
+    def copy(self) -> Player:
+        """A player of its own that stands where this one stands."""
+        kernel, lists = self.kernel.clone_along(self.lists)
+        return Player(kernel, self._rows, self._stacks, lists, self._name, self.made)
+
+    # --- playing ---------------------------------------------------------------------------
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """The routines that are played ask this player inside."""
+        before = _now.player
+        _now.player = self
+        program = self.kernel.machine.program
+        provider = program.stack_provider
+        program.stack_provider = self._provide_stack
+        try:
+            yield
+        finally:
+            program.stack_provider = provider
+            _now.player = before
+
+    def play(self, number: int, row: Row) -> None:
+        """Play a row, inside `playing`; what was done between comes before it.
+
+        Raises:
+            RunError: it came out otherwise.
+        """
+        self._position = number
+        between = self._rows.between
+        if number in between:
+            self.do_between(number)
+        self._play(row)
+
+    def do_between(self, number: int) -> None:
+        """Do what was done before a row without a call."""
+        for each in self._rows.between.get(number, ()):
+            self._do(each)
+
+    def _play(self, row: Row) -> None:
+        shape, words, _, inside = row
+        kind: Kind = KINDS[shape.kind]
+        program = self.kernel.machine.program
+        if shape.context or program.running:
+            self._enter(shape.context)
+        around = self._row, self._nodes, self._next
+        self._row = row
+        if inside:
+            self._set_nodes(inside)
+        try:
+            if inside and isinstance(self._next, Done) and self._next.what == "prevented":
+                return
+            if kind.makes_blocks and shape.branch != "hit" and shape.error < 0 and not inside:
+                self._note_block(words[-1], kind)
+            result = kind.play(self, shape.key, words)
+        except RunError:
+            raise
+        except BaseException as error:
+            self._check_error(shape.error, error)
+        else:
+            if shape.error >= 0:
+                self._differs(f"it returned {result!r}, and {self._told(shape.error)}")
+            if kind.has_result and not kind.is_same(self, words[-1], result):
+                self._differs(f"it returned {result!r}, and it had {words[-1]:#x}")
+            if inside and self._next is not None:
+                self._differs(f"it did not come to {self._next!r}")
+        finally:
+            self._row, self._nodes, self._next = around
+
+    def _note_block(self, address: int, kind: Kind) -> None:
+        """A call is about to return an address: of a block that it makes, or of an older one."""
+        if not kind.reuses_blocks or not self.kernel.pool.is_live(address):
+            self.made[address] = self._position
+
+    def _set_nodes(self, inside: tuple[Node, ...]) -> None:
+        self._nodes = iter(inside)
+        self._next = next(self._nodes, None)
+
+    def _pop(self) -> Node | None:
+        node = self._next
+        self._next = next(self._nodes, None)
+        return node
+
+    def _enter(self, context: int) -> None:
+        """Let the code run that ran then."""
+        images, dpcs = self._rows.contexts[context]
+        machine = self.kernel.machine
+        running = machine.program.running
+        if tuple(image.image_base for image in running) != images:
+            running[:] = [self.driver(base) for base in images]
+        if tuple(machine.processors.dpcs) != dpcs:
+            machine.processors.dpcs[:] = dpcs
+
+    # --- what came out otherwise ---------------------------------------------------------------
+
+    def _check_error(self, expected: int, error: BaseException) -> None:
+        failure = failure_of(error)
+        self._last_error = error
+        if expected < 0:
+            self._differs(f"it raised {failure.kind}: {failure.text}, and it had returned")
+        known = self._rows.errors[expected]
+        same = failure.kind == known.kind and failure.values == known.values
+        if not same:
+            self._differs(
+                f"it raised {failure.kind} {_hex(failure.values)}: {failure.text}, and"
+                f" {self._told(expected)}"
+            )
+
+    def _told(self, number: int) -> str:
+        known = self._rows.errors[number]
+        return f"it had raised {known.kind} {_hex(known.values)}: {known.text}"
+
+    def _differs(self, how: str) -> None:
+        row = self._row
+        what = "?" if row is None else KINDS[row.shape.kind].routine
+        raise RunError(
+            self._name,
+            self._position,
+            f"{what} came out otherwise than in the recording: {how}; was the machine changed"
+            " without a call?",
+        )
+
+    # --- what was done without a call ------------------------------------------------------------
+
+    def _do(self, done: Done) -> None:
+        self._enter(done.context)
+        getattr(self, f"_do_{done.what}")(*done.values)
+
+    def _do_list(
+        self, number: int, address: int, name: str, size: int, is_embedded: int
+    ) -> None:
+        kernel = self.kernel
+        machine = kernel.machine
+        while len(self.lists) <= number:
+            self.lists.append(None)  # type: ignore[arg-type]
+        if is_embedded:
+            lookaside = LookasideList(kernel, name, InMemory(machine, address, size))
+        else:
+            older = size > kernel.arch.lookaside_size
+            machine.program.take_data_place(address, size, CACHE_LINE if older else 0)
+            lookaside = LookasideList(kernel, name, address, older=older)
+        self.lists[number] = lookaside
+
+    def _do_word(self, address: int, size: int) -> None:
+        self.kernel.machine.program.take_data_place(address, size)
+        self.kernel.memory.attach(_Word(address, size))
+
+    def _do_region(
+        self, address: int, size: int, contents: int, writable: int, executable: int
+    ) -> None:
+        self.kernel.memory.map(
+            Region(
+                address,
+                size,
+                writable=bool(writable),
+                executable=bool(executable),
+                contents=self.blob(contents),
+            )
+        )
+
+    def _do_unmap(self, address: int) -> None:
+        memory = self.kernel.memory
+        region = memory.region_at(address)
+        if region is not None:
+            memory.unmap(region)
+        else:
+            memory.detach_range(address, address + 1)
+
+    def _do_idle(self) -> None:
+        self.kernel.processes.idle  # noqa: B018 - looking for it makes it
+
+    def _do_routine(self, address: int) -> None:
+        routines = self.kernel.routines
+        routines.place_at(address, scripted(address))
+
+    # --- what the program's routines did -----------------------------------------------------------
+
+    def run_routine(self, address: int) -> int:
+        """Do what a routine of the program did the next time it was called."""
+        while isinstance(self._next, Done):
+            self._do(self._pop())  # type: ignore[arg-type]
+        node = self._next
+        if not isinstance(node, Ran) or node.address != address:
+            self._differs(f"the routine at {address:#x} was called, and it had {node!r}")
+        assert isinstance(node, Ran)
+        self._pop()
+        for each in node.inside:
+            if isinstance(each, Row):
+                self._play(each)
+            elif isinstance(each, Done):
+                self._do(each)
+        if node.error >= 0:
+            failure, last = self._rows.errors[node.error], self._last_error
+            if last is not None and failure_of(last)[::2] == failure[::2]:
+                raise last  # a call of the routine raised it, and the routine let it pass
+            raise _made_again(failure)
+        return node.result
+
+    def takes_refusal(self) -> bool:
+        """Whether the next request is one that failed because the program wanted so."""
+        if isinstance(self._next, Refused):
+            self._pop()
+            return True
+        return False
+
+    def watch_refusals(self) -> None:
+        """Let requests fail where they failed; for runs in which any did."""
+        self.kernel.pool.requests.put(_Refusals())
+
+    def _provide_stack(self) -> tuple[CallSite, ...]:
+        row = self._row
+        if row is None:
+            return _NOWHERE
+        running = self.kernel.machine.program.running
+        image = running[-1].image_base if running else 0
+        return self._stacks.call_sites(row.stack, image) or _NOWHERE
+
+    # --- what the kinds ask ------------------------------------------------------------------------
+
+    def list(self, number: int) -> LookasideList:
+        """A list by its number."""
+        return self.lists[number]
+
+    def allocate_routine(self, address: int) -> Any:
+        """What plays the allocate routine at an address; None for 0."""
+        return self._routine(address, self.kernel.routines.allocate_address)
+
+    def free_routine(self, address: int) -> Any:
+        """What plays the free routine at an address; None for 0."""
+        return self._routine(address, self.kernel.routines.free_address)
+
+    def _routine(self, address: int, place: Callable[[Any], int]) -> Any:
+        if not address:
+            return None
+        routine = scripted(address)
+        if place(routine) != address:
+            self.kernel.routines.place_at(address, routine)
+        return routine
+
+    def unload_routine(self, driver: Driver) -> None:
+        """Have the driver's unload play what it did, if it did anything."""
+        if isinstance(self._next, Ran) and not self._next.address:
+            driver.on_unload(_unload)
+
+    def driver(self, base: int) -> Driver:
+        """A driver by the base of its image."""
+        for each in self.kernel.drivers.all:
+            if each.image_base == base:
+                return each
+        raise RunError(self._name, self._position, f"no driver was loaded at {base:#x}")
+
+    def blob(self, number: int) -> bytes:
+        """Some bytes by their number."""
+        return self._rows.blobs[number]
+
+    def refused_parameters(self, address: int) -> None:
+        """Free a block with extended parameters."""
+        self.kernel.pool.refuse_parameters(address)
+
+
+_scripts: dict[int, Callable[..., Any]] = {}
+
+
+def scripted(address: int) -> Callable[..., Any]:
+    """What plays the program's routine at an address: one function for each address.
+
+    A function, not an object: a clone of a machine keeps functions as they are.
+    """
+    found = _scripts.get(address)
+    if found is not None:
+        return found
+
+    def play(*arguments: Any) -> int:
+        player = _now.player
+        if player is None:
+            raise LookasideSimError(
+                f"the routine at {address:#x} is the program's: the recording has what it did,"
+                " not its code"
+            )
+        return player.run_routine(address)
+
+    _scripts[address] = play
+    return play
+
+
+def _made_again(failure: Failure) -> Exception:
+    """What the program's routine raised, or what stands for it."""
+    if failure.kind == "NtStatusError":
+        return NtStatusError(NtStatus(failure.values[0]), failure.text)
+    if failure.kind == "BugCheck":
+        code, one, two, three, four = failure.values
+        return BugCheck(BugCheckCode(code), (one, two, three, four), failure.text)
+    return Replayed(failure.kind, failure.text)
+
+
+def _unload() -> None:
+    player = _now.player
+    if player is not None:
+        player.run_routine(0)
+
+
+def _hex(values: tuple[int, ...]) -> str:
+    return f"({', '.join(f'{each:#x}' for each in values)})" if values else ""

@@ -1,0 +1,301 @@
+"""A run: what was done with a machine, call by call, and the machine at every point of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from lookaside_sim.errors import RunError
+from lookaside_sim.kernel import Kernel, made_again
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.machine.calls import Outcome
+from lookaside_sim.nt.arguments import text
+from lookaside_sim.parts import KernelSettings
+from lookaside_sim.run import file
+from lookaside_sim.run.edits import Edit
+from lookaside_sim.run.film import Film
+from lookaside_sim.run.machines import Machines
+from lookaside_sim.run.player import Player
+from lookaside_sim.run.recorder import Recorder, held_lists, is_fresh
+from lookaside_sim.run.rows import Refused, Rows
+from lookaside_sim.run.sites import Stacks
+from lookaside_sim.run.state import State, look
+from lookaside_sim.run.step import Step, StepMaker
+
+_FAR: Final = 256
+"""Steps that a film rather plays than being made anew."""
+
+
+class Run(Sequence[Step]):
+    """What was done with one machine. Made by `record`, `Run.load` or `Run.from_trace`.
+
+    A run is a sequence of its steps: the calls of the program, in order. *Position* i is where
+    the machine stands after i steps, 0 to the number of steps.
+
+    Args:
+        settings: what the machine was made with.
+        rows: the calls.
+        stacks: where they were made.
+        title: one line on what it shows.
+        base: the machine at position 0, where it is not a fresh one.
+
+    Attributes:
+        title: as given; may be set.
+        notes: texts by position, in order.
+        file: where it was loaded from or saved to last, or None.
+    """
+
+    def __init__(
+        self,
+        settings: KernelSettings,
+        rows: Rows,
+        stacks: Stacks,
+        *,
+        title: str = "",
+        base: Kernel | None = None,
+    ) -> None:
+        self.title = title
+        self.notes: dict[int, list[str]] = {}
+        self.file: Path | None = None
+        self._settings = settings
+        self._rows = rows
+        self._stacks = stacks
+        self._base = base
+        self._maker = StepMaker(rows, stacks)
+        self._machines: Machines | None = None
+        self._film: Film | None = None
+        self._film_at = -1
+        self._film_edits: tuple[Edit, ...] = ()
+
+    # --- steps -------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `Kernel` it began with."""
+        return attrs.asdict(self._settings, recurse=False)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps: the run itself."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._step(each) for each in range(*index.indices(len(self)))]
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"step {index}: the run has {len(self)} steps")
+        return self._step(number)
+
+    def __iter__(self) -> Iterator[Step]:
+        self._know_lists()
+        for number, row in self._rows.walk(0, len(self)):
+            yield self._maker.step(number, row)
+
+    def _step(self, number: int) -> Step:
+        self._know_lists()
+        return self._maker.step(number, self._rows.row(number))
+
+    def _know_lists(self) -> None:
+        """Find the address of each list: those of the machine at the start, then those made."""
+        known = [] if self._base is None else [each.address for each in held_lists(self._base)]
+        self._maker.list_addresses = [*known, *self._rows.lists_made()]
+
+    @property
+    def stop(self) -> Step | None:
+        """The step that stopped the machine, the last one; None where none did."""
+        last = self._step(len(self) - 1) if len(self) else None
+        return last if last is not None and last.outcome is Outcome.STOPPED else None
+
+    # --- machines ------------------------------------------------------------------------------
+
+    def machine(self, position: int) -> Kernel:
+        """The machine after so many steps; a new one for each call, the caller's own.
+
+        Args:
+            position: 0 to the number of steps.
+
+        Raises:
+            RunError: the replay came out otherwise than the recording.
+            IndexError: no such position.
+        """
+        return self._player(position).kernel
+
+    def state(self, position: int) -> State:
+        """What views show of the machine after so many steps."""
+        player = self._player(position)
+        return look(player.kernel, player.made)
+
+    def edits(self, number: int) -> tuple[Edit, ...]:
+        """What a step changed of the state, as edits that can be undone.
+
+        Played one after the other on ``state(0)``, the edits of the steps before i give
+        ``state(i)``.
+
+        Args:
+            number: of the step.
+
+        Raises:
+            RunError: the replay came out otherwise than the recording.
+            IndexError: no such step.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"step {number}: the run has {len(self)} steps")
+        if number == self._film_at - 1:
+            return self._film_edits
+        for _, edits in self._edits_from(number, number + 1):
+            return edits
+        raise AssertionError("there is one step to play")
+
+    def all_edits(
+        self, start: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, tuple[Edit, ...]]]:
+        """The edits of the steps of a range with the steps' numbers; cheaper than one by one."""
+        return self._edits_from(start, len(self) if end is None else end)
+
+    def _edits_from(self, start: int, end: int) -> Iterator[tuple[int, tuple[Edit, ...]]]:
+        film = self._film
+        if film is None or not self._film_at <= start <= self._film_at + _FAR:
+            film = self._film = Film(self._player(start))
+            self._film_at = start
+        self._film = None  # whoever walks on meanwhile has one of its own
+        begin = self._film_at
+        for number, row in self._rows.walk(begin, end):
+            with film.player.playing():
+                edits = film.play(number, row)
+            if number >= start:
+                if number == end - 1:
+                    self._film, self._film_at, self._film_edits = film, end, edits
+                yield number, edits
+
+    def _player(self, position: int) -> Player:
+        if not 0 <= position <= len(self):
+            raise IndexError(f"position {position}: give 0 to {len(self)}")
+        if self._machines is None:
+            self._machines = Machines(self._rows, self._first_player())
+        player = self._machines.player(position)
+        if position == len(self):
+            with player.playing():
+                player.do_between(position)
+        return player
+
+    def _first_player(self) -> Player:
+        lists: list[LookasideList] = []
+        if self._base is None:
+            kernel = made_again(self._settings)
+        else:
+            kernel, lists = self._base.clone_along(held_lists(self._base))
+        player = Player(kernel, self._rows, self._stacks, lists, self.name)
+        if any(map(_has_refusals, self._rows.inside.values())):
+            player.watch_refusals()
+        return player
+
+    @property
+    def name(self) -> str:
+        """What errors call it: its file, or its title."""
+        return str(self.file) if self.file is not None else self.title or "run"
+
+    # --- notes, files ----------------------------------------------------------------------------
+
+    def note(self, note: str, position: int | None = None) -> None:
+        """Put a text beside a position.
+
+        Args:
+            note: the text.
+            position: where; None for where the run ends now.
+        """
+        note = text("note", note)
+        position = len(self) if position is None else position
+        if not 0 <= position <= len(self):
+            raise IndexError(f"position {position}: give 0 to {len(self)}")
+        self.notes.setdefault(position, []).append(note)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Texts of the source files that made calls, by `Site.path`, as far as they are kept."""
+        return self._stacks.texts
+
+    def save(self, path: str | Path) -> None:
+        """Write the run to a file.
+
+        Args:
+            path: of the file, by custom ``*.lkrun``.
+
+        Raises:
+            RunError: it did not begin on a fresh machine.
+            OSError: the file cannot be written.
+        """
+        if self._base is not None:
+            raise RunError(
+                self.name,
+                0,
+                "it began on a machine that had been used, which no file can hold: begin the"
+                " recording before the first call on a new Kernel",
+            )
+        file.save(Path(path), self.title, self._settings, self.notes, self._rows, self._stacks)
+        self.file = Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Read a run from a file.
+
+        Raises:
+            RunError: the file is no run, or a damaged one; with file, position and reason.
+            OSError: it cannot be read.
+        """
+        loaded = file.load(Path(path))
+        run = cls(loaded.settings, loaded.rows, loaded.stacks, title=loaded.title)
+        run.notes = loaded.notes
+        run.file = Path(path)
+        return run
+
+    def __repr__(self) -> str:
+        return f"<Run {self.title!r} of {len(self)} steps>"
+
+
+def _has_refusals(inside: Any) -> bool:
+    return any(
+        isinstance(node, Refused) or _has_refusals(getattr(node, "inside", ()))
+        for node in inside
+    )
+
+
+@contextmanager
+def record(kernel: Kernel, title: str = "", *, source: bool = True) -> Iterator[Run]:
+    """Record what is done with a machine inside the ``with`` block, as a run.
+
+    The run grows while the block is open. What leaves the block, a stop too, leaves it; the
+    call that raised it is then the last step, with what it did.
+
+    Args:
+        kernel: the machine. One that has been used already becomes position 0, and the run
+            cannot be saved then.
+        title: one line on what the run shows.
+        source: whether each step knows the program's lines that made it.
+
+    Yields:
+        The run, which stays when the block is left.
+
+    Raises:
+        BugCheck: the machine has stopped already.
+        LookasideSimError: a call is under way on it.
+    """
+    kernel.check_running()
+    rows, stacks = Rows(), Stacks()
+    base = None if is_fresh(kernel) else kernel.clone()
+    run = Run(kernel.settings, rows, stacks, title=text("title", title), base=base)
+    recorder = Recorder(kernel, rows, stacks, source=source)
+    recorder.begin()
+    try:
+        yield run
+    finally:
+        recorder.end()
+        if source:
+            stacks.keep_texts()
