@@ -28,8 +28,8 @@ FLOORS: Final = (
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("run",),  # recordings that go to any point and back
-    ("advise",),  # which allocations should become a list
     ("page",),  # a run as one HTML file
+    ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
 )

@@ -68,11 +68,16 @@ def double_free() -> Run:
 
 def random_run(machine: str, arch: str, seed: int, steps: int, before: int = 0) -> Run:
     """What a program that does anything, misuse too, does to a machine."""
-    world = World(MACHINES[machine](arch), seed % 3 == 0)
-    if before:
-        world.run(seed + 1, before)
-        if world.kernel.bugcheck is not None:
-            world = World(MACHINES[machine](arch))
+    world = _world(machine, arch, seed)
+    world.run(seed + 1, before)
+    if world.kernel.bugcheck is not None:
+        world = _world(machine, arch, seed)
     with record(world.kernel, f"{machine} {arch} {seed}") as run:
         world.run(seed, steps)
     return run
+
+
+def _world(machine: str, arch: str, seed: int) -> World:
+    world = World(MACHINES[machine](arch), seed % 3 == 0)
+    _ = world.kernel.io_lists  # made when they are first asked for, which is no call
+    return world
