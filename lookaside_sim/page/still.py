@@ -66,7 +66,7 @@ class _Parts:
     pool: Any
 
 
-@attrs.frozen
+@attrs.define
 class Still:
     """A recording without steps.
 
@@ -147,5 +147,5 @@ def _blocks_of(pool: Any, pages: Iterable[int]) -> Iterator[tuple[int, Block]]:
             found = pool.find(at)
             if found is not None:
                 yield found.address, Block(found.size, found.tag, found.pool_type)
-                at = found.address + found.size
+                at = max(at, found.address + found.size)
             at += 8

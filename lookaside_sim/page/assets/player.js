@@ -203,10 +203,11 @@ export class App {
     $("notes").textContent = note ?? "";
     this.say("");
     if (step < 0) {
-      $("badge").textContent = "START";
+      $("badge").textContent = run.n ? "START" : "NOW";
       $("badge").className = "badge plain";
-      $("call").replaceChildren(`${run.n.toLocaleString("en")} steps`);
-      $("why").textContent = "Step with → or the buttons; ? shows all keys.";
+      const {lists} = run.meta, count = this.fold.live;
+      $("call").replaceChildren(run.n ? `${run.n.toLocaleString("en")} steps` : `${lists.length} ${lists.length === 1 ? "list" : "lists"}, ${count.toLocaleString("en")} blocks`);
+      $("why").textContent = !run.n ? "" : "Step with → or the buttons; ? shows all keys.";
       return;
     }
     const {badge, kind, text} = look.sentence(step, env), call = look.call(step);
@@ -220,16 +221,12 @@ export class App {
     $("why").replaceChildren(text, ...this.#culprit(step));
   }
 
-  // At a stop: a way to whoever last wrote over the words it is about.
+  // At a stop: a way to whoever led there.
   #culprit(step) {
-    const {run, look} = this;
-    if (look.shape(step).sentence !== "stopped") return [];
-    for (let at = step - 1; at >= 0; at--) {
-      if (look.shape(at).sentence === "forged write") {
-        return [" ", h("button", {class: "inline", "data-step": at + 1}, `Who led the list there? Step ${at + 1}`)];
-      }
-    }
-    return [];
+    const {look, culprit} = this;
+    if (!culprit || look.shape(step).sentence !== "stopped") return [];
+    const [at, why] = culprit;
+    return [" ", h("button", {class: "inline", "data-step": at}, `Look at step ${at}: ${why}`)];
   }
 
   #bar() {
@@ -306,5 +303,8 @@ export async function open() {
   const begun = performance.now(), packed = JSON.parse($("data").textContent);
   const run = await decode(packed);
   const decoded = performance.now(), app = new App(run);
+  app.culprit = packed.culprit;
+  if (packed.focus) app.selected = packed.focus;
+  document.body.classList.toggle("still", run.n === 0);
   return {app, times: {decode: decoded - begun, fold: performance.now() - decoded}, start: packed.step};
 }
