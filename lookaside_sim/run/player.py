@@ -29,6 +29,28 @@ from lookaside_sim.run.rows import Done, Failure, Node, Ran, Refused, Row, Rows
 from lookaside_sim.run.sites import Stacks
 from lookaside_sim.system.drivers import Driver
 
+_TAME: Final = {
+    "AllocateEntry",
+    "FreeEntry",
+    "AllocateBlock",
+    "FreeBlock",
+    "ReadMemory",
+    "InitializeList",
+    "FlushList",
+    "DeleteList",
+    "ResetCounters",
+    "SetDepth",
+    "SetMinimumDepth",
+    "Tick",
+    "RaiseIrql",
+    "LowerIrql",
+    "SwitchProcessor",
+    "WriteMemory",
+    "LoadDriver",
+    "CreateProcess",
+    "EnterProcess",
+}
+"""Calls that leave the pool's own words alone; a write of the program has to lie in a block too."""
 _NOWHERE: Final = (CallSite("?", 0, "?"),)
 
 
@@ -105,11 +127,13 @@ class Player:
         lists: the lists by number, as far as they are known.
         name: of the run, for errors.
         made: see the attribute.
+        is_tame: see the attribute.
 
     Attributes:
         kernel: as given.
         lists: as given.
         made: number of the step that made the block at an address, live or not.
+        is_tame: whether nothing that was played can have written over the pool's own words.
     """
 
     def __init__(
@@ -120,10 +144,13 @@ class Player:
         lists: Sequence[LookasideList],
         name: str,
         made: Mapping[int, int] | None = None,
+        *,
+        is_tame: bool = True,
     ) -> None:
         self.kernel = kernel
         self.lists = list(lists)
         self.made = dict(made or ())
+        self.is_tame = is_tame
         self._rows = rows
         self._stacks = stacks
         self._name = name
@@ -136,7 +163,15 @@ class Player:
     def copy(self) -> Player:
         """A player of its own that stands where this one stands."""
         kernel, lists = self.kernel.clone_along(self.lists)
-        return Player(kernel, self._rows, self._stacks, lists, self._name, self.made)
+        return Player(
+            kernel,
+            self._rows,
+            self._stacks,
+            lists,
+            self._name,
+            self.made,
+            is_tame=self.is_tame,
+        )
 
     # --- playing ---------------------------------------------------------------------------
 
@@ -184,6 +219,11 @@ class Player:
         try:
             if inside and isinstance(self._next, Done) and self._next.what == "prevented":
                 return
+            if self.is_tame and (
+                shape.kind not in _TAME
+                or (shape.kind == "WriteMemory" and not self._is_inside(words[0], shape.key[0]))
+            ):
+                self.is_tame = False
             if kind.makes_blocks and shape.branch != "hit" and shape.error < 0 and not inside:
                 self._note_block(words[-1], kind)
             result = kind.play(self, shape.key, words)
@@ -200,6 +240,11 @@ class Player:
                 self._differs(f"it did not come to {self._next!r}")
         finally:
             self._row, self._nodes, self._next = around
+
+    def _is_inside(self, address: int, size: int) -> bool:
+        """Whether a range lies in one live block."""
+        block = self.kernel.pool.find(address)
+        return block is not None and address + size <= block.address + block.size
 
     def _note_block(self, address: int, kind: Kind) -> None:
         """A call is about to return an address: of a block that it makes, or of an older one."""
@@ -224,6 +269,30 @@ class Player:
             running[:] = [self.driver(base) for base in images]
         if tuple(machine.processors.dpcs) != dpcs:
             machine.processors.dpcs[:] = dpcs
+
+    # --- for whoever plays many rows, see `bulk` ------------------------------------------------
+
+    def stand_at(self, number: int) -> None:
+        """A row is about to be played by somebody else."""
+        self._position = number
+
+    def differs_at(self, number: int, row: Row, result: object, expected: int) -> None:
+        """A row returned something else than in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._differs(f"it returned {result!r}, and it had {expected:#x}")
+
+    def raised_at(self, number: int, row: Row, error: Exception) -> None:
+        """A row raised, and had not in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._check_error(row.shape.error, error)
 
     # --- what came out otherwise ---------------------------------------------------------------
 
@@ -342,9 +411,7 @@ class Player:
         self.kernel.pool.requests.put(_Refusals())
 
     def _provide_stack(self) -> tuple[CallSite, ...]:
-        row = self._row
-        if row is None:
-            return _NOWHERE
+        row = self._row or self._rows.row(self._position)
         running = self.kernel.machine.program.running
         image = running[-1].image_base if running else 0
         return self._stacks.call_sites(row.stack, image) or _NOWHERE
