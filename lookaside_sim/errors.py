@@ -205,19 +205,32 @@ class SanitizerError(Exception):
 
 
 class NtStatusError(Exception):
-    """An NTSTATUS that a routine raises (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE).
+    """An NTSTATUS that is raised, and that the driver's code can catch.
 
-    Not to be confused with a returned status, which is a plain `NtStatus` value.
+    A routine raises it where its contract says so (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE);
+    a touch of what is not mapped in the user half of the address space raises
+    STATUS_ACCESS_VIOLATION. Not to be confused with a returned status, which is a plain `NtStatus`.
 
     Args:
         status: the status raised.
         message: what could not be done.
+        information: the parameters of the exception; of an access violation 0 for a read, 1 for a
+            write or 8 for a jump, and the address.
+        code_address: where in the code it was raised; 0 where that was not asked.
     """
 
-    def __init__(self, status: NtStatus, message: str = "") -> None:
-        super().__init__(status, message)
+    def __init__(
+        self,
+        status: NtStatus,
+        message: str = "",
+        information: tuple[int, ...] = (),
+        code_address: int = 0,
+    ) -> None:
+        super().__init__(status, message, information, code_address)
         self.status = status
         self.message = message
+        self.information = information
+        self.code_address = code_address
 
     def __str__(self) -> str:
         text = f"{self.status.name} ({self.status:#010x})"

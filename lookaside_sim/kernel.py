@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import NoReturn, Self
 
-import attrs
-
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.calls import Listener
@@ -170,6 +168,7 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
         )
         enable(self.verification, self.lists)
 
@@ -229,9 +228,23 @@ class Kernel(Parts):
         The verifier stops the machine for quota that is charged in one.
 
         Raises:
-            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL;
+                KMODE_EXCEPTION_NOT_HANDLED for a status that is raised inside and not caught.
         """
-        return self.machine.processors.dpc()
+        return self.machine.dpc()
+
+    def system_thread(self) -> AbstractContextManager[None]:
+        """Run what is inside as a system thread, in which nobody else catches what is raised.
+
+        Raises:
+            BugCheck: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED for a status that is raised inside and
+                not caught, such as STATUS_ACCESS_VIOLATION.
+
+        Source:
+            [doc] bug check 0x7E. Choice: elsewhere the Python code that calls is the caller that
+            may catch.
+        """
+        return self.machine.system_thread()
 
     # --- time, memory --------------------------------------------------------------------------
 
@@ -269,6 +282,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address or size that does not fit a pointer.
         """
         return self.machine.read(address, size)
@@ -282,6 +296,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
@@ -310,7 +325,9 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA.
+                PAGE_FAULT_IN_NONPAGED_AREA; at DISPATCH_LEVEL and above
+                DRIVER_IRQL_NOT_LESS_OR_EQUAL.
+            NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """
         self.machine.touch_fault(address, operation)
 
@@ -387,8 +404,7 @@ class Kernel(Parts):
             )
         _current.reset(self._tokens.pop())
 
-    def _repr_html_(self) -> str:
-        return as_html(self)
+    _repr_html_ = as_html
 
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
@@ -429,6 +445,6 @@ def made_again(settings: KernelSettings) -> Kernel:
     """
     token = _when_made.set(())
     try:
-        return Kernel(**attrs.asdict(settings, recurse=False))
+        return Kernel(**settings._asdict())
     finally:
         _when_made.reset(token)

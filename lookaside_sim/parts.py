@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
-
-import attrs
+from functools import lru_cache
+from typing import Final, NamedTuple, cast
 
 from lookaside_sim.clone import Clonable
 from lookaside_sim.errors import BugCheck
@@ -30,13 +29,17 @@ from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
+from lookaside_sim.system.dispatcher import Dispatcher
+from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
 from lookaside_sim.system.io import IoLists
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.parking import ParkingLayer
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.quota import Quota
 from lookaside_sim.system.small_pool_lists import SmallPoolLists
+from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
@@ -44,8 +47,7 @@ _MIB: Final = 1 << 20
 _DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
 
 
-@attrs.frozen
-class KernelSettings:
+class KernelSettings(NamedTuple):
     """What a kernel was made with: the arguments of `Kernel`, by their names."""
 
     arch: str
@@ -82,7 +84,11 @@ class Parts(Clonable):
         drivers: the drivers ever loaded.
         processes: the processes that pool can be charged to.
         quota: requests that are charged to them.
+        threads: which thread runs, and what each holds.
+        queues: the work items, DPCs and threads that wait to run.
+        dpcs: what queues DPCs.
         objects: timers and resources.
+        dispatcher: events, semaphores, mutexes and waits.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
     """
@@ -116,7 +122,13 @@ class Parts(Clonable):
         )
         self.processes = Processes(self.machine)
         self.quota = Quota(self.machine, self.pool, self.processes)
-        self.objects = KernelObjects(self.machine)
+        self.threads = Threads(self.machine)
+        self.queues = Queues(self.machine, self.threads)
+        self.dpcs = Dpcs(self.machine, self.queues, self.lists.routines)
+        self.objects = KernelObjects(self.machine, self.threads, self.dpcs)
+        self.dispatcher = Dispatcher(
+            self.machine, self.threads, self.queues, self.balance_set.tick
+        )
         self._io_lists: IoLists | None = None
         self.small_pool_lists = (
             SmallPoolLists(self.machine) if settings.small_pool_lists else None
@@ -242,12 +254,25 @@ class Parts(Clonable):
         return cast("LookasideList", self.lists.at(address))
 
 
+@lru_cache
+def _default_limits(arch: str) -> PoolLimits:
+    """How much each pool may have where nobody says."""
+    default = _DEFAULT_POOL_BYTES[arch]
+    return PoolLimits(nonpaged=default, nonpaged_nx=default, paged=default)
+
+
 def _pool_limits(arch: Architecture, settings: KernelSettings) -> PoolLimits:
     """Check how much each pool may have.
 
     Raises:
         TypeError, ValueError: no number of bytes, or more than a pool has addresses.
     """
+    if (
+        settings.nonpaged_pool_bytes is None
+        and settings.nonpaged_nx_pool_bytes is None
+        and settings.paged_pool_bytes is None
+    ):
+        return _default_limits(arch.name)
     most = arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
 
     def limit(name: str, given: int | None, default: int) -> int:

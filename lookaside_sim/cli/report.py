@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.culprit import stop_of
+from lookaside_sim.page.render import render
+from lookaside_sim.run import Run, record, record_script
 from lookaside_sim.trace import Replay, replay
 from lookaside_sim.trace.foreign.formats import load_any
 
@@ -18,14 +21,12 @@ _RUN: Final = b"LKRUN"
 """What a saved run begins with."""
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``report`` to a parser's subcommands."""
-    report = commands.add_parser(
-        "report",
-        help="write a run as one HTML file to step through",
-        description="Run a Python script and record its machine, load a saved run, or run a"
-        " trace, and write what happened as one HTML file: it opens from disk, plays every"
-        " step forward and back, and asks nobody for anything.",
+def add_arguments(report: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand ``report`` to its parser."""
+    report.description = (
+        "Run a Python script and record its machine, load a saved run, or run a trace, and write"
+        " what happened as one HTML file: it opens from disk, plays every step forward and"
+        " back, and asks nobody for anything."
     )
     report.add_argument(
         "file", metavar="FILE|SCRIPT", type=Path, help="a .py script, a saved run, or a trace"
@@ -56,26 +57,19 @@ def add_command(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from lookaside_sim.page import render
-    from lookaside_sim.page.culprit import stop_of
-
     run = _run_of(options)
     step: int | None = options.step
     if step is None:
         step = 0 if stop_of(run) is None else -1
-    text = render(
-        run, title=options.title or options.file.name, story=options.story, step=step
-    )
+    text = render(run, title=options.title or options.file.name, story=options.story, step=step)
     output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
     output.write_text(text, "utf-8")
     print(f"{len(run):,} steps of {options.file}: {output}, {output.stat().st_size:,} bytes")
     return EXIT_OK
 
 
-def _run_of(options: argparse.Namespace) -> Any:
+def _run_of(options: argparse.Namespace) -> Run:
     """The run of a script, of a file, or of a trace."""
-    from lookaside_sim.run import Run, record, record_script
-
     path: Path = options.file
     if path.suffix == ".py":
         return record_script(path, options.arguments, output=sys.stderr)

@@ -41,7 +41,6 @@ from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
-from lookaside_sim.rooms import as_html
 
 
 class LookasideList(ListOnMemory):
@@ -465,9 +464,6 @@ class LookasideList(ListOnMemory):
     def is_active(self) -> bool:
         """Whether the list was initialized and not yet deleted."""
         return self._active
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
 
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"

@@ -299,7 +299,7 @@ class Hooks:
         self._listeners: tuple[Listener, ...] = ()
         self._readers: tuple[Listener, ...] = ()
         self._company: tuple[Callable[[Inside], object], ...] = ()
-        self._innermost = _Innermost()
+        self._innermost: _Innermost | None = None  # made for the first listener
         self.listening = False
 
     # --- who looks on ----------------------------------------------------------------------
@@ -368,13 +368,15 @@ class Hooks:
 
     def forget_listeners(self) -> None:
         """Nobody listens any more, and no call is under way."""
-        self._innermost = _Innermost()
+        self._innermost = None
         self._company = ()
         self._set((), ())
 
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
         self._listeners, self._readers = listeners, readers
         listening = bool(listeners)
+        if listening and self._innermost is None:
+            self._innermost = _Innermost()
         if listening != self.listening:
             self.listening = listening
             self._changed()
@@ -389,7 +391,8 @@ class Hooks:
     @property
     def call(self) -> Call | None:
         """The innermost call that runs and is told, None while nobody listens."""
-        return self._innermost.call if self.listening else None
+        innermost = self._innermost
+        return innermost.call if self.listening and innermost is not None else None
 
     def run(self, call: Call, do: Callable[[*Ts], R], *args: *Ts) -> R:
         """Let a call happen: tell that it begins, check it, do it, tell how it ended.
@@ -411,6 +414,7 @@ class Hooks:
             return result
         listeners = self._readers if type(call) is ReadMemory else self._listeners
         innermost = self._innermost
+        assert innermost is not None, "somebody listens"
         outer = call.outer = innermost.call
         innermost.call = call
         rest = iter(listeners)

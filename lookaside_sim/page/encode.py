@@ -23,6 +23,7 @@ from lookaside_sim.page.still import Recording
 from lookaside_sim.windbg.lookaside import pool_type_name
 
 VERSION: Final = 1
+_HERE: Final = PurePath(__file__).parent.parent
 _LEAST_ADDRESS: Final = 0x1_0000
 """Numbers from here on are shown as addresses."""
 _LARGEST_NUMBER: Final = 1 << 40
@@ -154,7 +155,7 @@ class Encoder:
         return taken
 
     def _stack(self, step: Any) -> int:
-        stack = step.stack or ((step.site,) if step.site is not None else ())
+        stack = [each for each in step.stack if _is_program(each.path)]
         sites = tuple(
             self._sites.setdefault((each.path, each.line, each.function), len(self._sites))
             for each in stack
@@ -394,6 +395,11 @@ _EDITS: Final[dict[str, Any]] = {
     "List": Encoder._list,
     "Stop": Encoder._stopped,
 }
+
+
+def _is_program(path: str) -> bool:
+    """Whether a line is the program's own: not Python's way into a script, nor this package."""
+    return not path.startswith("<frozen ") and not PurePath(path).is_relative_to(_HERE)
 
 
 def _kind(step: Any, edits: Sequence[Any], obj: int, *, tuned: bool) -> tuple[str, str]:

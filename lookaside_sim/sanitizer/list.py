@@ -214,8 +214,11 @@ class SanitizedList(LookasideList):
         self._retire_free_entries("the list's delete")
         for entry in sorted(self._live):
             self._sanitizer.retire(entry, "nobody, when the list was deleted")
-        super().delete()
-        self._ceiling = _INACTIVE
+        try:
+            super().delete()
+        finally:
+            if not self._active:
+                self._ceiling = _INACTIVE
 
     def _retire_free_entries(self, how: str) -> None:
         # Overwritten links are followed as far as they lead; the flush meets them itself.

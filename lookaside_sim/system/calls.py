@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -20,6 +20,20 @@ class LoadDriver(Call):
 
     word: ClassVar[str] = "load"
     name: str
+
+
+@attrs.define(eq=False, repr=False)
+class CallRoutine(Call):
+    """A routine of NT's is called that is no other call here.
+
+    Attributes:
+        name: as documented, such as ``"KeSetEvent"``.
+        arguments: what it was given, addresses as integers.
+    """
+
+    word: ClassVar[str] = "routine"
+    name: str
+    arguments: tuple[Any, ...]
 
 
 @attrs.define(eq=False, repr=False)

@@ -26,6 +26,7 @@ from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 from lookaside_sim.verifier.low_resources import LowResources
 from lookaside_sim.verifier.settings import Verifier, VerifierFlags
@@ -43,6 +44,7 @@ class Verification:
         registry: its lists.
         objects: its timers and resources.
         processes: its processes.
+        threads: its threads.
 
     Attributes:
         verifier: as given.
@@ -52,6 +54,7 @@ class Verification:
         registry: as given.
         objects: as given.
         processes: as given.
+        threads: as given.
         counters: the verifier's statistics.
         use: tracked pool of everybody.
         use_of: tracked pool of each driver; None is the code outside any.
@@ -72,6 +75,7 @@ class Verification:
         "registry",
         "slack",
         "special_pool",
+        "threads",
         "trimmed",
         "use",
         "use_of",
@@ -87,6 +91,7 @@ class Verification:
         registry: Registry,
         objects: KernelObjects,
         processes: Processes,
+        threads: Threads,
     ) -> None:
         self.verifier = verifier
         self.machine = machine
@@ -95,6 +100,7 @@ class Verification:
         self.registry = registry
         self.objects = objects
         self.processes = processes
+        self.threads = threads
         self.counters = VerifierCounters()
         self.use = PoolUse()
         self.use_of: dict[Image | None, PoolUse] = {}

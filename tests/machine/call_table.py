@@ -65,7 +65,7 @@ from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
 from lookaside_sim.system.quota import Quota
 from lookaside_sim.verifier.enable import EnableVerifier
-from tests.helpers import allocated, new_list, take
+from tests.helpers import allocated, new_list, nowhere, take
 
 
 class Scene:
@@ -130,7 +130,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "raise_irql": (inside(lambda s: s.kernel.raise_irql(1)), [RaiseIrql, LowerIrql]),
         "read": (lambda s: s.kernel.read(s.block, 8), [ReadMemory]),
         "tick": (lambda s: s.kernel.tick(4), [Tick]),
-        "touch_fault": (stops(lambda s: s.kernel.touch_fault(0x10)), [TouchMemory]),
+        "touch_fault": (
+            stops(lambda s: s.kernel.touch_fault(nowhere(s.kernel))),
+            [TouchMemory],
+        ),
         "write": (lambda s: s.kernel.write(s.block, b"word"), [WriteMemory]),
     },
     PoolManager: {
@@ -263,6 +266,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "peek": LOOKS,
         "listen": "says who is told",
         "step_through": "says who is told",
+        "system_thread": "says where code runs",
         "lookaside_list": MAKES,
     },
     PoolManager: {
@@ -319,7 +323,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
     },
     SpinLock: {"load_image": PART, "store_image": LOOKS},
-    SpinLocks: dict.fromkeys(("held", "owner_of"), LOOKS),
+    SpinLocks: dict.fromkeys(("check_free", "held", "owner_of"), LOOKS),
     SLists: dict.fromkeys(("depth", "first"), LOOKS),
     Driver: {
         "call_site": "gives a line of the program an address",

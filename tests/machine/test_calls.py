@@ -36,7 +36,7 @@ from lookaside_sim.machine.calls import (
 )
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.system.calls import UnloadDriver
-from tests.helpers import allocated, fill, new_list, stop_of
+from tests.helpers import allocated, fill, new_list, nowhere, stop_of
 from tests.machine.helpers import Heard
 
 
@@ -282,7 +282,7 @@ def test_what_cannot_be_called_does_not_listen(kernel: Kernel) -> None:
 
 
 def test_a_stopped_machine_can_be_listened_to(kernel: Kernel) -> None:
-    stop_of(lambda: kernel.pool.free(0x1008))
+    stop_of(lambda: kernel.read(nowhere(kernel), 1))
     heard = Heard(kernel)
     with pytest.raises(BugCheck):
         kernel.tick()

@@ -45,7 +45,7 @@ def use_after_free() -> Run:
         assert second is not None
         requests.free(first)
         requests.free(second)
-        kernel.write(second, (0xC0000120).to_bytes(8, "little"))
+        kernel.write(second, (0xFFFFFFFFC0000120).to_bytes(8, "little"))
         requests.allocate()
         requests.allocate()
     return run

@@ -29,7 +29,9 @@ def test_pages_are_printed_as_the_debugger_prints_them() -> None:
             for address, text in seen.items():
                 whole = windbg.pool(machine, int(address, 16)).splitlines()
                 rows = [line for line in whole if not line.startswith("\t")]
-                assert [_known(row) for row in text.splitlines()] == [_known(row) for row in rows]
+                assert [_known(row) for row in text.splitlines()] == [
+                    _known(row) for row in rows
+                ]
 
 
 def _known(row: str) -> str:

@@ -207,7 +207,7 @@ export class Picture {
     if (depth <= room && (depth < room || n <= depth)) {
       const x = Math.min(x0 + depth * (bw + gap) - gap / 2, width - 2);
       const right = x > width - 80;
-      parts.push(s("path", {class: "bar", d: `M ${x} ${y0 - 6} V ${y0 + bh + 8}`}),
+      parts.push(s("path", {class: "limit", d: `M ${x} ${y0 - 6} V ${y0 + bh + 8}`}),
         s("text", {x: x + (right ? -6 : 6), y: y0 + bh + 16, "font-size": 11.5,
           "text-anchor": right ? "end" : "start"}, `Depth ${depth}`));
     }
