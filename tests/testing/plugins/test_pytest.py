@@ -6,11 +6,15 @@ import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lookaside_sim import Kernel
 from lookaside_sim.run import Run
+from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins import machines
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import load, replay
 
@@ -214,9 +218,9 @@ def test_a_failing_test_leaves_a_page_and_says_who_led_to_the_stop(
         [
             "*lookaside run*",
             "the last 5 of 8 steps:",
-            "     8  ExAllocateFromLookasideListEx() raised BugCheck: *:9)",
+            "     8  ExAllocateFromLookasideListEx() raised BugCheck: *:8)",
             "look at step 6: it wrote 0xffffffffc0000120 over *",
-            "     6  program(Address=*:7)",
+            "     6  program(Address=*:6)",
             "The run, to step through: *test_too_late.html",
         ]
     )
@@ -240,14 +244,21 @@ def test_pages_are_left_of_all_tests_or_of_none(
 
 
 def test_a_run_too_long_for_a_page_is_saved(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookaside_sim.testing.plugins.machines._MOST_STEPS", 5)
-    pytester.makepyfile(TOO_LATE)
-    result = run(pytester)
-    result.stdout.fnmatch_lines(["The run is long; lookaside-sim report shows it: *.lkrun"])
-    (path,) = Path(pytester.path, "lookaside-traces").iterdir()
-    assert len(Run.load(path)) == 8
+    monkeypatch.setattr(machines, "_MOST_STEPS", 5)
+    kernel = Kernel()
+    watched = machines.Watched(kernel, LeakTracker(kernel))
+    config = SimpleNamespace(getoption=lambda name: str(tmp_path), rootpath=tmp_path)
+    item: Any = SimpleNamespace(config=config, nodeid="a test")
+    with watched.film("a test"):
+        for _ in range(6):
+            kernel.tick()
+        said = watched.show(item, failed=False)
+    path = tmp_path / "a-test.lkrun"
+    assert said == f"The run is long; lookaside-sim report shows it: {path}"
+    assert len(Run.load(path)) == 6
+    assert watched.show(item, failed=False) is None
 
 
 def test_misuse_that_stops_the_machine_reads_well(pytester: pytest.Pytester) -> None:
