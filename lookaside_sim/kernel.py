@@ -22,6 +22,7 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import as_html
 from lookaside_sim.system.drivers import Driver
 
 if TYPE_CHECKING:
@@ -409,6 +410,8 @@ class Kernel(Parts):
                 " order"
             )
         _current.reset(self._tokens.pop())
+
+    _repr_html_ = as_html
 
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"

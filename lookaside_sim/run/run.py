@@ -14,6 +14,7 @@ from lookaside_sim.machine.calls import Branch, Outcome
 from lookaside_sim.nt.arguments import text, unsigned
 from lookaside_sim.nt.layouts import architecture
 from lookaside_sim.parts import KernelSettings
+from lookaside_sim.rooms import as_html
 from lookaside_sim.run import file
 from lookaside_sim.run.edits import Edit
 from lookaside_sim.run.film import Film
@@ -390,6 +391,8 @@ class Run(Sequence[Step]):
         run.notes = loaded.notes
         run.file = Path(path)
         return run
+
+    _repr_html_ = as_html
 
     def __repr__(self) -> str:
         return f"<Run {self.title!r} of {len(self)} steps>"
