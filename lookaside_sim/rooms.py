@@ -28,6 +28,7 @@ FLOORS: Final = (
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("run",),  # recordings that go to any point and back
+    ("kd",),  # the debugger's shell over them
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import mmap
 import random
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -40,6 +41,7 @@ EXPOSED: Final = 6
 """Blocks with headers that somebody else may have written: nothing in it is cached."""
 HEADS: Final = 7
 """List heads of the pool manager."""
+_MAPPED: Final = re.compile(rb"[^%c%c]+" % (UNMAPPED, RETURNED))
 
 _ALL: Final = range(HEADS + 1)
 _TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
@@ -156,6 +158,12 @@ class Arena:
             self._notices.tell(Changed.BUFFER, self.base, size)
         del old
         return True
+
+    def mapped_ranges(self) -> Iterator[tuple[int, int]]:
+        """The starts and ends of what is mapped, in order."""
+        for run in _MAPPED.finditer(self.states):
+            first, behind = run.span()
+            yield self.base + (first << PAGE_SHIFT), self.base + (behind << PAGE_SHIFT)
 
     def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
         """Copy what there is to copy: pages without bytes of their own stay the system's."""
