@@ -22,10 +22,10 @@ from lookaside_sim.kd.completion import completions
 from lookaside_sim.kd.session import Session
 from lookaside_sim.kd.table import find
 
-__all__ = ["Prompt"]
+__all__ = ["Prompt", "Words"]
 
 
-class _Words(Completer):
+class Words(Completer):
     """Completes commands and names.
 
     Args:
@@ -55,7 +55,7 @@ class Prompt:
     def __init__(self, session: Session, **options: Any) -> None:
         self._session = session
         self._asker: PromptSession[str] = PromptSession(
-            completer=_Words(session),
+            completer=Words(session),
             complete_while_typing=False,
             bottom_toolbar=self.toolbar,
             **options,
