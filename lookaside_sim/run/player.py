@@ -29,6 +29,28 @@ from lookaside_sim.run.rows import Done, Failure, Node, Ran, Refused, Row, Rows
 from lookaside_sim.run.sites import Stacks
 from lookaside_sim.system.drivers import Driver
 
+_TAME: Final = {
+    "AllocateEntry",
+    "FreeEntry",
+    "AllocateBlock",
+    "FreeBlock",
+    "ReadMemory",
+    "InitializeList",
+    "FlushList",
+    "DeleteList",
+    "ResetCounters",
+    "SetDepth",
+    "SetMinimumDepth",
+    "Tick",
+    "RaiseIrql",
+    "LowerIrql",
+    "SwitchProcessor",
+    "WriteMemory",
+    "LoadDriver",
+    "CreateProcess",
+    "EnterProcess",
+}
+"""Calls that leave the pool's own words alone; a write of the program has to lie in a block too."""
 _NOWHERE: Final = (CallSite("?", 0, "?"),)
 
 
@@ -105,11 +127,13 @@ class Player:
         lists: the lists by number, as far as they are known.
         name: of the run, for errors.
         made: see the attribute.
+        is_tame: see the attribute.
 
     Attributes:
         kernel: as given.
         lists: as given.
         made: number of the step that made the block at an address, live or not.
+        is_tame: whether nothing that was played can have written over the pool's own words.
     """
 
     def __init__(
@@ -120,10 +144,13 @@ class Player:
         lists: Sequence[LookasideList],
         name: str,
         made: Mapping[int, int] | None = None,
+        *,
+        is_tame: bool = True,
     ) -> None:
         self.kernel = kernel
         self.lists = list(lists)
         self.made = dict(made or ())
+        self.is_tame = is_tame
         self._rows = rows
         self._stacks = stacks
         self._name = name
@@ -136,7 +163,15 @@ class Player:
     def copy(self) -> Player:
         """A player of its own that stands where this one stands."""
         kernel, lists = self.kernel.clone_along(self.lists)
-        return Player(kernel, self._rows, self._stacks, lists, self._name, self.made)
+        return Player(
+            kernel,
+            self._rows,
+            self._stacks,
+            lists,
+            self._name,
+            self.made,
+            is_tame=self.is_tame,
+        )
 
     # --- playing ---------------------------------------------------------------------------
 
@@ -184,6 +219,11 @@ class Player:
         try:
             if inside and isinstance(self._next, Done) and self._next.what == "prevented":
                 return
+            if self.is_tame and (
+                shape.kind not in _TAME
+                or (shape.kind == "WriteMemory" and not self._is_inside(words[0], shape.key[0]))
+            ):
+                self.is_tame = False
             if kind.makes_blocks and shape.branch != "hit" and shape.error < 0 and not inside:
                 self._note_block(words[-1], kind)
             result = kind.play(self, shape.key, words)
@@ -200,6 +240,11 @@ class Player:
                 self._differs(f"it did not come to {self._next!r}")
         finally:
             self._row, self._nodes, self._next = around
+
+    def _is_inside(self, address: int, size: int) -> bool:
+        """Whether a range lies in one live block."""
+        block = self.kernel.pool.find(address)
+        return block is not None and address + size <= block.address + block.size
 
     def _note_block(self, address: int, kind: Kind) -> None:
         """A call is about to return an address: of a block that it makes, or of an older one."""

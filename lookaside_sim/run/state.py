@@ -14,7 +14,7 @@ from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.types import PoolTag, PoolType
 
 HELD: Final = "ListHead.Depth"
-_GETTERS: Final = {
+GETTERS: Final = {
     HELD: "current_depth",
     "Depth": "depth",
     "MaximumDepth": "maximum_depth",
@@ -30,7 +30,8 @@ _GETTERS: Final = {
     "AllocateEx": "allocate_ex",
     "FreeEx": "free_ex",
 }
-FIELDS: Final = tuple(_GETTERS)
+"""How a list's fields are read, by NT's names."""
+FIELDS: Final = tuple(GETTERS)
 """The fields that a state has of a list, by NT's names."""
 MACHINE_FIELDS: Final = ("Seconds", "Irql", "Processor")
 _LONGEST: Final = 0x20000
@@ -193,7 +194,7 @@ def look_at(lookaside: LookasideList) -> ListState | None:
 
 def fields_of(seen: ListFields) -> dict[str, int]:
     """The fields of a list by NT's names."""
-    return {name: int(getattr(seen, getter)) for name, getter in _GETTERS.items()}
+    return {name: int(getattr(seen, getter)) for name, getter in GETTERS.items()}
 
 
 def chain_from(lookaside: LookasideList, entry: int) -> tuple[int, ...]:
