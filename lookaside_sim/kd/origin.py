@@ -14,7 +14,6 @@ from typing import Final
 import attrs
 
 from lookaside_sim.errors import BugCheck
-from lookaside_sim.kd.search import Searches
 from lookaside_sim.kd.symbols import Symbols
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.machine.calls import Branch
@@ -42,21 +41,18 @@ class Culprit:
     step: Step
 
 
-def culprits(
-    run: Run, searches: Searches, position: int, stop: BugCheck, kernel: Kernel
-) -> list[Culprit]:
+def culprits(run: Run, position: int, stop: BugCheck, kernel: Kernel) -> list[Culprit]:
     """The writes that a stop can be blamed on, those by the program itself first.
 
     Args:
         run: the recording.
-        searches: what was looked for in it.
         position: where it stopped.
         stop: the stop.
         kernel: the machine as it stopped.
     """
     found: dict[int, Culprit] = {}
     for address, text in _words(stop, kernel):
-        traced = _origin(run, searches, position - 1, address, kernel)
+        traced = _origin(run, position - 1, address, kernel)
         if traced is not None:
             where, step = traced
             found.setdefault(step.number, Culprit(where, text, step))
@@ -69,30 +65,31 @@ def _words(stop: BugCheck, kernel: Kernel) -> Iterator[tuple[int, str]]:
     said = (int(each, 16) for each in _ADDRESS.findall(stop.message))
     # Values that are small say a kind, a size or a level.
     named = [each for each in dict.fromkeys((*stop.parameters, *said)) if each >> 16]
-    arch = kernel.arch
-    lost, next_at = arch.next_entry_lost_bits, 8 if arch.pointer_size == 8 else 0
+    size = kernel.arch.pointer_size
+    # A link that is followed is touched where it leads, or at the link back behind that.
+    leads = {each - behind: each for behind in (size, 0) for each in named}
     for lookaside in Symbols(kernel).lists():
-        fields = lookaside.peek()
-        if fields is None:
+        if lookaside.peek() is None:
             continue
-        for address in named:
-            if fields.first == address & ~lost:
-                yield lookaside.address + next_at, f"leads to {address:#x}"
+        image = bytes(lookaside)
+        for at in range(0, len(image) - size + 1, size):
+            value = int.from_bytes(image[at : at + size], "little")
+            if at < kernel.arch.slist_header_size:
+                value &= ~kernel.arch.next_entry_lost_bits
+            if value in leads:
+                yield lookaside.address + at, f"leads to {leads[value]:#x}"
     for address in named:
         yield address, "is named by the stop"
 
 
-def _origin(
-    run: Run, searches: Searches, before: int, address: int, kernel: Kernel
-) -> tuple[int, Step] | None:
+def _origin(run: Run, before: int, address: int, kernel: Kernel) -> tuple[int, Step] | None:
     """The word that the value at an address comes from, and the call that wrote it."""
     size = kernel.arch.pointer_size
     for _ in range(_LONGEST_WAY):
-        known = searches.accesses(address, size, reads=False)
-        earlier = [each for each in known if each.step < before]
-        if not earlier:
+        access = next(run.accesses(address, size, start=before, back=True), None)
+        if access is None:
             return None
-        step = run[earlier[-1].step]
+        step = access.step
         popped = step.branch is Branch.HIT and step.word == "alloc" and step.obj is not None
         entry = step.result
         if not popped or not isinstance(entry, int) or entry == address:

@@ -14,18 +14,19 @@ from typing import Final
 import attrs
 
 from lookaside_sim.kd.breakpoints import Breakpoint, Kind
-from lookaside_sim.kd.history import Access, history
 from lookaside_sim.kd.symbols import NT
 from lookaside_sim.run.kinds import KINDS
 from lookaside_sim.run.rows import Node, Ran, Row, Shape
 from lookaside_sim.run.run import Run
+from lookaside_sim.run.watch import Access
 
 _ALLOCATES: Final = frozenset({"ExAllocatePoolWithTag"})
 _FREES: Final = frozenset({"ExFreePool", "ExFreePoolWithTag"})
 """ExFreePool goes on to ExFreePoolWithTag, so a stop at either is one for both."""
 _INSIDE: Final = {"miss": _ALLOCATES, "full": _FREES}
 """What a list's default routines call, by the branch."""
-_PROGRAM: Final = "program"
+_NOT_NT: Final = frozenset({"program", "time"})
+"""What a call is of that is of no routine of NT's."""
 
 
 def routines_of(shape: Shape) -> frozenset[str]:
@@ -42,7 +43,7 @@ def known_routines() -> frozenset[str]:
 
 def matches(pattern: str, routine: str) -> bool:
     """Whether a pattern with a module, such as ``nt!ExFree*``, means a routine."""
-    name = routine if routine == _PROGRAM else f"{NT}!{routine}"
+    name = routine if routine in _NOT_NT else f"{NT}!{routine}"
     return fnmatchcase(name.lower(), pattern.lower())
 
 
@@ -129,18 +130,37 @@ class Searches:
         key = address, size, reads
         found = self._accesses.get(key)
         if found is None:
-            found = self._accesses[key] = history(self._run, address, size, reads=reads)
+            found = self._accesses[key] = self._run.history(address, size, reads=reads)
         return found
 
-    def positions(self, breakpoint_: Breakpoint) -> Sequence[int]:
-        """The positions at which a breakpoint is met, in order."""
+    def beside(self, breakpoint_: Breakpoint, position: int, *, back: bool) -> int | None:
+        """The next position at which a breakpoint is met, or the last one before.
+
+        Args:
+            breakpoint_: which.
+            position: where the search starts; a hit there does not count.
+            back: whether to look back.
+        """
         if breakpoint_.kind is Kind.CODE:
-            return self.calls(breakpoint_.pattern)
+            return _beside(self.calls(breakpoint_.pattern), position, back=back)
         if breakpoint_.kind is Kind.LINE:
-            return self.line(breakpoint_.pattern, breakpoint_.line)
+            lines = self.line(breakpoint_.pattern, breakpoint_.line)
+            return _beside(lines, position, back=back)
+        return self._beside_access(breakpoint_, position, back=back)
+
+    def _beside_access(
+        self, breakpoint_: Breakpoint, position: int, *, back: bool
+    ) -> int | None:
+        address, size = breakpoint_.address, breakpoint_.size
         reads = breakpoint_.access == "r"
-        found = self.accesses(breakpoint_.address, breakpoint_.size, reads=reads)
-        return [each.step + 1 for each in found]
+        known = self._accesses.get((address, size, reads))
+        if known is not None:
+            positions = [each.step.number + 1 for each in known]
+            return _beside(positions, position, back=back)
+        start = max(position - 1, 0) if back else position
+        found = self._run.accesses(address, size, reads=reads, start=start, back=back)
+        access = next(found, None)
+        return None if access is None else access.step.number + 1
 
 
 def _rows(nodes: Iterable[Node]) -> Iterator[Row]:
@@ -178,12 +198,11 @@ def next_stop(
         breakpoints: the enabled ones.
         back: whether time runs back.
     """
-    positions = {each.number: searches.positions(each) for each in breakpoints}
     while True:
         here: list[Breakpoint] = []
         nearest: int | None = None
         for each in breakpoints:
-            met = _beside(positions[each.number], position, back=back)
+            met = searches.beside(each, position, back=back)
             if met is None:
                 continue
             if nearest is None or (met > nearest if back else met < nearest):

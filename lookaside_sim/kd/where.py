@@ -13,6 +13,7 @@ from lookaside_sim.run.step import Step
 
 PROGRAM: Final = "program"
 """What a step says instead of a routine where the program's own code touches memory."""
+_NOT_NT: Final = frozenset({PROGRAM, "time"})
 _VERBS: Final = {"write": "writes", "read": "reads", "touch": "touches"}
 _SHOWN_BYTES: Final = 8
 
@@ -47,8 +48,8 @@ def banner(stop: BugCheck) -> str:
 
 
 def symbol_of(step: Step) -> str:
-    """The routine of a call with its module; what the program does itself is its own."""
-    return step.routine if step.routine == PROGRAM else f"nt!{step.routine}"
+    """The routine of a call with its module; what is no routine of NT's has none."""
+    return step.routine if step.routine in _NOT_NT else f"nt!{step.routine}"
 
 
 def call_text(shell: Shell, step: Step) -> str:

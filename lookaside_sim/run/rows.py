@@ -292,11 +292,6 @@ class Rows:
             return self.times[number] / 1_000_000
         return self.seconds_at(number)
 
-    def list_names(self) -> dict[int, str]:
-        """The names of the lists that were made, by their addresses."""
-        done = [each for nodes in self.between.values() for each in nodes]
-        return {each.values[1]: each.values[2] for each in done if each.what == "list"}
-
     # --- for files -------------------------------------------------------------------------
 
     def columns(self) -> tuple[array[int], array[int], array[int]]:

@@ -138,7 +138,7 @@ class Run(Sequence[Step]):
     def list_names(self) -> dict[int, str]:
         """The names of the lists by their addresses, as far as they are known by now."""
         held = [] if self._base is None else held_lists(self._base)
-        return {each.address: each.name for each in held} | self._rows.list_names()
+        return {each.address: each.name for each in held} | dict(self._rows.names_made())
 
     # --- machines ------------------------------------------------------------------------------
 

@@ -114,12 +114,12 @@ def test_a_terminal_shows_the_same(script: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_terminal_can_end_or_drop_a_line() -> None:
     _, shell = live()
-    typed = iter([".echo a", KeyboardInterrupt, ".echo b", EOFError])
+    typed: list[str | type[BaseException]] = [".echo a", KeyboardInterrupt, ".echo b", EOFError]
     written: list[str] = []
 
     def ask() -> str:
-        line = next(typed)
-        if isinstance(line, type):
+        line = typed.pop(0)
+        if not isinstance(line, str):
             raise line
         return line
 
@@ -168,9 +168,7 @@ def test_completion() -> None:
     assert "nt!_POOL_HEADER" in completions(shell, "dt nt!_p")[1]
 
 
-def test_what_cannot_be_opened(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = tmp_path / "empty.py"
     empty.write_text("print('nothing')\n", "utf-8")
     for path, said in (

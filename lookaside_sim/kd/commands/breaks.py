@@ -10,7 +10,6 @@ from lookaside_sim.kd.refusal import Refusal, missing
 from lookaside_sim.kd.search import known_routines, matches
 from lookaside_sim.kd.shell import Shell
 from lookaside_sim.kd.symbols import NT
-from lookaside_sim.kd.where import PROGRAM
 
 _COMMAND: Final = re.compile(r'"([^"]*)"\s*\Z')
 _LINE: Final = re.compile(r"`(?:[^`]*!)?([^`]+):([0-9]+)`\s*(.*)\Z")
@@ -55,7 +54,9 @@ def on_routine(shell: Shell, arguments: str) -> str:
         raise Refusal(f"Couldn't resolve error at '{text}'")
     module, routine, rest = found.groups()
     passes, command = _passes_and_command(shell, rest)
-    pattern = routine if routine.lower() == PROGRAM else f"{module or NT}!{routine}"
+    pattern = f"{module or NT}!{routine}"
+    if module is None and any(matches(routine, each) for each in known_routines()):
+        pattern = routine  # of the program, or time
     if not any(matches(pattern, each) for each in known_routines()):
         raise Refusal(f"Couldn't resolve error at '{text}'")
     shell.breakpoints.add(

@@ -129,12 +129,12 @@ def _memory(shell: Shell, inner: str) -> tuple[Row, int, Rows]:
         access = found[number]
         kind = "Write" if access.kind == "w" else "Read"
         return (
-            f"{access.step + 1:X}:0",
+            f"{access.step.number + 1:X}:0",
             kind,
             _bytes(shell, access.new),
             _bytes(shell, access.old) if access.kind == "w" else "",
-            access.routine,
-            _site(access.site),
+            access.step.routine,
+            _site(access.step.site),
         )
 
     return _MEMORY, len(found), row

@@ -41,7 +41,7 @@ def analyze(shell: Shell, arguments: str) -> str:
     lines += ["", f"BUGCHECK_CODE:  {int(stop.code):x}", "", "STACK_TEXT:", stack(shell, "")]
     target = shell.target
     if shell.what_if is None and target.is_recorded:
-        found = culprits(target.run, target.searches, target.position, stop, shell.kernel)
+        found = culprits(target.run, target.position, stop, shell.kernel)
         lines += [line for each in found for line in _culprit(shell, each)]
     return "\n".join(lines)
 
