@@ -270,6 +270,30 @@ class Player:
         if tuple(machine.processors.dpcs) != dpcs:
             machine.processors.dpcs[:] = dpcs
 
+    # --- for whoever plays many rows, see `bulk` ------------------------------------------------
+
+    def stand_at(self, number: int) -> None:
+        """A row is about to be played by somebody else."""
+        self._position = number
+
+    def differs_at(self, number: int, row: Row, result: object, expected: int) -> None:
+        """A row returned something else than in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._differs(f"it returned {result!r}, and it had {expected:#x}")
+
+    def raised_at(self, number: int, row: Row, error: Exception) -> None:
+        """A row raised, and had not in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._check_error(row.shape.error, error)
+
     # --- what came out otherwise ---------------------------------------------------------------
 
     def _check_error(self, expected: int, error: BaseException) -> None:
@@ -387,9 +411,7 @@ class Player:
         self.kernel.pool.requests.put(_Refusals())
 
     def _provide_stack(self) -> tuple[CallSite, ...]:
-        row = self._row
-        if row is None:
-            return _NOWHERE
+        row = self._row or self._rows.row(self._position)
         running = self.kernel.machine.program.running
         image = running[-1].image_base if running else 0
         return self._stacks.call_sites(row.stack, image) or _NOWHERE

@@ -340,6 +340,7 @@ class Run(Sequence[Step]):
             kernel = made_again(self._settings)
         else:
             kernel, lists = self._base.clone_along(held_lists(self._base))
+        kernel.pool.leave_model()  # which every copy of the machine would make anew
         fresh = self._base is None
         player = Player(kernel, self._rows, self._stacks, lists, self.name, is_tame=fresh)
         if any(map(_has_refusals, self._rows.inside.values())):

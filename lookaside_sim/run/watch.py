@@ -20,7 +20,8 @@ Value = Callable[[Kernel], Any]
 
 _FIRST_CHUNK: Final = 64
 _GROWTH: Final = 8
-_LARGEST_CHUNK: Final = 1 << 16
+_LARGEST_CHUNK: Final = 1 << 15
+_BATCH: Final = 1 << 9
 
 
 @attrs.frozen
@@ -90,6 +91,7 @@ class Watch:
         self._player = player
         self._value = value
         self._touches = touches
+        self._old: Any = None
 
     def changes(self, start: int, *, back: bool) -> Iterator[tuple[int, Any, Any]]:
         """The steps that changed the value: number, the value before, the value after."""
@@ -99,7 +101,7 @@ class Watch:
         size = _FIRST_CHUNK
         end = start
         while end > 0:
-            begin = max(0, end - size)
+            begin = (end - 1) // size * size  # where checkpoints are
             yield from reversed(list(self._play(begin, end)))
             end, size = begin, min(size * _GROWTH, _LARGEST_CHUNK)
 
@@ -107,25 +109,41 @@ class Watch:
         if start >= end:
             return
         player = self._player(start)
+        self._old = self._value(player.kernel)
+        while start < end:
+            behind = min(start + _BATCH, end)
+            yield from self._play_some(player, start, behind)
+            start = behind
+
+    def _play_some(self, player: Player, start: int, end: int) -> list[tuple[int, Any, Any]]:
         kernel, value, touches = player.kernel, self._value, self._touches
-        old = value(kernel)
-        for number, row in self._rows.walk(start, end):
-            with player.playing():
+        found = []
+        old = self._old
+        with player.playing():
+            for number, row in self._rows.walk(start, end):
                 player.play(number, row)
-            new = value(kernel)
-            if new != old or (touches is not None and touches(row)):
-                yield number, old, new
-            old = new
+                new = value(kernel)
+                if new != old or (touches is not None and touches(row)):
+                    found.append((number, old, new))
+                    old = new
+        self._old = old
+        return found
 
 
 def writes_to(address: int, size: int) -> Callable[[Row], bool]:
     """Whether a row, or one inside it, is a write of the program to a range."""
-    return lambda row: any(
-        each.shape.kind == "WriteMemory"
-        and each.words[0] < address + size
-        and address < each.words[0] + each.shape.key[0]
-        for each in rows_in(row)
-    )
+
+    def wrote(row: Row) -> bool:
+        if not row.inside and row.shape.kind != "WriteMemory":
+            return False
+        return any(
+            each.shape.kind == "WriteMemory"
+            and each.words[0] < address + size
+            and address < each.words[0] + each.shape.key[0]
+            for each in rows_in(row)
+        )
+
+    return wrote
 
 
 def reads_of(address: int, size: int, link: int) -> Callable[[Row], bool]:
