@@ -116,9 +116,8 @@ def overwritten_entry(kernel: Kernel) -> None:
     """A driver writes over the links of its own list."""
     lookaside = kernel.lookaside_list("Requests")
     lookaside.initialize(size=64, tag=b"Rqst")
-    kernel.write(
-        lookaside.address + kernel.arch.list_entry_offset, b"\x41" * 4
-    )  # a wild pointer
+    link = lookaside.address + kernel.arch.list_entry_offset
+    kernel.write(link, b"\x41" * 4)  # a wild pointer
     lookaside.delete()
 
 
