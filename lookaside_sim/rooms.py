@@ -29,7 +29,7 @@ FLOORS: Final = (
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("run",),  # recordings that go to any point and back
-    ("page",),  # a run as one HTML file
+    ("page", "kd"),  # a run as one HTML file; the debugger's shell over it
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),

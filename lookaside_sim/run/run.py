@@ -124,6 +124,21 @@ class Run(Sequence[Step]):
         last = self._step(len(self) - 1) if len(self) else None
         return last if last is not None and last.outcome is Outcome.STOPPED else None
 
+    @property
+    def rows(self) -> Rows:
+        """The calls in columns, for whoever searches them all."""
+        return self._rows
+
+    @property
+    def stacks(self) -> Stacks:
+        """Where the calls were made."""
+        return self._stacks
+
+    def list_names(self) -> dict[int, str]:
+        """The names of the lists by their addresses, as far as they are known by now."""
+        held = [] if self._base is None else held_lists(self._base)
+        return {each.address: each.name for each in held} | dict(self._rows.names_made())
+
     # --- machines ------------------------------------------------------------------------------
 
     def machine(self, position: int) -> Kernel:
