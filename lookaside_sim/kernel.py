@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
+from os import PathLike
 from typing import NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
@@ -22,6 +23,8 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import from_above
+from lookaside_sim.system.compiled import CompiledDriver
 from lookaside_sim.system.drivers import Driver
 from lookaside_sim.verifier.enable import EnableVerifier, enable
 from lookaside_sim.verifier.settings import Verifier
@@ -133,6 +136,31 @@ class Kernel(Parts):
             ValueError: no name, one that is loaded, or a build that does not load here.
         """
         return self.drivers.load(name, built_for=built_for)
+
+    def load_image(
+        self, path: str | PathLike[str], *, unknown: str = "stop", seconds: float = 60.0
+    ) -> CompiledDriver:
+        """Load a compiled driver: a ``.sys`` file for this machine. Needs the extra ``drive``.
+
+        From now on the bytes of memory are the truth: no list caches links any more.
+
+        Args:
+            path: of the file.
+            unknown: what an import does that nobody provides: ``"stop"`` ends the call that
+                made it with an error, ``"zero"`` returns 0.
+            seconds: how long a call of the driver's code may take; 0 for ever.
+
+        Returns:
+            The driver; `CompiledDriver.start` runs its DriverEntry.
+
+        Raises:
+            ImageError: no PE file, one for another machine, or a broken one.
+            ImportError: the extra is not installed.
+            OSError: the file cannot be read.
+            ValueError: a driver of that name is loaded, or no such choice.
+        """
+        load: Callable[..., CompiledDriver] = from_above("drive.load", "load_image")
+        return load(self, path, unknown=unknown, seconds=seconds)
 
     def enable_verifier(self, verifier: Verifier) -> None:
         """Switch Driver Verifier on, as ``verifier /volatile`` does.
@@ -294,15 +322,17 @@ class Kernel(Parts):
         return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch, by the program, of memory that is not there.
+        """Stop the machine for a touch, by the program, of memory that does not allow it.
 
         Args:
             address: what was touched.
             operation: 0 for a read, 2 for a write, 0x10 for a jump there.
 
         Raises:
-            BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA.
+            BugCheck: what the verifier or an unloaded driver explain it by; else
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
+                where the page is there and does not permit it, and
+                PAGE_FAULT_IN_NONPAGED_AREA where it is not.
         """
         self.machine.touch_fault(address, operation)
 

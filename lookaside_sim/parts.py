@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final, Self, cast
 
 import attrs
 
 from lookaside_sim.clone import Clonable
-from lookaside_sim.errors import BugCheck
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
@@ -85,6 +85,7 @@ class Parts(Clonable):
         objects: timers and resources.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
+        compiled: what runs compiled drivers, once there is one.
     """
 
     def __init__(self, settings: KernelSettings) -> None:
@@ -134,8 +135,20 @@ class Parts(Clonable):
             )
             self.pool.requests.put(self._parking)
         self.verification: Verification | None = None
+        self.compiled: object | None = None
         if settings.track_pool:
             self._ledger.open()
+
+    def clone(self) -> Self:
+        """Copy the machine; see `Clonable.clone`.
+
+        Raises:
+            LookasideSimError: compiled drivers run on it: the processor of an emulator, in the
+                middle of whatever it does, cannot be copied.
+        """
+        if self.compiled is not None:
+            raise LookasideSimError("a machine with compiled drivers cannot be copied")
+        return super().clone()
 
     # --- what it is made of ------------------------------------------------------------------
 

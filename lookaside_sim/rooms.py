@@ -27,6 +27,7 @@ FLOORS: Final = (
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
+    ("drive",),  # runs compiled drivers on a machine
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
@@ -67,3 +68,16 @@ def door(package: str, rooms: Mapping[str, str], names: dict[str, Any]) -> Calla
         return found
 
     return find
+
+
+def from_above(module: str, name: str) -> Any:
+    """What a method of a lower floor is done by above: imported by its name when it is called.
+
+    For methods that users look for on `Kernel` and that need a part which stands on `Kernel`,
+    such as one of an extra.
+
+    Args:
+        module: below the package.
+        name: of what is in it.
+    """
+    return getattr(importlib.import_module(f"lookaside_sim.{module}"), name)

@@ -124,6 +124,18 @@ class Routines:
         self._at[address] = routine
         self._address_of[_key(routine)] = address
 
+    def role_of(self, address: int) -> str | None:
+        """What the routine at an address is for a list.
+
+        Returns:
+            ``"allocate"`` or ``"free"``; ``"allocate"`` too where it was given as both. None
+            where no list was given it.
+        """
+        roles = self._roles.get(address)
+        if not roles:
+            return None
+        return _ALLOCATE if _ALLOCATE in roles else _FREE
+
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
         return self._call_target(address)(*arguments)

@@ -24,10 +24,17 @@ class BugCheckCode(IntEnum):
     #: P1 is the kind of damage: 3 free list link, 6 previous size, 0xE freed header,
     #: 0x20 next header disagrees, 0x22 no tracking entry; then addresses and values.
     BAD_POOL_HEADER = 0x19
+    #: status, address of the code, two parameters of the exception: nobody handles it.
+    KMODE_EXCEPTION_NOT_HANDLED = 0x1E
     #: IRP, reserved, 0, 0: an IRP is freed or completed a second time.
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50
+    #: status, address of the code, exception record, context: nobody handles it in a thread of
+    #: the system's, such as the one that loads drivers.
+    SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7E
+    #: number of the trap, 0, 0, 0: 8 for a double fault, as a stack that is used up gives.
+    UNEXPECTED_KERNEL_MODE_TRAP = 0x7F
     #: address, page table entry, 0, 0: a write to memory that may only be read.
     ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE
     #: three values, then the kind in P4: 0x20 not allocated, 0x21 size mismatch, 0x23 bytes in
@@ -61,6 +68,16 @@ class BugCheckCode(IntEnum):
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
+
+    @classmethod
+    def _missing_(cls, value: object) -> BugCheckCode | None:
+        """A code that no modeled routine has, as a driver may give KeBugCheckEx any."""
+        if not isinstance(value, int) or not 0 <= value < 1 << 32:
+            return None
+        code = int.__new__(cls, value)
+        code._name_ = f"BUG_CHECK_{value:X}"
+        code._value_ = value
+        return code
 
 
 # Aliases used where the code reads better with the documented name of the value.

@@ -258,6 +258,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "listen": "says who is told",
         "step_through": "says who is told",
         "lookaside_list": MAKES,
+        "load_image": "needs an extra; told as `LoadDriver`, see tests/drive/test_load.py",
     },
     PoolManager: {
         **dict.fromkeys(
@@ -323,7 +324,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     Drivers: {
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
-        "unmap": PART,
+        **dict.fromkeys(("check_name", "take_in", "unmap"), PART),
     },
     Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
