@@ -51,4 +51,4 @@ def _reached(processor: Processor, address: int, register: Register, reads: bool
                 kernel.raise_irql(level)
             else:
                 kernel.lower_irql(level)
-        engine.put(Register.IP, address + _LENGTH)
+    engine.go_on_at(address + _LENGTH)

@@ -138,8 +138,11 @@ class Engine(Protocol):
     def stop_at(self, address: int, reached: Callable[[], None]) -> None:
         """Have a function called each time before the instruction at an address runs.
 
-        It may change any register; where it changes IP, the run goes on there.
+        It may change any register but IP, for which there is `go_on_at`.
         """
+
+    def go_on_at(self, address: int) -> None:
+        """Have the run go on elsewhere; only from a function that `stop_at` has called."""
 
     def run(self, start: int, until: int, microseconds: int) -> None:
         """Run instructions; also inside a function that a run calls.

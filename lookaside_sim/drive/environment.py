@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from lookaside_sim.drive.processor import Processor
+from lookaside_sim.drive.watch import Watch
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.place import InMemory
@@ -47,6 +48,8 @@ class Environment:
         kernel: its machine.
         says: called with each text that a driver prints.
         queued: what is to run when it is told to: a function for each, oldest first.
+        lists: the last list that compiled code initialized at each address.
+        watch: makes the calls of inlined list code while somebody listens.
     """
 
     def __init__(self, processor: Processor, says: Callable[[str], None]) -> None:
@@ -55,7 +58,10 @@ class Environment:
         self.says = says
         self.pointer_size = self.kernel.arch.pointer_size
         self.queued: list[tuple[int, Callable[[], None]]] = []
+        self.lists: dict[int, LookasideList] = {}
+        self.watch = Watch(self)
         self._routines: dict[int, CompiledRoutine] = {}
+        processor.when_called = self.watch.begin
         self._memory = self.kernel.memory
 
     # --- memory, as an export touches it for the driver ----------------------------------------
@@ -126,14 +132,24 @@ class Environment:
     def new_list(self, address: int) -> LookasideList:
         """Take memory for a list that is to be initialized."""
         place = InMemory(self.kernel.machine, address)
-        return LookasideList(self.kernel, self.processor.name_of(address), place)
+        made = LookasideList(self.kernel, self.processor.name_of(address), place)
+        self.lists[address] = made
+        return made
 
     def list_at(self, address: int) -> LookasideList:
         """The list that lies at an address, whatever it is."""
-        return self.kernel.list_at(address)
+        found = self.kernel.list_at(address)
+        return found if found.is_active else self.lists.get(address, found)
 
-    def routine(self, address: int) -> Callable[..., Any] | None:
+    def routine(
+        self, address: int, *, older: bool, allocates: bool
+    ) -> Callable[..., Any] | None:
         """A routine by its address, as the fields AllocateEx and FreeEx hold it.
+
+        Args:
+            address: of the routine.
+            older: whether a list of the older families has it.
+            allocates: whether it is an allocate routine.
 
         Returns:
             None for NULL, and for a default.
@@ -147,4 +163,5 @@ class Environment:
         if found is None:
             found = self._routines[address] = CompiledRoutine(self.processor, address)
             routines.place_at(address, found)
+            self.watch.watch_routine(address, older=older, allocates=allocates)
         return found

@@ -248,20 +248,26 @@ class Imports:
         argument = processor.argument
         if address in routines.default_allocates:
             processor.take_arguments(12 if address == routines.default_allocate else 16)
+            if environment.watch.refuses():
+                return 0
             kind, size, tag = argument(0) & 0xFFFF_FFFF, argument(1), argument(2) & 0xFFFF_FFFF
             return ddi.ExAllocatePoolWithTag(kind, size, tag)
         if address in routines.default_frees:
             processor.take_arguments(4 if address == routines.default_free else 8)
-            ddi.ExFreePool(argument(0))
+            if not environment.watch.free_to_full(address, argument(0)):
+                ddi.ExFreePool(argument(0))
             return None
         role = routines.role_of(address)
         if role is None:
             environment.kernel.touch_fault(address, EXECUTE)
         if role == "free":
             processor.take_arguments(8)
-            routines.free_routine(address)(argument(0), environment.list_at(argument(1)))
+            if not environment.watch.free_to_full(address, argument(0)):
+                routines.free_routine(address)(argument(0), environment.list_at(argument(1)))
             return None
         processor.take_arguments(16)
+        if environment.watch.refuses():
+            return 0
         kind, size, tag = argument(0) & 0xFFFF_FFFF, argument(1), argument(2) & 0xFFFF_FFFF
         lookaside = environment.list_at(argument(3))
         return routines.allocate_routine(address)(PoolType(kind), size, PoolTag(tag), lookaside)

@@ -108,6 +108,7 @@ class Processor:
         stubs: what imports are.
         depth: how many calls of compiled code run, one inside the other.
         seconds: how long a call may take; 0 for ever.
+        when_called: called when compiled code is called from outside.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -132,6 +133,7 @@ class Processor:
         self.fill(self.stubs.end, EXECUTE)
         self._unwinder = Unwinder(self.images, kernel.memory)
         self.exceptions = self._exceptions = Exceptions(self, self._unwinder)
+        self.when_called: Callable[[], object] = bool
         self._targets: list[Target] = []
         self._call_routine: Callable[[int], int | None] | None = None
         self._fault_ip = 0
@@ -249,6 +251,19 @@ class Processor:
         if self._tables.stale:
             self._tables.refresh()
 
+    @contextmanager
+    def at_return(self, sp: int) -> Iterator[None]:
+        """Do inside what a routine does that was called; its caller is what errors are about."""
+        before, self._sp = self._sp, sp
+        try:
+            yield
+        except BaseException as error:
+            self._mark(error)
+            raise
+        self._sp = before
+        if self._tables.stale:
+            self._tables.refresh()
+
     # --- calls -------------------------------------------------------------------------------
 
     def call_in_image(self, address: int, *arguments: int) -> int:
@@ -285,7 +300,8 @@ class Processor:
         before = program.stack_provider
         program.stack_provider = self._provide
         self.system.tell_time()
-        self._set_listened()
+        self._mail[LISTENED] = self.is_listened_to
+        self.when_called()
         self.engine.put(Register.FLAGS, 0x202)
         try:
             with self.kernel:
@@ -299,10 +315,6 @@ class Processor:
 
     def _provide(self) -> CompiledStack:
         return CompiledStack(self)
-
-    def _set_listened(self) -> None:
-        """Let the routines of machine code know whether somebody listens."""
-        self._mail[LISTENED] = self.is_listened_to
 
     @property
     def is_listened_to(self) -> bool:

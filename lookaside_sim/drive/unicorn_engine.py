@@ -50,6 +50,7 @@ class UnicornEngine:
         self._pointer_size = pointer_size
         self._events = events
         self._lent: dict[int, tuple[int, Any]] = {}
+        self._next: int | None = None
         self._ids = [getattr(x86, f"UC_X86_REG_{n}") for n in _NAMES[pointer_size].split()]
         self._x86 = x86
         self._operations = {c.UC_MEM_READ: READ, c.UC_MEM_WRITE: WRITE, c.UC_MEM_FETCH: EXECUTE}
@@ -137,12 +138,23 @@ class UnicornEngine:
 
         self._uc.hook_add(self._c.UC_HOOK_CODE, hook, None, address, address)
 
+    def go_on_at(self, address: int) -> None:
+        """Have the run go on elsewhere; see `Engine.go_on_at`."""
+        # Behind a run inside this one Unicorn does not heed a new instruction pointer, so the
+        # run is ended here and another one begins there.
+        self._next = address
+        self._uc.emu_stop()
+
     def run(self, start: int, until: int, microseconds: int) -> None:
         """Run instructions; see `Engine.run`."""
-        try:
-            self._uc.emu_start(start, until, timeout=microseconds)
-        except self._unicorn.UcError as error:
-            raise self._fault(error.errno) from None
+        at: int | None = start
+        while at is not None:
+            self._next = None
+            try:
+                self._uc.emu_start(at, until, timeout=microseconds)
+            except self._unicorn.UcError as error:
+                raise self._fault(error.errno) from None
+            at, self._next = self._next, None
         if microseconds and self.get(Register.IP) != until:
             raise TookTooLongError(f"{microseconds / 1e6:g} s")
 

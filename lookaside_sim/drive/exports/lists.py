@@ -45,8 +45,8 @@ def _initialize(
         tag=PoolTag(tag),
         flags=flags,
         depth=depth,
-        allocate=env.routine(allocate),
-        free=env.routine(free),
+        allocate=env.routine(allocate, older=False, allocates=True),
+        free=env.routine(free, older=False, allocates=False),
     )
 
 
@@ -66,8 +66,8 @@ def _initialize_older(
         pool_type=nx_where_opted_in(made.machine.program, pool_type | flags),
         size=size,
         tag=PoolTag(tag),
-        allocate=env.routine(allocate),
-        free=env.routine(free),
+        allocate=env.routine(allocate, older=True, allocates=True),
+        free=env.routine(free, older=True, allocates=False),
     )
 
 

@@ -24,7 +24,8 @@ def _first(env: Environment, head: int) -> int:
 
 @export("ExpInterlockedPopEntrySList", "InterlockedPopEntrySList")
 def _pop(env: Environment, head: int) -> int:
-    return env.kernel.slists.pop(head)
+    entry = env.watch.pop(head)
+    return env.kernel.slists.pop(head) if entry is None else entry
 
 
 @export("ExInterlockedPopEntrySList")
@@ -34,7 +35,8 @@ def _pop_with_lock(env: Environment, head: int, lock: int) -> int:
 
 @export("ExpInterlockedPushEntrySList", "InterlockedPushEntrySList")
 def _push(env: Environment, head: int, entry: int) -> int:
-    return env.kernel.slists.push(head, entry)
+    first = env.watch.push(head, entry)
+    return env.kernel.slists.push(head, entry) if first is None else first
 
 
 @export("ExInterlockedPushEntrySList")

@@ -114,7 +114,9 @@ def build(source: Source, folder: Path) -> Path:
     )
     headers = f"/usr/{triple}-w64-mingw32/include"
     shutil.copy(HERE / source.name, folder / source.name)
-    compile_only = ["-c", "-o", "driver.o", source.name, f"-D{define}", *_FLAGS]
+    # The debug information names no folder of the machine that built it.
+    mapped = f"-ffile-prefix-map={folder.resolve()}=."
+    compile_only = ["-c", "-o", "driver.o", source.name, f"-D{define}", mapped, *_FLAGS]
     if source.name == "exceptions.c":
         compile_only[compile_only.index("-O2")] = "-O1"
         _run(

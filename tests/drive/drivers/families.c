@@ -75,6 +75,18 @@ VOID NTAPI GivePacket(PVOID Packet) { ExFreeToLookasideListEx(&Packets, Packet);
 PVOID NTAPI TakeRecord(VOID) { return ExAllocateFromLookasideListEx(&Records); }
 VOID NTAPI GiveRecord(PVOID Record) { ExFreeToLookasideListEx(&Records, Record); }
 
+ULONG NTAPI Exchange(ULONG Count)
+{
+    PVOID held[16];
+    ULONG i;
+
+    for (i = 0; i < Count && i < 16; i++)
+        held[i] = ExAllocateFromLookasideListEx(&Records);
+    while (i--)
+        ExFreeToLookasideListEx(&Records, held[i]);
+    return Allocated;
+}
+
 NTSTATUS NTAPI Older(VOID)
 {
     PVOID one, two, name, counted;
@@ -100,6 +112,11 @@ NTSTATUS NTAPI Quota(ULONG Size)
     return STATUS_SUCCESS;
 }
 
+VOID NTAPI ShowCounts(VOID)
+{
+    DbgPrint("families: %u allocated, %u freed\n", Allocated, Freed);
+}
+
 VOID NTAPI Unload(PDRIVER_OBJECT Driver)
 {
     ExDeletePagedLookasideList(&Counted);
@@ -107,7 +124,7 @@ VOID NTAPI Unload(PDRIVER_OBJECT Driver)
     ExDeleteNPagedLookasideList(&Contexts);
     ExDeleteLookasideListEx(&Records);
     ExDeleteLookasideListEx(&Packets);
-    DbgPrint("families: %u allocated, %u freed\n", Allocated, Freed);
+    ShowCounts();
 }
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
