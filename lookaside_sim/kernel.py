@@ -190,6 +190,8 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 

@@ -30,13 +30,20 @@ from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
+from lookaside_sim.system.devices import Devices
+from lookaside_sim.system.dispatcher import Dispatcher
+from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
 from lookaside_sim.system.io import IoLists
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.parking import ParkingLayer
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.quota import Quota
+from lookaside_sim.system.references import References
 from lookaside_sim.system.small_pool_lists import SmallPoolLists
+from lookaside_sim.system.system_threads import SystemThreads
+from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
@@ -82,7 +89,14 @@ class Parts(Clonable):
         drivers: the drivers ever loaded.
         processes: the processes that pool can be charged to.
         quota: requests that are charged to them.
+        threads: which thread runs, and what each holds.
+        queues: the work items, DPCs and threads that wait to run.
+        dpcs: what queues DPCs.
         objects: timers and resources.
+        dispatcher: events, semaphores, mutexes and waits.
+        references: objects, references and handles.
+        system_threads: what makes threads.
+        devices: the devices, and what is said of them.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
         compiled: what runs compiled drivers, once there is one.
@@ -117,7 +131,18 @@ class Parts(Clonable):
         )
         self.processes = Processes(self.machine)
         self.quota = Quota(self.machine, self.pool, self.processes)
-        self.objects = KernelObjects(self.machine)
+        self.threads = Threads(self.machine)
+        self.queues = Queues(self.machine, self.threads)
+        self.dpcs = Dpcs(self.machine, self.queues, self.lists.routines)
+        self.objects = KernelObjects(self.machine, self.threads, self.dpcs)
+        self.dispatcher = Dispatcher(
+            self.machine, self.threads, self.queues, self.balance_set.tick
+        )
+        self.references = References(self.machine, self.pool)
+        self.system_threads = SystemThreads(
+            self.dispatcher, self.references, self.queues, self.lists.routines
+        )
+        self.devices = Devices(self.machine, self.spin_locks)
         self._io_lists: IoLists | None = None
         self.small_pool_lists = (
             SmallPoolLists(self.machine) if settings.small_pool_lists else None

@@ -30,6 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -109,6 +110,11 @@ class ListOnMemory(ListFields):
     def machine(self) -> Machine:
         """The machine it lies on."""
         return self._machine
+
+    @property
+    def routines(self) -> Routines:
+        """The addresses of routines on its machine."""
+        return self._shared.routines
 
     @property
     def pool(self) -> Pool:

@@ -136,6 +136,18 @@ class Routines:
             return None
         return _ALLOCATE if _ALLOCATE in roles else _FREE
 
+    def at(self, address: int) -> Callable[..., Any] | None:
+        """The routine that lies at an address, if one does."""
+        return self._at.get(address)
+
+    def address_of(self, routine: Callable[..., Any]) -> int:
+        """The address of a routine, which gets one if it has none yet."""
+        key = _key(routine)
+        found = self._address_of.get(key)
+        if found is None:
+            found = self._address_of[key] = self._place(routine)
+        return found
+
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
         return self._call_target(address)(*arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -23,6 +23,20 @@ class LoadDriver(Call):
 
 
 @attrs.define(eq=False, repr=False)
+class CallRoutine(Call):
+    """A routine of NT's is called that is no other call here.
+
+    Attributes:
+        name: as documented, such as ``"KeSetEvent"``.
+        arguments: what it was given, addresses as integers.
+    """
+
+    word: ClassVar[str] = "routine"
+    name: str
+    arguments: tuple[Any, ...]
+
+
+@attrs.define(eq=False, repr=False)
 class OptIntoNx(Call):
     """The running code's NonPagedPool is not executable from now on."""
 
@@ -34,14 +48,14 @@ class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
     Attributes:
-        driver: whose.
+        driver: whose; None for code outside any.
         size: bytes.
         alignment: in bytes.
         contents: what it begins with; zeroes follow.
     """
 
     word: ClassVar[str] = "data"
-    driver: Image
+    driver: Image | None
     size: int
     alignment: int
     contents: bytes
