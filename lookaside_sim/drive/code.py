@@ -14,7 +14,6 @@ import attrs
 from lookaside_sim.drive.environment import Environment
 from lookaside_sim.drive.images import LoadedImage
 from lookaside_sim.drive.imports import Imports
-from lookaside_sim.drive.queue import run_queued
 from lookaside_sim.system.drivers import Driver
 
 _SERVICES: Final = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
@@ -128,7 +127,8 @@ class ImageCode:
 
     def run_queued(self) -> int:
         """Run what was queued; see `CompiledDriver.run_queued`."""
-        return run_queued(self._environment)
+        with self._environment.kernel as kernel:
+            return kernel.queues.run()
 
     def place_of(self, symbol: str) -> int | None:
         """The address of a symbol."""

@@ -47,7 +47,7 @@ class Environment:
         processor: as given.
         kernel: its machine.
         says: called with each text that a driver prints.
-        queued: what is to run when it is told to: a function for each, oldest first.
+        export_address: gives the address of an export by its name, 0 for none.
         lists: the last list that compiled code initialized at each address.
         watch: makes the calls of inlined list code while somebody listens.
     """
@@ -57,11 +57,12 @@ class Environment:
         self.kernel: Kernel = processor.kernel
         self.says = says
         self.pointer_size = self.kernel.arch.pointer_size
-        self.queued: list[tuple[int, Callable[[], None]]] = []
+        self.export_address: Callable[[str], int] = lambda name: 0
         self.lists: dict[int, LookasideList] = {}
         self.watch = Watch(self)
         self._routines: dict[int, CompiledRoutine] = {}
         processor.when_called = self.watch.begin
+        self.kernel.routines.elsewhere = self._code_at
         self._memory = self.kernel.memory
 
     # --- memory, as an export touches it for the driver ----------------------------------------
@@ -127,7 +128,20 @@ class Environment:
             yield self.processor.argument(first)
             first += 1
 
+    def arguments_at(self, address: int) -> Iterator[int]:
+        """The arguments that a va_list leads to."""
+        while True:
+            yield self.pointer(address)
+            address += self.pointer_size
+
     # --- lists and routines --------------------------------------------------------------------
+
+    def _code_at(self, address: int) -> CompiledRoutine | None:
+        """The routine at an address in an image's code."""
+        image = self.processor.images.at(address)
+        if image is None or not image.holds_code(address):
+            return None
+        return CompiledRoutine(self.processor, address)
 
     def new_list(self, address: int) -> LookasideList:
         """Take memory for a list that is to be initialized."""

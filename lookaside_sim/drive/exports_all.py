@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from lookaside_sim.drive.exports import irql, lists, memory, pool, slists, stops, text
+from lookaside_sim.drive.exports import (
+    interlocked,
+    irql,
+    lists,
+    memory,
+    pool,
+    slists,
+    stops,
+    strings,
+    system,
+    text,
+)
 
-__all__ = ["irql", "lists", "memory", "pool", "slists", "stops", "text"]
+__all__ = [
+    "interlocked",
+    "irql",
+    "lists",
+    "memory",
+    "pool",
+    "slists",
+    "stops",
+    "strings",
+    "system",
+    "text",
+]

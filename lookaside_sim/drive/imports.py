@@ -154,6 +154,7 @@ class Imports:
         self._addresses: dict[str, int] = {}
         self._targets: list[Target] = []
         environment.processor.on_routine(self._routine_called)
+        environment.export_address = self.address_of_known
         routines = environment.kernel.routines
         self._addresses["ExAllocatePoolWithTag"] = routines.default_allocate
         self._addresses["ExFreePool"] = routines.default_free
@@ -217,9 +218,12 @@ class Imports:
         if name in signatures():
             found = getattr(ddi, name, None)
             if callable(found):
-                routine: Handler = found
-                return routine
+                return _with_booleans(found)
         return None
+
+    def address_of_known(self, name: str) -> int:
+        """The address of an export, 0 where nobody provides it."""
+        return self.address_of(name) if self.has(name) else 0
 
     def missing_called(self, target: Target) -> Handler:
         """What an import does that nobody provides.
@@ -271,6 +275,20 @@ class Imports:
         kind, size, tag = argument(0) & 0xFFFF_FFFF, argument(1), argument(2) & 0xFFFF_FFFF
         lookaside = environment.list_at(argument(3))
         return routines.allocate_routine(address)(PoolType(kind), size, PoolTag(tag), lookaside)
+
+
+def _with_booleans(routine: Callable[..., Any]) -> Handler:
+    """A routine of `ddi` that gets its BOOLEANs as such: C's may be any byte."""
+    parameters = inspect.signature(routine).parameters.values()
+    booleans = [each.annotation in ("Boolean", "bool") for each in parameters]
+    if not any(booleans):
+        return routine
+
+    def call(*arguments: int) -> Any:
+        given = zip(arguments, booleans, strict=True)
+        return routine(*(bool(value) if is_boolean else value for value, is_boolean in given))
+
+    return call
 
 
 def _zero(*arguments: int) -> int:

@@ -98,7 +98,6 @@ KeAreApcsDisabled
 @InterlockedExchangeAdd p u32
 @InterlockedCompareExchange p u32 u32
 @ExInterlockedAddLargeStatistic p u32
-@ExInterlockedCompareExchange64 p p p p
 @ExfInterlockedCompareExchange64 p p p
 ExInterlockedAddLargeInteger p u64 p
 ExInterlockedAddUlong p u32 p
@@ -138,7 +137,6 @@ KeDelayExecutionThread u8 u8 p
 @KeTryToAcquireGuardedMutex p
 ExInitializeResourceLite p
 ExDeleteResourceLite p
-ExReinitializeResourceLite p
 ExAcquireResourceExclusiveLite p u8
 ExAcquireResourceSharedLite p u8
 @ExReleaseResourceLite p
@@ -146,9 +144,7 @@ ExIsResourceAcquiredExclusiveLite p
 ExIsResourceAcquiredSharedLite p
 ExConvertExclusiveToSharedLite p
 KeInitializeTimer p
-KeInitializeTimerEx p u32
 KeSetTimer p i64 p
-KeSetTimerEx p i64 u32 p
 KeCancelTimer p
 KeReadStateTimer p
 KeInitializeDpc p p p
@@ -161,8 +157,6 @@ IoAllocateWorkItem p
 IoFreeWorkItem p
 IoQueueWorkItem p p u32 p
 IoQueueWorkItemEx p p u32 p
-IoInitializeWorkItem p p
-IoUninitializeWorkItem p
 IoSizeofWorkItem
 ExQueueWorkItem p u32
 
@@ -206,13 +200,10 @@ RtlIntegerToUnicodeString u32 u32 p
 RtlUnicodeStringToInteger p u32 p
 RtlFreeUnicodeString p
 RtlFreeAnsiString p
-RtlGUIDFromString p p
-RtlAssert p p u32 p
 RtlGetVersion p
 
 !DbgPrint p ...
 !DbgPrintEx u32 u32 p ...
-vDbgPrintEx u32 u32 p p
 DbgBreakPoint
 KdDisableDebugger
 !_snprintf p p p ...
@@ -270,6 +261,50 @@ KeQueryTimeIncrement
 KeQueryInterruptTime
 KeQueryPerformanceCounter p
 KeStallExecutionProcessor u32
+@ExAcquireRundownProtection p
+ExAcquireSharedStarveExclusive p u8
+ExAcquireSharedWaitForExclusive p u8
+ExAcquireSpinLockExclusive p
+ExAcquireSpinLockExclusiveAtDpcLevel p
+ExAcquireSpinLockShared p
+ExAcquireSpinLockSharedAtDpcLevel p
+ExEnterCriticalRegionAndAcquireResourceExclusive p
+ExEnterCriticalRegionAndAcquireResourceShared p
+@ExInitializeRundownProtection p
+@ExReInitializeRundownProtection p
+@ExReleaseResourceAndLeaveCriticalRegion p
+ExReleaseResourceForThreadLite p p
+@ExReleaseRundownProtection p
+ExReleaseSpinLockExclusive p u8
+ExReleaseSpinLockExclusiveFromDpcLevel p
+ExReleaseSpinLockShared p u8
+ExReleaseSpinLockSharedFromDpcLevel p
+@ExRundownCompleted p
+ExTryConvertSharedSpinLockExclusive p
+@ExWaitForRundownProtectionRelease p
+IoAcquireCancelSpinLock p
+IoAttachDeviceToDeviceStack p p
+IoCallDriver p p
+IoCancelIrp p
+IoCompleteRequest p i32
+IoDetachDevice p
+IoReleaseCancelSpinLock u8
+KeWaitForMultipleObjects u32 p u32 u32 u8 u8 p p
+ObDereferenceObject p
+ObOpenObjectByPointer p u32 p u32 p u8 p
+ObReferenceObjectByHandle p u32 p u8 p p
+ObReferenceObjectByPointer p u32 p u8
+PsCreateSystemThread p u32 p p p p p
+PsGetCurrentThread
+PsLookupProcessByProcessId p p
+PsTerminateSystemThread i32
+RtlDuplicateUnicodeString u32 p p
+ZwClose p
+ZwCreateEvent p u32 p u32 u8
+ZwCreateFile p u32 p p p u32 u32 u32 u32 p u32
+ZwCreateKey p u32 p u32 p u32 p
+ZwOpenFile p u32 p p u32 u32
+ZwOpenKey p u32 p
 __C_specific_handler p p p p
 """
 

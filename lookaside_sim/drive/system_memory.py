@@ -46,9 +46,9 @@ _SELF, _CURRENT_BLOCK, _BLOCK, _THREAD = 0x18, 0x20, 0x180, 0x188  # KPCR of x64
 _SELF_86, _CURRENT_BLOCK_86, _BLOCK_86, _THREAD_86 = 0x1C, 0x20, 0x120, 0x124
 _TICK_MULTIPLIER, _INTERRUPT_TIME, _SYSTEM_TIME, _TICK_COUNT = 4, 8, 0x14, 0x320
 _MAJOR, _MINOR = 0x26C, 0x270
-_UNITS_A_SECOND: Final = 10_000_000
-_TICKS_A_SECOND: Final = 64
-_BOOT_TIME: Final = 0x1D5_0000_0000_0000
+UNITS_A_SECOND: Final = 10_000_000
+TICKS_A_SECOND: Final = 64
+BOOT_TIME: Final = 0x1D5_0000_0000_0000
 """System time at boot, in 100 ns since 1601: in 2019. Choice."""
 
 _CODE, _DATA = 0x9B, 0x93  # access bytes of segments that are present
@@ -154,10 +154,10 @@ class SystemMemory:
     def tell_time(self) -> None:
         """Let KUSER_SHARED_DATA say what time it is."""
         data, seconds = self._shared.data, self._kernel.seconds
-        ticks = seconds * _TICKS_A_SECOND
-        _put(data, _TICK_MULTIPLIER, (1 << 24) * 1000 // _TICKS_A_SECOND, 4)
-        units = seconds * _UNITS_A_SECOND
-        for at, value in ((_INTERRUPT_TIME, units), (_SYSTEM_TIME, _BOOT_TIME + units)):
+        ticks = seconds * TICKS_A_SECOND
+        _put(data, _TICK_MULTIPLIER, (1 << 24) * 1000 // TICKS_A_SECOND, 4)
+        units = seconds * UNITS_A_SECOND
+        for at, value in ((_INTERRUPT_TIME, units), (_SYSTEM_TIME, BOOT_TIME + units)):
             _put(data, at, value & 0xFFFF_FFFF_FFFF_FFFF, 8)
             _put(data, at + 8, value >> 32, 4)
         _put(data, _TICK_COUNT, ticks, 8)

@@ -11,8 +11,6 @@ from lookaside_sim.drive.environment import Environment
 from lookaside_sim.drive.registry import export
 from lookaside_sim.nt.types import Irql
 
-_OLD_IRQL_IN_QUEUE = 2  # KLOCK_QUEUE_HANDLE: two pointers, Next and Lock, then OldIrql
-
 
 @export("KfRaiseIrql")
 def _raise(env: Environment, level: int) -> int:
@@ -72,60 +70,3 @@ def _acquire_at_dpc(env: Environment, lock: int) -> None:
 @export("KefReleaseSpinLockFromDpcLevel")
 def _release_from_dpc(env: Environment, lock: int) -> None:
     ddi.KeReleaseSpinLockFromDpcLevel(lock)
-
-
-@export("KeTestSpinLock")
-def _test(env: Environment, lock: int) -> bool:
-    return not env.pointer(lock)
-
-
-@export("KeTryToAcquireSpinLockAtDpcLevel")
-def _try(env: Environment, lock: int) -> bool:
-    if env.pointer(lock):
-        return False
-    ddi.KeAcquireSpinLockAtDpcLevel(lock)
-    return True
-
-
-def _fill_queue(env: Environment, lock: int, queue: int) -> None:
-    env.put_pointer(queue, 0)
-    env.put_pointer(queue + env.pointer_size, lock)
-
-
-@export("KeAcquireInStackQueuedSpinLock")
-def _acquire_queued(env: Environment, lock: int, queue: int) -> None:
-    _fill_queue(env, lock, queue)
-    old = ddi.KeAcquireSpinLockRaiseToDpc(lock)
-    env.put(queue + _OLD_IRQL_IN_QUEUE * env.pointer_size, old, 1)
-
-
-@export("KeReleaseInStackQueuedSpinLock")
-def _release_queued(env: Environment, queue: int) -> None:
-    level = env.number(queue + _OLD_IRQL_IN_QUEUE * env.pointer_size, 1)
-    ddi.KeReleaseSpinLock(env.pointer(queue + env.pointer_size), level)
-
-
-@export("KeAcquireInStackQueuedSpinLockAtDpcLevel")
-def _acquire_queued_at_dpc(env: Environment, lock: int, queue: int) -> None:
-    _fill_queue(env, lock, queue)
-    ddi.KeAcquireSpinLockAtDpcLevel(lock)
-
-
-@export("KeReleaseInStackQueuedSpinLockFromDpcLevel")
-def _release_queued_from_dpc(env: Environment, queue: int) -> None:
-    ddi.KeReleaseSpinLockFromDpcLevel(env.pointer(queue + env.pointer_size))
-
-
-@export(
-    "KeEnterCriticalRegion",
-    "KeLeaveCriticalRegion",
-    "KeEnterGuardedRegion",
-    "KeLeaveGuardedRegion",
-)
-def _region(env: Environment) -> None:
-    """Nothing is delivered to a thread here, so nothing has to be held back."""
-
-
-@export("KeAreApcsDisabled")
-def _apcs_disabled(env: Environment) -> bool:
-    return False

@@ -1,4 +1,4 @@
-"""The exported routines for memory: copying, filling, comparing, and C's own.
+"""The exported routines for memory: C's own, and those that `ddi` lacks.
 
 They touch memory as the driver does, so what they touch that is not there stops the machine.
 
@@ -19,26 +19,11 @@ def _copy(env: Environment, to: int, source: int, size: int) -> int:
     return to
 
 
-@export("RtlCopyMemory", "RtlMoveMemory")
-def _move(env: Environment, to: int, source: int, size: int) -> None:
-    _copy(env, to, source, size)
-
-
 @export("memset")
 def _set(env: Environment, to: int, value: int, size: int) -> int:
     if size:
         env.write(to, bytes((value & 0xFF,)) * size)
     return to
-
-
-@export("RtlFillMemory")
-def _fill(env: Environment, to: int, size: int, value: int) -> None:
-    _set(env, to, value, size)
-
-
-@export("RtlZeroMemory")
-def _zero(env: Environment, to: int, size: int) -> None:
-    _set(env, to, 0, size)
 
 
 @export("RtlFillMemoryUlong")
@@ -50,12 +35,6 @@ def _fill_ulongs(env: Environment, to: int, size: int, value: int) -> None:
 def _compare(env: Environment, one: int, other: int, size: int) -> int:
     first, second = env.read(one, size), env.read(other, size)
     return (first > second) - (first < second)
-
-
-@export("RtlCompareMemory")
-def _equal_bytes(env: Environment, one: int, other: int, size: int) -> int:
-    first, second = env.read(one, size), env.read(other, size)
-    return next((at for at in range(size) if first[at] != second[at]), size)
 
 
 @export("RtlCompareMemoryUlong")
