@@ -137,9 +137,10 @@ class Environment:
     # --- lists and routines --------------------------------------------------------------------
 
     def _code_at(self, address: int) -> CompiledRoutine | None:
-        """The routine at an address in an image's code."""
+        """The routine at an address in an image's code, or of an import."""
         image = self.processor.images.at(address)
-        if image is None or not image.holds_code(address):
+        is_code = self.processor.stubs.holds(address) if image is None else image.holds_code(address)
+        if not is_code:
             return None
         return CompiledRoutine(self.processor, address)
 

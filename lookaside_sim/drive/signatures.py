@@ -305,6 +305,7 @@ ZwCreateFile p u32 p p p u32 u32 u32 u32 p u32
 ZwCreateKey p u32 p u32 p u32 p
 ZwOpenFile p u32 p p u32 u32
 ZwOpenKey p u32 p
+IopInvalidDeviceRequest p p
 __C_specific_handler p p p p
 """
 

@@ -78,9 +78,9 @@ class Stubs:
         return offset
 
     def holds(self, address: int) -> bool:
-        """Whether an address is a stub's or a routine's."""
-        code, routines = self._code, self._routines
-        return code.address <= address < code.end or routines.address <= address < routines.end
+        """Whether an address is an import's."""
+        first = self._code.address + _FIRST
+        return first <= address < self._code.address + self._next
 
     # --- the stubs ---------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ _SYSTEM_PROCESS: Final = 4
 _SYSTEM_THREAD: Final = 8
 _VERSION: Final = (10, 0, 17763)
 _PRIVILEGED_MODES: Final = 1
+_INVALID_DEVICE_REQUEST: Final = 0xC000_0010
+_STATUS_IN_IRP: Final = {8: 0x30, 4: 0x18}  # IRP.IoStatus.Status, by pointer size
 
 
 @export("KeQuerySystemTime")
@@ -138,3 +140,10 @@ variable(
     ),
 )
 variable("KeTickCount", 16, lambda env: bytes(16))
+
+
+@export("IopInvalidDeviceRequest")
+def _refuse_request(env: Environment, device: int, irp: int) -> int:
+    env.put(irp + _STATUS_IN_IRP[env.pointer_size], _INVALID_DEVICE_REQUEST, 4)
+    ddi.IofCompleteRequest(irp, 0)
+    return _INVALID_DEVICE_REQUEST

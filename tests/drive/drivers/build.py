@@ -46,10 +46,11 @@ _LINK = [
     "-Wl,--dynamicbase",
     "-Wl,--exclude-all-symbols",
 ]
+_ONLY_X64 = ("exceptions.c", "boxes.cpp")
 _MORE_NAMES = {
     # What ntoskrnl.exe exports and mingw-w64's import library lacks.
-    "x64": "__C_specific_handler ExAllocatePool2",
-    "x86": "ExAllocatePool2@16",
+    "x64": "__C_specific_handler ExAllocateFromLookasideListEx ExFreeToLookasideListEx",
+    "x86": "ExAllocateFromLookasideListEx@4 ExFreeToLookasideListEx@8",
 }
 
 
@@ -88,7 +89,7 @@ def sources() -> Iterator[Source]:
     """Every file and machine."""
     for path in sorted((*HERE.glob("*.c"), *HERE.glob("*.cpp"))):
         for machine in _MACHINES:
-            if machine == "x64" or path.name != "exceptions.c":
+            if machine == "x64" or path.name not in _ONLY_X64:
                 yield Source(path.name, machine)
 
 
@@ -131,7 +132,7 @@ def build(source: Source, folder: Path) -> Path:
             folder=folder,
         )
     else:
-        extra = ["-fno-exceptions", "-fno-rtti"] if source.name.endswith(".cpp") else []
+        extra = ["-std=c++17", "-fno-exceptions", "-fno-rtti"] if source.name.endswith(".cpp") else []
         compiler = prefix + ("g++" if source.name.endswith(".cpp") else "gcc")
         _run(compiler, f"-I{headers}/ddk", *compile_only, *extra, folder=folder)
     _run(
