@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
@@ -24,9 +24,9 @@ from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
 from lookaside_sim.rooms import as_html
 from lookaside_sim.system.drivers import Driver
-from lookaside_sim.verifier.enable import EnableVerifier, enable
-from lookaside_sim.verifier.settings import Verifier
-from lookaside_sim.verifier.verification import Verification
+
+if TYPE_CHECKING:
+    from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
 _when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
@@ -67,7 +67,9 @@ class Kernel(Parts):
         TypeError, ValueError: an argument that describes no machine.
 
     A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
-    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+    it. One that comes while another thread's tick, initialization, flush or the like is under way
+    is refused with a LookasideSimError; hits and plain pool calls do not look. Each thread may
+    have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -108,8 +110,8 @@ class Kernel(Parts):
                 windows,
             )
         )
-        if verifier is not None and not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
+        if verifier is not None:
+            _check_verifier(verifier, "a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
@@ -153,13 +155,17 @@ class Kernel(Parts):
             TypeError: no settings.
         """
         self.machine.check_running()
-        if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
+        _check_verifier(verifier, "a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
+        from lookaside_sim.verifier.enable import EnableVerifier
+
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)
 
     def _enable_verifier(self, verifier: Verifier) -> None:
+        from lookaside_sim.verifier.enable import enable
+        from lookaside_sim.verifier.verification import Verification
+
         self.verification = Verification(
             verifier,
             self.machine,
@@ -169,6 +175,7 @@ class Kernel(Parts):
             self.objects,
             self.processes,
             self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 
@@ -410,6 +417,13 @@ class Kernel(Parts):
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
         used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
         return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
+
+
+def _check_verifier(given: object, wanted: str) -> None:
+    from lookaside_sim.verifier.settings import Verifier
+
+    if not isinstance(given, Verifier):
+        raise TypeError(f"verifier {shown(given)}: give {wanted}")
 
 
 def current_kernel() -> Kernel:

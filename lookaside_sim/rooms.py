@@ -24,6 +24,7 @@ FLOORS: Final = (
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
     ("clone",),  # copies them
+    ("clonable",),  # imports that when a copy is asked for
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),

@@ -125,6 +125,7 @@ class Machine(Gate):
 
     def _step(self, reached: Reached | None) -> None:
         self.reached = reached
+        self.hooks.takes_turns = reached is not None
         self._look_again()
 
     # --- faults ----------------------------------------------------------------------------

@@ -28,6 +28,8 @@ class BugCheckCode(IntEnum):
     BAD_POOL_HEADER = 0x19
     #: status, code address, its parameters 0 and 1: raised in a DPC routine, and caught by nobody.
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E
+    #: IRP, 0, 0, 0: it is sent on, and has no stack location left.
+    NO_MORE_IRP_STACK_LOCATIONS = 0x35
     #: IRP, reserved, 0, 0: an IRP is freed or completed a second time.
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
@@ -70,8 +72,12 @@ class BugCheckCode(IntEnum):
     WORKER_THREAD_RETURNED_AT_BAD_IRQL = 0xE1
     #: ERESOURCE, thread, owner table, 0: it is released by a thread that does not own it.
     RESOURCE_NOT_OWNED = 0xE3
+    #: 0, work item, start and end of a block: it is queued, and freed or queued again.
+    WORKER_INVALID = 0xE4
     #: address, page table entry, 0, 0: a jump to memory that holds no code.
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
+    #: kind of mistake, handle, 0, 0: 5 for a handle that is wrong.
+    WDF_VIOLATION = 0x10D
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
 
