@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from typing import Any
 
 from lookaside_sim import BugCheck, LookasideList, PoolTag, PoolType, Verifier, ddi
 from lookaside_sim.errors import LookasideSimError, NtStatusError
