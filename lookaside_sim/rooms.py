@@ -29,6 +29,7 @@ FLOORS: Final = (
     ("allocator", "ddi", "windbg", "trace"),
     ("run",),  # recordings that go to any point and back
     ("kd",),  # the debugger's shell over them
+    ("lessons",),  # programs to predict, step by step
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, check, convert, kd, record, reduce, run, sweep
+from lookaside_sim.cli import advise, check, convert, kd, lesson, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.windbg.lookaside import printable
 
@@ -101,6 +101,7 @@ def _build_parser() -> argparse.ArgumentParser:
     reduce.add_commands(commands)
     check.add_command(commands)
     kd.add_command(commands)
+    lesson.add_command(commands)
     return parser
 
 
