@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from lookaside_sim.errors import RunError
 from lookaside_sim.run.player import Player
 from lookaside_sim.run.rows import Key, Rows, Shape
+from lookaside_sim.run.state import block_of_list
 
 _ALLOCATE_ENTRY: Final = 0
 _FREE_ENTRY: Final = 1
@@ -42,7 +43,7 @@ def _way_of(shape: Shape) -> _Way:
         plain = plain and not charged and not special and priority < 0
     elif code == _FREE_BLOCK:
         plain = plain and not shape.key[1]
-    makes = code == _ALLOCATE_BLOCK or (code == _ALLOCATE_ENTRY and shape.branch != "hit")
+    makes = code == _ALLOCATE_ENTRY and shape.branch != "hit"
     return _Way(code if plain else _SLOW, shape.key, shape.words, makes)
 
 
@@ -76,7 +77,10 @@ def _play(player: Player, rows: Rows, start: int, end: int) -> None:
                 continue
             player.stand_at(number)
             if code == _ALLOCATE_ENTRY:
-                result = lists[key[0]].allocate()
+                lookaside = lists[key[0]]
+                if makes_block:
+                    made[words[at]] = block_of_list(lookaside, number)
+                result = lookaside.allocate()
             elif code == _FREE_ENTRY:
                 lists[key[0]].free(words[at] or None)
                 at += 1
@@ -86,13 +90,12 @@ def _play(player: Player, rows: Rows, start: int, end: int) -> None:
                 at += 1
                 continue
             else:
+                made[words[at]] = number
                 result = pool.allocate(key[0], key[1], key[2])
             expected = words[at]
             at += 1
             if (result or 0) != expected:
                 player.differs_at(number, rows.row(number), result, expected)
-            if makes_block:
-                made[expected] = number
     except RunError:
         raise
     except Exception as error:

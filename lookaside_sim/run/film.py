@@ -36,9 +36,9 @@ from lookaside_sim.run.state import (
     ListState,
     Stopped,
     active,
-    block_at,
     chain_from,
     fields_of,
+    live_blocks,
     look,
     look_at,
     machine_fields,
@@ -89,7 +89,7 @@ class Film:
 
     def __init__(self, player: Player) -> None:
         self.player = player
-        self.state = look(player.kernel, player.made)
+        self.state = look(player.kernel, player.block)
         self._watch = _Watch()
         player.kernel.pool.requests.put(self._watch)
         self._held = self._find_held()
@@ -202,6 +202,9 @@ class Film:
 
     def _blocks(self, kernel: Kernel, seen: dict[int, bool], number: int) -> list[Edit]:
         edits: list[Edit] = []
+        if kernel.bugcheck is not None:  # what was cut short may have changed any
+            others = self.state.blocks.keys() ^ set(live_blocks(kernel))
+            seen = {**dict.fromkeys(others, False), **seen}
         blocks, is_live = self.state.blocks, kernel.pool.is_live
         for address, made_again in seen.items():
             known = blocks.get(address)
@@ -210,7 +213,7 @@ class Film:
                 edits.append(Died(address, known, number))
                 known = None
             if lives and known is None:
-                edits.append(Born(address, block_at(kernel, address, number)))
+                edits.append(Born(address, self.player.block(address)))
         return edits
 
     def _machine(self, kernel: Kernel) -> list[Edit]:

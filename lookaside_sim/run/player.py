@@ -27,6 +27,13 @@ from lookaside_sim.run.kinds import KINDS
 from lookaside_sim.run.recorder import failure_of
 from lookaside_sim.run.rows import Done, Failure, Node, Ran, Refused, Row, Rows
 from lookaside_sim.run.sites import Stacks
+from lookaside_sim.run.state import (
+    Block,
+    block_at,
+    block_of_list,
+    block_of_request,
+    live_blocks,
+)
 from lookaside_sim.system.drivers import Driver
 
 _TAME: Final = {
@@ -132,7 +139,8 @@ class Player:
     Attributes:
         kernel: as given.
         lists: as given.
-        made: number of the step that made the block at an address, live or not.
+        made: what the block at an address is, live or not, or the number of the step that
+            asked for it.
         is_tame: whether nothing that was played can have written over the pool's own words.
     """
 
@@ -143,13 +151,13 @@ class Player:
         stacks: Stacks,
         lists: Sequence[LookasideList],
         name: str,
-        made: Mapping[int, int] | None = None,
+        made: Mapping[int, int | Block] | None = None,
         *,
         is_tame: bool = True,
     ) -> None:
         self.kernel = kernel
         self.lists = list(lists)
-        self.made = dict(made or ())
+        self.made: dict[int, int | Block] = dict(made or ())
         self.is_tame = is_tame
         self._rows = rows
         self._stacks = stacks
@@ -172,6 +180,11 @@ class Player:
             self.made,
             is_tame=self.is_tame,
         )
+
+    def know_blocks(self) -> None:
+        """Note what the blocks are that are there already."""
+        for address in live_blocks(self.kernel):
+            self.made[address] = block_at(self.kernel, address, None)
 
     # --- playing ---------------------------------------------------------------------------
 
@@ -224,8 +237,7 @@ class Player:
                 or (shape.kind == "WriteMemory" and not self._is_inside(words[0], shape.key[0]))
             ):
                 self.is_tame = False
-            if kind.makes_blocks and shape.branch != "hit" and shape.error < 0 and not inside:
-                self._note_block(words[-1], kind)
+            address = self._about_to_make(kind, row)
             result = kind.play(self, shape.key, words)
         except RunError:
             raise
@@ -238,6 +250,8 @@ class Player:
                 self._differs(f"it returned {result!r}, and it had {words[-1]:#x}")
             if inside and self._next is not None:
                 self._differs(f"it did not come to {self._next!r}")
+            if address and kind.reuses_blocks:
+                self.made[address] = block_at(self.kernel, address, self._position)
         finally:
             self._row, self._nodes, self._next = around
 
@@ -246,10 +260,28 @@ class Player:
         block = self.kernel.pool.find(address)
         return block is not None and address + size <= block.address + block.size
 
-    def _note_block(self, address: int, kind: Kind) -> None:
-        """A call is about to return an address: of a block that it makes, or of an older one."""
-        if not kind.reuses_blocks or not self.kernel.pool.is_live(address):
-            self.made[address] = self._position
+    def _about_to_make(self, kind: Kind, row: Row) -> int:
+        """Note what a call is about to make, if it makes a block; its address, else 0."""
+        shape, words, _, inside = row
+        if not kind.makes_blocks or shape.branch == "hit" or shape.error >= 0 or inside:
+            return 0
+        address = words[-1]
+        if kind.on_list:
+            self.made[address] = block_of_list(self.lists[shape.key[0]], self._position)
+        elif not kind.reuses_blocks:
+            self.made[address] = block_of_request(shape.key, self._position)
+        elif self.kernel.pool.is_live(address):
+            return 0
+        return address
+
+    def block(self, address: int) -> Block:
+        """What is known of the live block at an address."""
+        known = self.made.get(address)
+        if known is None:
+            return block_at(self.kernel, address, None)
+        if isinstance(known, Block):
+            return known
+        return block_of_request(self._rows.row(known).shape.key, known)
 
     def _set_nodes(self, inside: tuple[Node, ...]) -> None:
         self._nodes = iter(inside)
@@ -371,6 +403,9 @@ class Player:
 
     def _do_idle(self) -> None:
         self.kernel.processes.idle  # noqa: B018 - looking for it makes it
+
+    def _do_io_lists(self) -> None:
+        self.kernel.io_lists  # noqa: B018 - likewise
 
     def _do_routine(self, address: int) -> None:
         routines = self.kernel.routines

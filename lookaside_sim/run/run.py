@@ -157,7 +157,7 @@ class Run(Sequence[Step]):
     def state(self, position: int) -> State:
         """What views show of the machine after so many steps."""
         player = self._player(position)
-        return look(player.kernel, player.made)
+        return look(player.kernel, player.block)
 
     def edits(self, number: int) -> tuple[Edit, ...]:
         """What a step changed of the state, as edits that can be undone.
@@ -343,6 +343,8 @@ class Run(Sequence[Step]):
         kernel.pool.leave_model()  # which every copy of the machine would make anew
         fresh = self._base is None
         player = Player(kernel, self._rows, self._stacks, lists, self.name, is_tame=fresh)
+        if not fresh:
+            player.know_blocks()
         if any(map(_has_refusals, self._rows.inside.values())):
             player.watch_refusals()
         return player
