@@ -146,11 +146,6 @@ class Run(Sequence[Step]):
         """Where the calls were made."""
         return self._stacks
 
-    def list_names(self) -> dict[int, str]:
-        """The names of the lists by their addresses, as far as they are known by now."""
-        held = [] if self._base is None else held_lists(self._base)
-        return {each.address: each.name for each in held} | dict(self._rows.names_made())
-
     # --- machines ------------------------------------------------------------------------------
 
     def machine(self, position: int) -> Kernel:
