@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, check, convert, record, reduce, run, sweep
+from lookaside_sim.cli import advise, check, convert, drive, record, reduce, run, sweep
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.windbg.lookaside import printable
 
@@ -100,6 +100,7 @@ def _build_parser() -> argparse.ArgumentParser:
     record.add_command(commands)
     reduce.add_commands(commands)
     check.add_command(commands)
+    drive.add_command(commands)
     return parser
 
 

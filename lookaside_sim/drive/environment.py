@@ -139,7 +139,9 @@ class Environment:
     def _code_at(self, address: int) -> CompiledRoutine | None:
         """The routine at an address in an image's code, or of an import."""
         image = self.processor.images.at(address)
-        is_code = self.processor.stubs.holds(address) if image is None else image.holds_code(address)
+        is_code = (
+            self.processor.stubs.holds(address) if image is None else image.holds_code(address)
+        )
         if not is_code:
             return None
         return CompiledRoutine(self.processor, address)

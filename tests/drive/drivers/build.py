@@ -132,7 +132,11 @@ def build(source: Source, folder: Path) -> Path:
             folder=folder,
         )
     else:
-        extra = ["-std=c++17", "-fno-exceptions", "-fno-rtti"] if source.name.endswith(".cpp") else []
+        extra = (
+            ["-std=c++17", "-fno-exceptions", "-fno-rtti"]
+            if source.name.endswith(".cpp")
+            else []
+        )
         compiler = prefix + ("g++" if source.name.endswith(".cpp") else "gcc")
         _run(compiler, f"-I{headers}/ddk", *compile_only, *extra, folder=folder)
     _run(
