@@ -45,6 +45,12 @@ def test_what_it_leaves_behind_is_shown(command: Command) -> None:
     assert f"mistakes.c:{line_of('mistakes.c', 'leaked')})" in out
 
 
+def test_what_lies_on_lists_of_the_systems_is_not_left_behind(command: Command) -> None:
+    calls = ("--call", "Send 3 77", "--call", "Describe")
+    code, out, _ = command("drive", sys_file("objects"), *calls)
+    assert (code, out.count("Left behind")) == (0, 0)
+
+
 def test_a_report_of_the_sanitizer_is_shown(command: Command) -> None:
     code, out, _ = command(
         "drive", sys_file("mistakes"), "--sanitizer", "--call", "EntryFreedTwice"
