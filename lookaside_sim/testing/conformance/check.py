@@ -103,6 +103,7 @@ def shrink_program(
     level: str = "lookaside",
     contract: Contract | None = None,
     isolate: bool | None = None,
+    sizes: int | Iterable[int] | None = None,
     reuse: bool = False,
     alignment: int | None = None,
     flush_order: bool = False,
@@ -116,6 +117,7 @@ def shrink_program(
         level: the contract.
         contract: likewise, instead of a level.
         isolate: as for `check_allocator`.
+        sizes: as for `check_allocator`; the program reported is of one of them.
         reuse: whether the backend hands out addresses again.
         alignment: as for `check_allocator`.
         flush_order: as for `check_allocator`.
@@ -124,7 +126,9 @@ def shrink_program(
     Returns:
         The difference with its shortest program, or None when there is no difference.
     """
-    promised = contract_of(level, contract, alignment=alignment, flush_order=flush_order)
+    promised = contract_of(
+        level, contract, alignment=alignment, flush_order=flush_order, sizes=sizes
+    )
     trials = _trials(Setting(factory, promised, reuse, isolate), time_limit)
     example = _example(program, reuse)
     try:
