@@ -18,13 +18,12 @@ from hypothesis.stateful import (  # noqa: E402
 )
 
 from lookaside_sim.testing.conformance.check import (  # noqa: E402
-    TIME_LIMIT,
     is_isolated,
     run_program,
 )
 from lookaside_sim.testing.conformance.comparison import Comparison  # noqa: E402
 from lookaside_sim.testing.conformance.contract import Contract, contract_of  # noqa: E402
-from lookaside_sim.testing.conformance.differences import Broken  # noqa: E402
+from lookaside_sim.testing.conformance.differences import TIME_LIMIT, Broken  # noqa: E402
 from lookaside_sim.testing.programs.example import (  # noqa: E402
     BOUNDARY_COUNTS,
     BOUNDARY_ROUNDS,
