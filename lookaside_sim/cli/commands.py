@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "advise": "rank what a trace allocates by what a lookaside list would save",
     "sweep": "try many policies for the lists of a trace",
     "convert": "write a trace in another format",
+    "report": "write a run as one HTML file to step through",
+    "kd": "look at a run with a debugger's commands, forward and back in time",
     "record": "record the heap of a Linux program as a trace",
     "shrink": "reduce a failing trace to what its failure needs",
     "pin": "write the pytest regression that keeps a trace",

@@ -19,8 +19,10 @@ from lookaside_sim.run.script import record_script
 from lookaside_sim.run.sites import Site
 from lookaside_sim.run.state import Block, ListState, State, Stopped
 from lookaside_sim.run.step import Step
+from lookaside_sim.run.watch import Access
 
 __all__ = [
+    "Access",
     "Add",
     "Block",
     "Born",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from lookaside_sim.errors import BugCheck, LookasideSimError, NtStatusError, SanitizerError
 from lookaside_sim.kernel import Kernel, made_again
+from lookaside_sim.lookaside.built_in import BuiltInList
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
@@ -36,7 +37,7 @@ _FRAMES_ABOVE: Final = 3
 
 
 class Recorder:
-    """Listens to a machine and writes rows.
+    """Listens to a machine and writes rows, up to the call that stops it.
 
     Args:
         kernel: the machine.
@@ -62,6 +63,8 @@ class Recorder:
         self._ran: list[tuple[Call | None, int]] = []
         self._done: list[Done] = []
         self._has_idle = False
+        self._has_stopped = False
+        self._has_io_lists = False
         self._seconds = 0
         self._ends: list[Callable[[], None]] = []
         self._kinds = {kind.call: kind for kind in KINDS.values()}
@@ -105,7 +108,7 @@ class Recorder:
 
     def hear(self, call: Call) -> None:
         """Write a call down when it is over."""
-        if not call.is_over:
+        if not call.is_over or self._has_stopped:
             return
         rows = self._rows
         outer = call.outer
@@ -140,6 +143,8 @@ class Recorder:
             rows.inside[number] = inside
         rows.append(shape, words, stack)
         self._tell_time()
+        # A machine that has stopped runs nothing; blocks of the program that are left tell more.
+        self._has_stopped = self._machine.bugcheck is not None
 
     def _tell_time(self) -> None:
         seconds = self._machine.seconds
@@ -219,6 +224,10 @@ class Recorder:
         """A structure was made, and nobody has used it yet."""
         if isinstance(structure, LookasideList):
             self.list_number(structure)
+        elif isinstance(structure, BuiltInList):
+            if not self._has_io_lists:
+                self._has_io_lists = True
+                self._did("io_lists")
         else:
             self._did("word", structure.address, structure.image_size)
 
