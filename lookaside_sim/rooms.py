@@ -31,6 +31,7 @@ FLOORS: Final = (
     ("drive",),  # runs compiled drivers on a machine
     ("run",),  # recordings that go to any point and back
     ("page", "kd"),  # a run as one HTML file; the debugger's shell over it
+    ("lessons",),  # programs to predict, step by step
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),

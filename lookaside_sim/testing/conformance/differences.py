@@ -141,6 +141,11 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
     def __str__(self) -> str:
         return "\n".join((self.report(), "", "A test to keep:", "", self.regression))
 
+    def _repr_html_(self) -> str:
+        from lookaside_sim.testing.conformance.shown import as_html
+
+        return as_html(self.what, self.report(), self.program)
+
     def report(self) -> str:
         """The difference, its program and both sides, without the test."""
         warning = (

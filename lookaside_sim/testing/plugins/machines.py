@@ -9,7 +9,7 @@ import hashlib
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.render import render
@@ -122,18 +123,38 @@ def kernel_maker(request: pytest.FixtureRequest) -> Callable[[], Kernel]:
     return make
 
 
+class TestRecording(Recording):
+    """What a test does, as a trace; and all of it, as a run.
+
+    Args:
+        kernel: the test's machine.
+        run: the run.
+
+    Attributes:
+        run: as given. It has what a trace cannot say, such as an entry that is freed twice.
+    """
+
+    __test__ = False  # no test of pytest's, whatever it is called
+
+    def __init__(self, kernel: Kernel, run: Run) -> None:
+        super().__init__(kernel)
+        self.run = run
+
+
 class Watched:
     """A test's machine, and who listens to it.
 
     Args:
         kernel: the machine.
         tracker: knows who allocated what.
+        title: what the test is called.
     """
 
-    def __init__(self, kernel: Kernel, tracker: LeakTracker) -> None:
+    def __init__(self, kernel: Kernel, tracker: LeakTracker, title: str = "") -> None:
         self.kernel = kernel
+        self.title = title
         self.tracker = tracker
-        self._recording: Recording | None = None
+        self._recording: TestRecording | None = None
         self._saved: Path | None = None
         self._run: Run | None = None
         self._filming = ExitStack()
@@ -141,13 +162,14 @@ class Watched:
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
-        """Record what the test does inside."""
-        recording = self._recording = Recording(self.kernel)
-        stop = self.kernel.listen(recording.hear)
-        try:
-            yield recording
-        finally:
-            stop()
+        """Record what the test does inside, as a trace and as a run."""
+        with record(self.kernel, self.title) as run:
+            recording = self._recording = TestRecording(self.kernel, run)
+            stop = self.kernel.listen(recording.hear)
+            try:
+                yield recording
+            finally:
+                stop()
 
     def film(self, title: str) -> ExitStack:
         """Record the test as a run, until the block that is given is left or a page is made.
@@ -198,6 +220,9 @@ class Watched:
             return None
         self._saved = _file_of(item, ".jsonl")
         self._recording.save(self._saved, f"pytest {item.nodeid}")
+        # Of a machine that the test had used before it asked for a trace there is no run.
+        with suppress(RunError):
+            self._recording.run.save(self._saved.with_suffix(".lkrun"))
         return self._saved
 
     def show(self, item: pytest.Item, *, failed: bool) -> str | None:
@@ -259,4 +284,4 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
         request.instance.lookaside_kernel = kernel  # type: ignore[attr-defined]
-    return leaks, Watched(kernel, LeakTracker(kernel))
+    return leaks, Watched(kernel, LeakTracker(kernel), request.node.nodeid)

@@ -169,7 +169,11 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--lookaside-traces=kept", "-k", "test_fails")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["*What the test did was saved as *kept*test_fails.jsonl"])
-    (path,) = Path(pytester.path, "kept").glob("*.jsonl")
+    kept = Path(pytester.path, "kept")
+    (path,), (run_path,) = kept.glob("*.jsonl"), kept.glob("*.lkrun")
+    saved = Run.load(run_path)
+    assert [step.word for step in saved] == ["init", "alloc", "free"]
+    assert saved.title.endswith("::test_fails")
     trace = load(path)
     assert [event.op for event in trace] == ["init", "alloc", "free"]
     assert trace.header.source.endswith("::test_fails")
@@ -197,7 +201,7 @@ def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
     result = run(pytester)
     result.assert_outcomes(passed=1, errors=1)
     left = sorted(path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir())
-    assert left == [".html", ".jsonl"]
+    assert left == [".html", ".jsonl", ".lkrun"]
 
 
 TOO_LATE = """
