@@ -5,6 +5,7 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,8 @@ _MOST_STEPS: Final = 100_000
 """Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
+_MOST_NAME: Final = 150
+"""Characters of a file's name, which systems limit to 255 bytes."""
 
 
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -256,8 +259,16 @@ def _file_of(item: pytest.Item, suffix: str) -> Path:
     given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
     folder = Path(config.rootpath, str(given))
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
-    return folder / f"{name[-150:]}{suffix}"
+    return folder / f"{_file_name(item.nodeid)}{suffix}"
+
+
+def _file_name(nodeid: str) -> str:
+    """A file name for a test, which no other test has."""
+    name = re.sub(r"[^\w.-]+", "-", nodeid).strip("-")[-_MOST_NAME:]
+    if re.fullmatch(r"[\w./:]+", nodeid) and len(nodeid) <= _MOST_NAME:
+        return name
+    # What was replaced or cut off may be all that tells two tests apart.
+    return f"{name}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
 
 
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:

@@ -180,6 +180,22 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     assert replay(trace).lists["mine"].total_frees == 1
 
 
+def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("what", ["a/b", "a-b", "a b", "x" * 200, "y" + "x" * 200])
+        def test_fails(lookaside_trace, lookaside_kernel, what):
+            lookaside_kernel.pool.free(lookaside_kernel.pool.allocate(0, len(what), b"Mine"))
+            assert not what
+        """
+    )
+    run(pytester).assert_outcomes(failed=5)
+    traces = list(Path(pytester.path, "lookaside-traces").iterdir())
+    assert sorted(next(iter(load(path))).size or 0 for path in traces) == [3, 3, 3, 200, 201]
+
+
 def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(LEAKY.replace("lookaside_kernel,", "lookaside_trace,"))
     result = run(pytester)
