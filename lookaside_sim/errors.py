@@ -40,6 +40,9 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
+    "active-list",
+    "list-memory",
+    "entry-freed",
     "irql",
 ]
 """What the sanitizer tells apart."""

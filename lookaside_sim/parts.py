@@ -28,6 +28,7 @@ from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
+from lookaside_sim.sanitizer.accesses import watch
 from lookaside_sim.sanitizer.list import SanitizedList
 from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
 from lookaside_sim.system.drivers import Drivers
@@ -57,6 +58,7 @@ class KernelSettings:
     seed: int
     strict_pool_tags: bool
     sanitizer: bool
+    kasan: bool
     small_pool_lists: bool
     delayed_free: bool
     track_pool: bool
@@ -102,11 +104,15 @@ class Parts(Clonable):
         )
         # Users know the default kind; the parts below know the protocol `Pool` only.
         self.pool = cast("PoolManager", made)
+        if settings.kasan and settings.arch != "x64":
+            raise ValueError(f"kasan on {settings.arch}: KASAN is x64's alone")
         self.lists: Shared = (
             SanitizedShared(self.machine, self.pool, SanitizedList)
             if settings.sanitizer
             else Shared(self.machine, self.pool, LookasideList)
         )
+        if isinstance(self.lists, SanitizedShared):
+            watch(self.machine, self.pool, self.lists.sanitizer, kasan=settings.kasan)
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)

@@ -66,6 +66,8 @@ class BugCheckCode(IntEnum):
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
+    #: address, bytes touched, code address, KASAN's code of the memory with 0x100 for a write.
+    KASAN_ILLEGAL_ACCESS = 0x1F2
 
 
 # Aliases used where the code reads better with the documented name of the value.

@@ -315,7 +315,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
     },
     SpinLock: {"load_image": PART, "store_image": LOOKS},
-    SpinLocks: dict.fromkeys(("held", "owner_of"), LOOKS),
+    SpinLocks: dict.fromkeys(("described", "held", "owner_of"), LOOKS),
     SLists: dict.fromkeys(("depth", "first"), LOOKS),
     Driver: {
         "call_site": "gives a line of the program an address",

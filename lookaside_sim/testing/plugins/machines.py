@@ -141,12 +141,30 @@ class Watched:
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
 
-        After a stop nothing can be freed, so nothing is blamed either.
+        That is memory, a raised IRQL and a spin lock that is held. After a stop nothing can be
+        freed, so nothing is blamed either.
         """
         if self.kernel.bugcheck is not None:
             return None
+        found = self._left_raised_or_held()
         leaks = self.tracker.leaks()
-        return self.tracker.report(leaks) if leaks else None
+        if leaks:
+            found.append(self.tracker.report(leaks))
+        return "\n".join(found) or None
+
+    def _left_raised_or_held(self) -> list[str]:
+        kernel = self.kernel
+        found = [
+            f"the test ended with processor {number} at IRQL {level}"
+            for number, level in enumerate(kernel.machine.processors.levels)
+            if level
+        ]
+        locks = kernel.spin_locks
+        return found + [
+            f"the test ended with processor {locks.owner_of(lock)} holding the spin lock"
+            f" {locks.described(lock)}"
+            for lock in locks.held()
+        ]
 
     def state(self, error: BaseException | None) -> str:
         """The debugger's view, and where the addresses of a stop come from.
