@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "record-run": "run a Python script and record the machine it makes",
     "export": "write a run for Perfetto, as CSV or as JSON",
     "kd": "look at a run with a debugger's commands, forward and back in time",
+    "drive": "run a compiled driver, x64 or x86, and say what is wrong with it",
     "lesson": "learn how lists and pool work by predicting what small programs do",
     "record": "record the heap of a Linux program as a trace",
     "shrink": "reduce a failing trace to what its failure needs",

@@ -19,6 +19,9 @@ PERMIT_READ: Final = 1
 PERMIT_WRITE: Final = 2
 PERMIT_EXECUTE: Final = 4
 
+TRAP_PORT: Final = 0x2E
+"""An ``out`` instruction to this port is what the stubs of imports tell with."""
+
 HOLE: Final = 0xF_0000_0000_0000
 """A physical address from which on nothing is ever lent: a touch there is a fault."""
 HOLE_MASK: Final = (1 << 48) - 1
@@ -69,8 +72,16 @@ class Fault(Exception):  # noqa: N818 - what happened, not an error of anybody's
     value: int = 0
 
 
-class TookTooLongError(Exception):
-    """The time for a call is over, and its code still ran."""
+class StoppedEarlyError(Exception):
+    """A run ended before it came where it should end.
+
+    Args:
+        is_late: whether its time is over; else the code has halted the processor.
+    """
+
+    def __init__(self, *, is_late: bool) -> None:
+        super().__init__(is_late)
+        self.is_late = is_late
 
 
 class Events(Protocol):
@@ -88,7 +99,7 @@ class Events(Protocol):
         """
 
     def trap(self, number: int) -> None:
-        """An ``out`` instruction was run, with a number in eax."""
+        """An ``out`` to `TRAP_PORT` was run, with a number in eax."""
 
     def interrupt(self, number: int) -> None:
         """An interrupt or exception of the processor; IP is on the instruction or behind it."""
@@ -154,5 +165,5 @@ class Engine(Protocol):
 
         Raises:
             Fault: an instruction could not be run; IP is on it.
-            TookTooLongError: the time is over.
+            StoppedEarlyError: the time is over, or the processor halts.
         """

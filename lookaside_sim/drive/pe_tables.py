@@ -6,6 +6,7 @@ Source:
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -25,6 +26,10 @@ _MOST_NAMES: Final = 0x1_0000
 _LONGEST_NAME: Final = 512
 _ABSOLUTE, _HIGHLOW, _DIR64 = 0, 3, 10  # kinds of relocations
 _EXTERNAL, _STATIC = 2, 3  # storage classes of symbols
+
+
+_CPP_NAME: Final = re.compile(r"_+ZL?(\d{1,3})(?=[A-Za-z_])")
+"""What is in front of a plain name that a C++ compiler has mangled, its length last."""
 
 
 @attrs.frozen
@@ -188,6 +193,10 @@ def symbols(pe: PeFile) -> dict[int, str]:
 
 
 def _plain(name: str, pointer_size: int) -> str:
+    """A name as the source has it, where that is easily seen."""
+    found = _CPP_NAME.match(name)
+    if found is not None:
+        return name[found.end() : found.end() + int(found[1])]
     if pointer_size == 8:
         return name
     name = name.removeprefix("_").removeprefix("@")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, overload
 
-from lookaside_sim.drive.engine import GENERAL, Engine, Fault, Register, TookTooLongError
+from lookaside_sim.drive.engine import GENERAL, Engine, Fault, Register, StoppedEarlyError
 from lookaside_sim.drive.images import Images
 from lookaside_sim.drive.page_tables import PageTables, TouchedWhatIsServed
 from lookaside_sim.drive.raised import (
@@ -56,6 +56,8 @@ _SHADOW: Final = 0x20
 _RED_ZONE: Final = 0x100
 """Bytes that a call inside another one leaves alone below the stack pointer."""
 _DEEPEST_STACK: Final = 16
+_DEEPEST_CALL: Final = 40
+"""Calls of compiled code inside each other, through imports; an engine has a limit of its own."""
 _NEAR_THE_STACK: Final = 1 << 20
 """Bytes below the stack that are taken for a stack that grew too far."""
 _DIVIDED, _BREAKPOINT, _FAST_FAIL = 0, 3, 0x29  # interrupts and exceptions of the processor
@@ -181,7 +183,8 @@ class Processor:
 
     def _routine_called(self, number: int) -> int | None:
         address = self.stubs.routine_of(number)
-        assert address is not None and self._call_routine is not None
+        if address is None or self._call_routine is None:
+            return None  # the driver's own access to the port
         return self._call_routine(address)
 
     def argument(self, index: int, *, fastcall: bool = False) -> int:
@@ -345,14 +348,11 @@ class Processor:
             rest = arguments
             sp = (sp - 4 * len(rest) & -16) - 4
             first = sp + 4
-        stack = self.system.stack
-        if sp < stack.address:
+        if self._is_below_stack(sp) or self.depth >= _DEEPEST_CALL:
             self._stop_stack_overflow()
-        image = b"".join((value & self._mask).to_bytes(size, "little") for value in rest)
-        at = first - stack.address
-        stack.data[at : at + len(image)] = image
-        at = sp - stack.address
-        stack.data[at : at + size] = self.stubs.end.to_bytes(size, "little")
+        write = self.kernel.memory.write
+        write(first, b"".join((value & self._mask).to_bytes(size, "little") for value in rest))
+        write(sp, self.stubs.end.to_bytes(size, "little"))
         engine.put(Register.SP, sp)
         self.depth += 1
         before, self._entry = self._entry, address
@@ -380,9 +380,12 @@ class Processor:
                 next_address = self._resumed(touch)
             except StatusRaised as raised:
                 next_address = self._handled(raised)
-            except TookTooLongError as error:
+            except StoppedEarlyError as error:
                 self._fault_ip = self.engine.get(Register.IP)
-                late = CompiledCodeError(f"{self.site()} did not return within {error}")
+                what = f"did not return within {self.seconds:g} s"
+                if not error.is_late:
+                    what = "halted the processor, and no interrupt comes"
+                late = CompiledCodeError(f"{self.site()} {what}")
                 self._mark(late)
                 raise late from None
 

@@ -14,7 +14,7 @@ import struct
 from typing import Final
 
 from lookaside_sim.drive import native
-from lookaside_sim.drive.engine import Register
+from lookaside_sim.drive.engine import TRAP_PORT, Register
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.memory.regions import Region
@@ -31,7 +31,7 @@ ROUTINE_SPACING: Final = 0x40
 _END, _COMMON, _FIRST = 0x10, 0x20, 0x100  # offsets among the stubs
 _ROUTINE: Final = 1 << 28
 """Numbers of routines begin here, those of imports at 0."""
-_OUT: Final = b"\xe7\x2e"
+_OUT: Final = bytes((0xE7, TRAP_PORT))
 _HALT: Final = b"\xf4"
 _STORED: Final = (Register.CX, Register.DX, Register.R8, Register.R9, Register.SP)
 
@@ -172,5 +172,6 @@ class Stubs:
         return b"\x8b\x0d" + struct.pack("<I", mail) + b"\x5a\x01\xcc\xff\xe2"
 
     def routine_of(self, number: int) -> int | None:
-        """The address of the routine that a number stands for; None for an import's."""
-        return self._routines.address + number - _ROUTINE if number >= _ROUTINE else None
+        """The address of the routine that a number stands for; None for no routine's."""
+        offset = number - _ROUTINE
+        return self._routines.address + offset if 0 <= offset < _ROUTINES_SIZE else None

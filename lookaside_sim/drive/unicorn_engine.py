@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from lookaside_sim.drive.engine import (
     HOLE,
+    TRAP_PORT,
     Events,
     Fault,
     Register,
-    TookTooLongError,
+    StoppedEarlyError,
 )
 from lookaside_sim.drive.extra import require
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE
@@ -51,6 +53,7 @@ class UnicornEngine:
         self._events = events
         self._lent: dict[int, tuple[int, Any]] = {}
         self._next: int | None = None
+        self._deadline = 0.0
         self._ids = [getattr(x86, f"UC_X86_REG_{n}") for n in _NAMES[pointer_size].split()]
         self._x86 = x86
         self._operations = {c.UC_MEM_READ: READ, c.UC_MEM_WRITE: WRITE, c.UC_MEM_FETCH: EXECUTE}
@@ -69,7 +72,9 @@ class UnicornEngine:
         return True
 
     def _trap(self, uc: Any, port: int, size: int, value: int, data: Any) -> None:
-        self._events.trap(value)
+        # Other ports are the driver's; no device answers there.
+        if port == TRAP_PORT:
+            self._events.trap(value)
 
     def _interrupt(self, uc: Any, number: int, data: Any) -> None:
         self._events.interrupt(number)
@@ -147,6 +152,8 @@ class UnicornEngine:
 
     def run(self, start: int, until: int, microseconds: int) -> None:
         """Run instructions; see `Engine.run`."""
+        if microseconds:
+            self._deadline = time.monotonic() + microseconds / 1e6
         at: int | None = start
         while at is not None:
             self._next = None
@@ -155,8 +162,10 @@ class UnicornEngine:
             except self._unicorn.UcError as error:
                 raise self._fault(error.errno) from None
             at, self._next = self._next, None
-        if microseconds and self.get(Register.IP) != until:
-            raise TookTooLongError(f"{microseconds / 1e6:g} s")
+        if self.get(Register.IP) != until:
+            raise StoppedEarlyError(is_late=0 < self._deadline <= time.monotonic())
+        if microseconds:
+            self._deadline = 0.0
 
     def _fault(self, number: int) -> Fault:
         """What Unicorn's error is about; it says which kind, not where."""

@@ -7,13 +7,14 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.nt.arguments import shown, text, unsigned
 from lookaside_sim.system.drivers import Driver, Drivers
 
 F = TypeVar("F", bound=Callable[..., Any])
+_MOST_ARGUMENTS: Final = 64
 
 
 class CodeOfDriver(Protocol):
@@ -128,6 +129,8 @@ class CompiledDriver(Driver):
         address = self.address_of(where) if isinstance(where, str) else where
         bits = self._drivers.machine.arch.address_bits
         address = unsigned("where", address, bits)
+        if len(arguments) > _MOST_ARGUMENTS:
+            raise ValueError(f"{len(arguments)} arguments: give at most {_MOST_ARGUMENTS}")
         given = []
         for index, each in enumerate(arguments):
             if isinstance(each, bool) or not isinstance(each, int):

@@ -146,7 +146,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT Driver, PUNICODE_STRING Path)
     }
     ExInitializeNPagedLookasideList(&Contexts, NULL, NULL, 0, 48, 'txtC', 0);
     ExInitializePagedLookasideList(&Names, NULL, NULL, 0, 256, 'emaN', 0);
-    ExInitializePagedLookasideList(&Counted, AllocateCounted, FreeCounted, 0, 32, 'tnuC', 0);
+    ExInitializePagedLookasideList(&Counted, AllocateCounted, FreeCounted, 0, 32, 'yllT', 0);
     Driver->DriverUnload = Unload;
     return STATUS_SUCCESS;
 }
