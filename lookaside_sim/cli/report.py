@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from lookaside_sim.advise import advise, curves
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.advice import advice_section
 from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
 from lookaside_sim.run import Run, record, record_script
@@ -50,6 +52,14 @@ def add_arguments(report: argparse.ArgumentParser) -> None:
         default=[],
         help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
     )
+    report.add_argument(
+        "--advise",
+        metavar="TRACE",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        help="add what lists for the sizes of TRACE, by default FILE itself, would save",
+    )
     report.add_argument("arguments", metavar="-- ARGUMENTS", nargs="*", help="of the script")
     add_format(report)
     add_partial(report)
@@ -61,11 +71,28 @@ def _report(options: argparse.Namespace) -> int:
     step: int | None = options.step
     if step is None:
         step = 0 if stop_of(run) is None else -1
-    text = render(run, title=options.title or options.file.name, story=options.story, step=step)
+    text = render(
+        run,
+        title=options.title or options.file.name,
+        story=options.story,
+        step=step,
+        section=_advice(options),
+    )
     output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
     output.write_text(text, "utf-8")
     print(f"{len(run):,} steps of {options.file}: {output}, {output.stat().st_size:,} bytes")
     return EXIT_OK
+
+
+def _advice(options: argparse.Namespace) -> str:
+    """The section of advice, if it is asked for."""
+    path: Path | None = options.advise
+    if path is None:
+        return ""
+    if path == Path():
+        path = options.file
+    trace = load_any(path, options.format, partial=options.partial)
+    return advice_section(curves(advise(trace, by_second=True)))
 
 
 def _run_of(options: argparse.Namespace) -> Run:

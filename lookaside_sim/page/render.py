@@ -18,6 +18,7 @@ def render(
     step: int = 0,
     end: int | None = None,
     focus: int | None = None,
+    section: str = "",
 ) -> str:
     """Show a run as a page.
 
@@ -33,6 +34,7 @@ def render(
         end: steps to show; None for all. What comes behind is not in the page at all.
         focus: address of a block that is chosen when the page opens; None for what the step is
             about.
+        section: HTML below all else, such as `advice_section` makes.
 
     Returns:
         The text of the HTML file.
@@ -47,7 +49,7 @@ def render(
     who = culprit(run) if last == count and isinstance(run, Run) else None
     payload["culprit"] = None if who is None else [who.step + 1, who.why]
     name = title if title is not None else run.title or "A run"
-    return page(payload, title=name, story=story)
+    return page(payload, title=name, story=story, section=section)
 
 
 def _position(name: str, value: int, count: int) -> int:
