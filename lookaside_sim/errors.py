@@ -13,6 +13,7 @@
         ├── NotSupportedError grow, grow_zeroed, shrink
         ├── TraceError        a malformed trace; .file, .line, .field
         │   └── TraceEndError its file ends in the middle
+        ├── RunError          a run that is none, or does not go again; .file, .position, .reason
         └── InvariantError    the walk over the kernel found a broken invariant
 
 Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``TypeError`` or
@@ -299,6 +300,26 @@ class TraceError(LookasideSimError, ValueError):
 
 class TraceEndError(TraceError):
     """A trace file that is valid until it ends in the middle: whoever wrote it was cut short."""
+
+
+class RunError(LookasideSimError, ValueError):
+    """A run that cannot be loaded, saved or played again.
+
+    Args:
+        file: name of the file, or of the run.
+        position: where: a byte of the file, or a step of the run; None for all of it.
+        reason: what is wrong there, and what would be right.
+    """
+
+    def __init__(self, file: str, position: int | None, reason: str) -> None:
+        super().__init__(file, position, reason)
+        self.file = file
+        self.position = position
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = self.file if self.position is None else f"{self.file}, position {self.position}"
+        return f"{where}: {self.reason}"
 
 
 class InvariantError(LookasideSimError, AssertionError):

@@ -7,10 +7,10 @@ free entries in memory on a hit, the pool's door on a miss → blocks → pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
@@ -22,12 +22,16 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import as_html
 from lookaside_sim.system.drivers import Driver
-from lookaside_sim.verifier.enable import EnableVerifier, enable
-from lookaside_sim.verifier.settings import Verifier
-from lookaside_sim.verifier.verification import Verification
+
+if TYPE_CHECKING:
+    from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
+_when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
+    "lookaside_sim_when_made", default=()
+)
 
 
 class Kernel(Parts):
@@ -110,11 +114,13 @@ class Kernel(Parts):
                 windows,
             )
         )
-        if verifier is not None and not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
+        if verifier is not None:
+            _check_verifier(verifier, "a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
+        for told in _when_made.get():
+            told(self)
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -153,13 +159,17 @@ class Kernel(Parts):
             TypeError: no settings.
         """
         self.machine.check_running()
-        if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
+        _check_verifier(verifier, "a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
+        from lookaside_sim.verifier.enable import EnableVerifier
+
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)
 
     def _enable_verifier(self, verifier: Verifier) -> None:
+        from lookaside_sim.verifier.enable import enable
+        from lookaside_sim.verifier.verification import Verification
+
         self.verification = Verification(
             verifier,
             self.machine,
@@ -168,6 +178,8 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 
@@ -403,10 +415,19 @@ class Kernel(Parts):
             )
         _current.reset(self._tokens.pop())
 
+    _repr_html_ = as_html
+
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
         used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
         return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
+
+
+def _check_verifier(given: object, wanted: str) -> None:
+    from lookaside_sim.verifier.settings import Verifier
+
+    if not isinstance(given, Verifier):
+        raise TypeError(f"verifier {shown(given)}: give {wanted}")
 
 
 def current_kernel() -> Kernel:
@@ -419,3 +440,29 @@ def current_kernel() -> Kernel:
     if kernel is None:
         raise LookupError("no kernel is current: put the call inside `with kernel:`")
     return kernel
+
+
+@contextmanager
+def kernels_told(told: Callable[[Kernel], object]) -> Iterator[None]:
+    """Tell somebody of every kernel that is made inside the block, when it is ready.
+
+    Clones are not made this way.
+    """
+    token = _when_made.set((*_when_made.get(), told))
+    try:
+        yield
+    finally:
+        _when_made.reset(token)
+
+
+def made_again(settings: KernelSettings) -> Kernel:
+    """Make a kernel with the settings of another one, and tell nobody.
+
+    Raises:
+        TypeError, ValueError: settings that describe no machine.
+    """
+    token = _when_made.set(())
+    try:
+        return Kernel(**settings._asdict())
+    finally:
+        _when_made.reset(token)

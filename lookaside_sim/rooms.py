@@ -24,9 +24,12 @@ FLOORS: Final = (
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
     ("clone",),  # copies them
+    ("clonable",),  # imports that when a copy is asked for
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
+    ("run",),  # recordings that go to any point and back
+    ("page", "kd"),  # a run as one HTML file; the debugger's shell over it
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
@@ -67,3 +70,14 @@ def door(package: str, rooms: Mapping[str, str], names: dict[str, Any]) -> Calla
         return found
 
     return find
+
+
+def as_html(thing: object) -> str:
+    """A thing as a notebook shows it: the page that `lookaside_sim.page` makes of it.
+
+    The parts of the house have pages and know nothing of them: the room that makes them is opened
+    here, by name, when the first is shown.
+    """
+    notebook = importlib.import_module(f"{__package__}.page.notebook")
+    made: str = notebook.html_of(thing)
+    return made

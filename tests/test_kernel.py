@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,17 @@ def test_the_defaults() -> None:
     assert kernel.arch.name == "x64"
     assert (kernel.processors, kernel.irql, kernel.seconds) == (1, Irql.PASSIVE_LEVEL, 0)
     assert kernel.bugcheck is None
+
+
+def test_a_machine_takes_little_memory_until_its_pools_are_used() -> None:
+    kernels = [Kernel()]  # what all kernels share is made once
+    tracemalloc.start()
+    try:
+        kernels += [Kernel() for _ in range(10)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / 10 < 30_000
 
 
 @pytest.mark.parametrize("name", ["X64", "arm64", "", None, 64, ["x64"]])

@@ -30,6 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -41,6 +42,7 @@ from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.rooms import as_html
 
 
 class Point(Enum):
@@ -73,6 +75,7 @@ class ListOnMemory(ListFields):
         "name",
     )
 
+    _repr_html_ = as_html
     address: int
     name: str
     _shared: Shared
@@ -109,6 +112,11 @@ class ListOnMemory(ListFields):
     def machine(self) -> Machine:
         """The machine it lies on."""
         return self._machine
+
+    @property
+    def routines(self) -> Routines:
+        """The addresses of routines on its machine."""
+        return self._shared.routines
 
     @property
     def pool(self) -> Pool:
@@ -207,7 +215,8 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        run = self._machine.hooks.run_inside
+        entry = run(routine, allocate, PoolType(pool_type), size, PoolTag(tag), self) or None
         return entry and unsigned(
             "what the allocate routine returned", entry, self.arch.address_bits
         )
@@ -217,7 +226,7 @@ class ListOnMemory(ListFields):
         if routine in routines.default_frees:
             self._requests.top.free(entry)
             return
-        routines.free_routine(routine)(entry, self)
+        self._machine.hooks.run_inside(routine, routines.free_routine(routine), entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 

@@ -102,12 +102,9 @@ class Registry:
         self._offset = arch.list_entry_offset
         self._by_entry: dict[int, Registered] = {}
         self._walked: dict[int, tuple[Registered, ...]] = {}
-        self.nonpaged = ListHead(
-            arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
-        )
-        self.paged = ListHead(
-            arch.lookaside_heads_start + 0x40, arch.pointer_size, self.forget_walks
-        )
+        start, size, changed = arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
+        self.nonpaged = ListHead(start, size, changed)
+        self.paged = ListHead(start + 0x40, size, changed)
         machine.memory.attach(self.nonpaged)
         machine.memory.attach(self.paged)
 

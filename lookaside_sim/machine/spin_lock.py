@@ -146,6 +146,15 @@ class SpinLocks:
         """Addresses of the locks that were acquired and not let go, oldest first."""
         return list(self._owners)
 
+    def check_free(self, lock: int) -> None:
+        """Be sure that a routine which holds a lock for a moment would get it.
+
+        Raises:
+            BugCheck: SPIN_LOCK_ALREADY_OWNED.
+            LookasideSimError: another processor holds it.
+        """
+        self._check_free(self._address(lock))
+
     def _address(self, lock: int) -> int:
         """Take the address of a lock, on a machine that runs."""
         self._machine.check_running()

@@ -65,7 +65,7 @@ def unsigned(name: str, value: SupportsIndex, bits: int) -> int:
         TypeError: no integer.
         ValueError: an integer that the type cannot hold.
     """
-    number = integer(name, value)
+    number = value if type(value) is int else integer(name, value)
     if not 0 <= number < 1 << bits:
         raise ValueError(f"{name} {shown(number)}: give 0 to {(1 << bits) - 1:#x}")
     return number

@@ -225,7 +225,7 @@ class SanitizedList(LookasideList):
             self._refuse("deleted", DeleteList(self))
         if self._live:
             self._machine.hooks.run(DeleteList(self), self._report_leaked)
-        self._delete()
+        self.delete_anyway()
 
     def _report_leaked(self) -> NoReturn:
         first = min(self._live)
@@ -238,7 +238,8 @@ class SanitizedList(LookasideList):
             self._sanitizer.owners.get(first),
         )
 
-    def _delete(self) -> None:
+    def delete_anyway(self) -> None:
+        """Delete the list, whoever still holds entries."""
         self._retire_free_entries("the list's delete")
         for entry in sorted(self._live):
             self._sanitizer.retire(entry, "nobody, when the list was deleted")
@@ -261,7 +262,7 @@ class SanitizedList(LookasideList):
             if exception[0] is None:
                 self.delete()
             else:
-                self._delete()  # a report about entries would hide what went wrong
+                self.delete_anyway()  # a report about entries would hide what went wrong
 
     # --- what is wrong -------------------------------------------------------------------
 

@@ -202,8 +202,9 @@ class Driver(Image):
 
     def _unload(self) -> None:
         if self._unload_routine is not None:
-            with self._drivers.machine.system_thread(), self:
-                self._unload_routine()
+            machine = self._drivers.machine
+            with machine.system_thread(), self:
+                machine.hooks.run_inside(0, self._unload_routine)
         self._drivers.machine.hooks.happened(Leaving(self))
         self.loaded = False
         self._drivers.unmap(self)

@@ -41,6 +41,7 @@ class _FaultLayer(Layer):
     def allocate(self, plan: PoolPlan) -> int:
         """Refuse the request, or hand it on."""
         if self._injector.refuses():
+            self._injector.kernel.machine.hooks.tell_refused()
             size = request_of(plan).size
             return refused(plan, f"the request for {size} bytes was chosen to fail")
         return self.below.allocate(plan)

@@ -60,7 +60,7 @@ def test_the_old_irql_is_stored_by_the_driver_once_it_is_raised() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ddi.KeInitializeSpinLock("lock"), TypeError, "SpinLock 'lock': give an addr"),  # type: ignore[arg-type]
+        (lambda: ddi.KeInitializeSpinLock("lock"), TypeError, "SpinLock 'lock': give an addr"),
         (lambda: ddi.KeInitializeSpinLock(-1), ValueError, "SpinLock -1: give 0 to"),
         (lambda: ddi.KeAcquireSpinLockRaiseToDpc(1 << 64), ValueError, "SpinLock"),
         (lambda: ddi.KeRaiseIrql(2, "old"), TypeError, "OldIrql 'old': give an address, or"),  # type: ignore[arg-type]

@@ -198,6 +198,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
     },
     Processes: {
+        "enter": (
+            lambda s: s.kernel.processes.enter(s.kernel.processes.system),
+            [EnterProcess],
+        ),
         "create": (lambda s: s.kernel.processes.create("a.exe"), [CreateProcess]),
         "running": (
             inside(lambda s: s.kernel.processes.running(s.process)),
@@ -233,6 +237,7 @@ METHODS: dict[type, dict[str, Row]] = {
         "free_mdl": (lambda s: s.kernel.io_lists.free_mdl(s.mdl), [FreeMdl]),
     },
     Processors: {
+        "switch_to": (lambda s: s.kernel.machine.processors.switch_to(1), [SwitchProcessor]),
         "on": (
             inside(lambda s: s.kernel.machine.processors.on(1)),
             [SwitchProcessor, SwitchProcessor],
@@ -255,6 +260,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Kernel: {
         "check": LOOKS,
         "clone": LOOKS,
+        "clone_along": LOOKS,
         "list_at": LOOKS,
         "check_running": LOOKS,
         "peek": LOOKS,
@@ -264,6 +270,8 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "lookaside_list": MAKES,
     },
     PoolManager: {
+        "is_live": LOOKS,
+        "live_blocks": LOOKS,
         **dict.fromkeys(
             (
                 *(
@@ -315,7 +323,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
     },
     SpinLock: {"load_image": PART, "store_image": LOOKS},
-    SpinLocks: dict.fromkeys(("described", "held", "owner_of"), LOOKS),
+    SpinLocks: dict.fromkeys(("check_free", "described", "held", "owner_of"), LOOKS),
     SLists: dict.fromkeys(("depth", "first"), LOOKS),
     Driver: {
         "call_site": "gives a line of the program an address",
@@ -329,7 +337,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         "unmap": PART,
     },
-    Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
+    Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
     IoLists: {
         "check": LOOKS,

@@ -383,6 +383,38 @@ def test_each_thread_has_calls_of_its_own(kernel: Kernel) -> None:
     assert block.outer is outer
 
 
+def test_a_call_is_made_by_position_or_by_name_with_its_defaults() -> None:
+    tag = PoolTag(b"tseT")
+    by_position = AllocateBlock(PoolType.PagedPool, 24, tag, True)
+    by_name = AllocateBlock(PoolType.PagedPool, 24, tag=tag, charged=True)
+    for call in (by_position, by_name):
+        assert (call.pool_type, call.size, call.tag) == (PoolType.PagedPool, 24, tag)
+        assert (call.charged, call.priority, call.special) == (True, None, False)
+        assert (call.result, call.error, call.branch, call.outer) == (None,) * 4
+        assert not call.is_over
+    assert repr(by_name) == (
+        f"AllocateBlock(result=None, error=None, branch=None, pool_type={PoolType.PagedPool!r},"
+        f" size=24, tag={tag!r}, charged=True, priority=None, special=False)"
+    )
+    assert by_position != by_name
+
+
+def test_a_kind_of_call_takes_the_fields_of_its_base_first() -> None:
+    kernel = Kernel()
+    lookaside = new_list(kernel)
+    call = SetDepth(lookaside, 7)
+    assert (call.lookaside, call.depth, call.word) == (lookaside, 7, "depth")
+    assert DeleteList(lookaside).lookaside is lookaside
+
+
+@pytest.mark.parametrize("arguments", [(), (1,), (1, 2, 3)])
+def test_a_call_takes_all_its_fields_and_no_more(arguments: tuple[int, ...]) -> None:
+    with pytest.raises(TypeError, match="argument"):
+        ReadMemory(*arguments)
+    with pytest.raises(TypeError, match="unknown"):
+        ReadMemory(1, 2, unknown=3)  # type: ignore[call-arg]
+
+
 # --- threads -----------------------------------------------------------------------------------
 
 

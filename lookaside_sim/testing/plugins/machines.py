@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -17,6 +17,9 @@ import pytest
 
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.failure import last_steps
+from lookaside_sim.page.render import render
+from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
@@ -24,6 +27,8 @@ from lookaside_sim.verifier.settings import Verifier
 
 __all__ = ["LEAKS", "Watched", "kernel_maker", "setting_of", "watched_machine"]
 
+_MOST_STEPS: Final = 100_000
+"""Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
 
@@ -127,6 +132,9 @@ class Watched:
         self.tracker = tracker
         self._recording: Recording | None = None
         self._saved: Path | None = None
+        self._run: Run | None = None
+        self._filming = ExitStack()
+        self._has_page = False
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
@@ -137,6 +145,15 @@ class Watched:
             yield recording
         finally:
             stop()
+
+    def film(self, title: str) -> ExitStack:
+        """Record the test as a run, until the block that is given is left or a page is made.
+
+        Args:
+            title: of the run.
+        """
+        self._run = self._filming.enter_context(record(self.kernel, title))
+        return self._filming
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
@@ -194,14 +211,46 @@ class Watched:
         """
         if self._recording is None or self._saved is not None:
             return None
-        config = item.config
-        given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
-        folder = Path(config.rootpath, str(given))
-        folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
-        self._saved = folder / f"{name[-150:]}.jsonl"
+        self._saved = _file_of(item, ".jsonl")
         self._recording.save(self._saved, f"pytest {item.nodeid}")
         return self._saved
+
+    def show(self, item: pytest.Item, *, failed: bool) -> str | None:
+        """Write the page of the test's run, once, and say what is to be seen on it.
+
+        Args:
+            item: the test, whose name the file gets.
+            failed: whether to open it at the end, and to tell the last steps.
+
+        Returns:
+            A few lines with the path; None if nothing happened, or nothing was recorded.
+        """
+        run = self._run
+        if run is None or self._has_page or not len(run):
+            return None
+        self._has_page = True
+        self._filming.close()
+        lines = [last_steps(run)] if failed else []
+        if len(run) <= _MOST_STEPS:
+            path = _file_of(item, ".html")
+            text = render(run, title=item.nodeid, step=-1 if failed else 0)
+            path.write_text(text, "utf-8")
+            lines.append(f"The run, to step through: {path}")
+        else:  # on a fresh machine, so it can be saved
+            path = _file_of(item, ".lkrun")
+            run.save(path)
+            lines.append(f"The run is long; lookaside-sim report shows it: {path}")
+        return "\n".join(lines)
+
+
+def _file_of(item: pytest.Item, suffix: str) -> Path:
+    """Where a test leaves a file; its folder is there."""
+    config = item.config
+    given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
+    folder = Path(config.rootpath, str(given))
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
+    return folder / f"{name[-150:]}{suffix}"
 
 
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lookaside_sim import Kernel, NtStatus, ddi
+from lookaside_sim import Kernel, LookasideSimError, NtStatus, ddi
+from tests.ddi.helpers import memory
 from tests.helpers import allocated
 
 SECOND = 10_000_000  # in units of a due time
@@ -65,3 +66,46 @@ def test_a_due_time_is_a_large_integer(due: int) -> None:
         with pytest.raises(ValueError, match=f"DueTime {due}: give a LARGE_INTEGER"):
             ddi.KeSetTimer(timer, due, 0)
         assert not kernel.objects.timers
+
+
+def test_a_timer_is_signaled_and_queues_its_dpc_when_it_is_due(kernel: Kernel) -> None:
+    seen: list[tuple[int, int]] = []
+    with kernel:
+        timer, dpc = memory(kernel), memory(kernel)
+
+        def routine(of: int, context: int, argument1: int, argument2: int) -> None:
+            seen.append((context, int(kernel.irql)))
+
+        ddi.KeInitializeTimer(timer)
+        ddi.KeInitializeDpc(dpc, routine, 0x55)
+        assert not ddi.KeSetTimer(timer, -20_000_000, dpc)
+        kernel.tick(1)
+        assert ddi.KTIMER(timer).Header.SignalState == 0
+        assert ddi.KeWaitForSingleObject(timer, 0, 0, False, 0) == 0
+        assert kernel.seconds == 2
+        assert ddi.KeReadStateTimer(timer)
+        kernel.queues.run()
+        assert seen == [(0x55, 2)]
+        assert ddi.KeCancelTimer(timer) is False
+
+
+def test_a_wait_for_a_timer_that_is_not_set(kernel: Kernel) -> None:
+    with kernel:
+        timer = memory(kernel)
+        ddi.KeInitializeTimer(timer)
+        with pytest.raises(LookasideSimError, match="KeSetTimer and the time until it is due"):
+            ddi.KeWaitForSingleObject(timer, 0, 0, False, 0)
+
+
+def test_a_dpc_is_queued_once(kernel: Kernel) -> None:
+    runs: list[int] = []
+    with kernel:
+        dpc = memory(kernel)
+        ddi.KeInitializeDpc(dpc, lambda of, context, one, two: runs.append(one + two), 0)
+        assert ddi.KeInsertQueueDpc(dpc, 1, 2)
+        assert not ddi.KeInsertQueueDpc(dpc, 3, 4)
+        assert ddi.KeRemoveQueueDpc(dpc)
+        assert not ddi.KeRemoveQueueDpc(dpc)
+        assert ddi.KeInsertQueueDpc(dpc, 5, 6)
+        ddi.KeFlushQueuedDpcs()
+        assert runs == [11]
