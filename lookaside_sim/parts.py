@@ -146,15 +146,16 @@ class Parts(Clonable):
             self._ledger.open()
 
     def _make_lists(self, settings: KernelSettings) -> Shared:
+        machine, pool = self.machine, self.pool
         if not settings.sanitizer:
-            return Shared(self.machine, self.pool, LookasideList)
+            return Shared(machine, pool, LookasideList)
         from lookaside_sim.sanitizer.accesses import watch
         from lookaside_sim.sanitizer.list import SanitizedList
         from lookaside_sim.sanitizer.records import SanitizedShared
 
-        shared = SanitizedShared(self.machine, self.pool, SanitizedList)
-        watch(self.machine, self.pool, shared.sanitizer, kasan=settings.kasan)
-        return shared
+        lists = SanitizedShared(machine, pool, SanitizedList)
+        watch(machine, pool, lists.sanitizer, kasan=settings.kasan)
+        return lists
 
     def _park(self, settings: KernelSettings) -> None:
         """Let freed blocks wait before they are free."""

@@ -138,7 +138,7 @@ def pool(
     """
     instance("kernel", kernel, Kernel)
     address = unsigned("address", address, kernel.arch.address_bits)
-    flags = unsigned("flags", flags, 32)
+    flags = unsigned("flags", flags, 64)
     digits = kernel.arch.pointer_size * 2
     start = address & ~PAGE_MASK
     verification = kernel.verification
