@@ -157,7 +157,7 @@ def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
     `lookaside_sim.testing.fail_each_allocation` takes; the machines are the test's own kind
     unless ``make_kernel`` makes others.
     """
-    from lookaside_sim.testing.faults import fail_each_allocation
+    from lookaside_sim.testing.each_fault import fail_each_allocation
     from lookaside_sim.testing.plugins.machines import kernel_maker
 
     make = kernel_maker(request)
