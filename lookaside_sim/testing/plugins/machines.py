@@ -6,6 +6,7 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 from __future__ import annotations
 
 import re
+import sys
 import unittest
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ import pytest
 
 from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.machine.call_site import HELPER
 from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins.modes import mode_of
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
 from lookaside_sim.verifier.settings import Verifier
@@ -31,8 +34,8 @@ LEAKS: Final = ("error", "warn", "ignore")
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What a test's machine is made with, and ``leaks``.
 
-    The marker's word, else the option's, else the ini file's; what none of them says is left
-    to `Kernel`.
+    The marker's word, else that of the mode the test runs in, else the option's, else the ini
+    file's; what none of them says is left to `Kernel`.
 
     Args:
         request: of the test.
@@ -52,6 +55,7 @@ def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
                 raise pytest.UsageError(f"ini file, lookaside_{name}: {error}") from None
         if given is not None:
             found[name] = given
+    found.update(mode_of(request.node))
     # The closest marker comes first, and its word counts.
     for marker in reversed(list(request.node.iter_markers("lookaside"))):
         unknown = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - set(names))]
@@ -120,11 +124,17 @@ class Watched:
     Args:
         kernel: the machine.
         tracker: knows who allocated what.
+
+    Attributes:
+        kernel: as given.
+        tracker: as given.
+        is_blamed: whether what was left behind has been reported already.
     """
 
     def __init__(self, kernel: Kernel, tracker: LeakTracker) -> None:
         self.kernel = kernel
         self.tracker = tracker
+        self.is_blamed = False
         self._recording: Recording | None = None
         self._saved: Path | None = None
 
@@ -156,6 +166,7 @@ class Watched:
         """
         # Whatever the links say: they may be what the test overwrote.
         lists: list[Any] = self.tracker.lists or list(self.kernel.registry.all())
+        lists = _concerned(lists, error) or lists
         lines = [repr(self.kernel), *(windbg.lookaside(each) for each in lists)]
         parameters: Sequence[object] = getattr(error, "parameters", ())
         address = getattr(error, "address", None)
@@ -186,6 +197,26 @@ class Watched:
         return self._saved
 
 
+def _concerned(lists: list[Any], error: BaseException | None) -> list[Any]:
+    """The lists that an error is about; none where it does not say."""
+    known = getattr(error, "lookaside", None)
+    values = {each for each in getattr(error, "parameters", ()) if isinstance(each, int)}
+    return [
+        each
+        for each in lists
+        if each is known
+        or any(each.address <= value < each.address + each.image_size for value in values)
+    ]
+
+
+def mark_helpers(config: pytest.Config) -> None:
+    """Have the modules that the ini file names be helpers, whose lines are not told."""
+    for name in config.getini("lookaside_helpers"):
+        module = sys.modules.get(name)
+        if module is not None:
+            setattr(module, HELPER, True)
+
+
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     """Make the machine of a test; a ``unittest.TestCase`` gets it as an attribute.
 
@@ -195,6 +226,7 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     Returns:
         What to do about leaks, and the machine, to which nobody listens yet.
     """
+    mark_helpers(request.config)
     leaks: str = setting_of(request)["leaks"]
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
