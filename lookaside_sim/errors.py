@@ -13,6 +13,7 @@
         ├── NotSupportedError grow, grow_zeroed, shrink
         ├── TraceError        a malformed trace; .file, .line, .field
         │   └── TraceEndError its file ends in the middle
+        ├── RunError          a run that is none, or does not go again; .file, .position, .reason
         └── InvariantError    the walk over the kernel found a broken invariant
 
 Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``TypeError`` or
@@ -47,6 +48,26 @@ SanitizerKind: TypeAlias = Literal[
     "paged-list",
 ]
 """What the sanitizer tells apart."""
+
+
+class CodeSite(Protocol):
+    """A place in a program's code, as the error that carries it sees it."""
+
+    @property
+    def file(self) -> str:
+        """Name of the source file."""
+
+    @property
+    def line(self) -> int:
+        """Line number."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+
+    @property
+    def address(self) -> int:
+        """Where the code lies."""
 
 
 class LeakedBlock(Protocol):
@@ -153,7 +174,13 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         parameters: its four parameters.
         message: one sentence on what happened, to what.
         leaks: the blocks a driver left behind when it was unloaded; empty for other stops.
+
+    Attributes:
+        stack: where in compiled code it happened, innermost first; the address of the first is
+            that of the instruction. Empty where no compiled code ran.
     """
+
+    stack: tuple[CodeSite, ...]
 
     def __init__(
         self,
@@ -167,6 +194,12 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         self.parameters = parameters
         self.message = message
         self.leaks = tuple(leaks)
+        self.stack = ()
+
+    @property
+    def site(self) -> CodeSite | None:
+        """The line of compiled code that stopped the machine; None where none ran."""
+        return self.stack[0] if self.stack else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         leaks = tuple(map(NamedBlock.of, self.leaks))
@@ -217,19 +250,32 @@ class SanitizerError(Exception):
 
 
 class NtStatusError(Exception):
-    """An NTSTATUS that a routine raises (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE).
+    """An NTSTATUS that is raised, and that the driver's code can catch.
 
-    Not to be confused with a returned status, which is a plain `NtStatus` value.
+    A routine raises it where its contract says so (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE);
+    a touch of what is not mapped in the user half of the address space raises
+    STATUS_ACCESS_VIOLATION. Not to be confused with a returned status, which is a plain `NtStatus`.
 
     Args:
         status: the status raised.
         message: what could not be done.
+        information: the parameters of the exception; of an access violation 0 for a read, 1 for a
+            write or 8 for a jump, and the address.
+        code_address: where in the code it was raised; 0 where that was not asked.
     """
 
-    def __init__(self, status: NtStatus, message: str = "") -> None:
-        super().__init__(status, message)
+    def __init__(
+        self,
+        status: NtStatus,
+        message: str = "",
+        information: tuple[int, ...] = (),
+        code_address: int = 0,
+    ) -> None:
+        super().__init__(status, message, information, code_address)
         self.status = status
         self.message = message
+        self.information = information
+        self.code_address = code_address
 
     def __str__(self) -> str:
         text = f"{self.status.name} ({self.status:#010x})"
@@ -270,6 +316,30 @@ class NotSupportedError(LookasideSimError):
     """A fixed-size list can neither grow nor shrink an allocation."""
 
 
+class ImageError(LookasideSimError, ValueError):
+    """A file that is no driver this machine can load; nothing was loaded.
+
+    Args:
+        file: its name.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(file, problem)
+        self.file = file
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}"
+
+
+class CompiledCodeError(LookasideSimError):
+    """Compiled code did what there is no way on from: the machine has not stopped, the call has.
+
+    It called an import that nobody provides, or did not return in time.
+    """
+
+
 class TraceError(LookasideSimError, ValueError):
     """A trace file that does not follow the format, or asks for something impossible.
 
@@ -296,6 +366,26 @@ class TraceError(LookasideSimError, ValueError):
 
 class TraceEndError(TraceError):
     """A trace file that is valid until it ends in the middle: whoever wrote it was cut short."""
+
+
+class RunError(LookasideSimError, ValueError):
+    """A run that cannot be loaded, saved or played again.
+
+    Args:
+        file: name of the file, or of the run.
+        position: where: a byte of the file, or a step of the run; None for all of it.
+        reason: what is wrong there, and what would be right.
+    """
+
+    def __init__(self, file: str, position: int | None, reason: str) -> None:
+        super().__init__(file, position, reason)
+        self.file = file
+        self.position = position
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = self.file if self.position is None else f"{self.file}, position {self.position}"
+        return f"{where}: {self.reason}"
 
 
 class InvariantError(LookasideSimError, AssertionError):

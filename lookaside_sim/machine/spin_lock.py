@@ -82,7 +82,11 @@ class SpinLocks:
                 (old, int(Irql.DISPATCH_LEVEL), 0, 0),
                 f"the spin lock {self._shown(lock)} was acquired at IRQL {old}",
             )
-        self._check_free(lock)
+        machine.locked = True
+        try:
+            self._check_free(lock)
+        finally:
+            machine.locked = False
         processors.change_irql(int(Irql.DISPATCH_LEVEL), by_spin_lock=True)
         self._take(lock)
         return old

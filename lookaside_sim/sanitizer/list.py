@@ -237,7 +237,7 @@ class SanitizedList(LookasideList):
             self._refuse("deleted", DeleteList(self))
         if self._live:
             self._machine.hooks.run(DeleteList(self), self._report_leaked)
-        self._delete()
+        self.delete_anyway()
 
     def _report_leaked(self) -> NoReturn:
         first = min(self._live)
@@ -250,13 +250,17 @@ class SanitizedList(LookasideList):
             self._sanitizer.owners.get(first),
         )
 
-    def _delete(self) -> None:
+    def delete_anyway(self) -> None:
+        """Delete the list, whoever still holds entries."""
         self._retire_free_entries("the list's delete")
         for entry in sorted(self._live):
             self._sanitizer.retire(entry, "nobody, when the list was deleted")
-        super().delete()
-        self._ceiling = _INACTIVE
-        self._sanitizer.structures.pop(self.address, None)
+        try:
+            super().delete()
+        finally:
+            if not self._active:
+                self._ceiling = _INACTIVE
+                self._sanitizer.structures.pop(self.address, None)
 
     def _retire_free_entries(self, how: str) -> None:
         # Overwritten links are followed as far as they lead; the flush meets them itself.
@@ -269,7 +273,7 @@ class SanitizedList(LookasideList):
             if exception[0] is None:
                 self.delete()
             else:
-                self._delete()  # a report about entries would hide what went wrong
+                self.delete_anyway()  # a report about entries would hide what went wrong
 
     # --- what is wrong -------------------------------------------------------------------
 

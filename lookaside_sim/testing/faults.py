@@ -36,6 +36,7 @@ class _FaultLayer(Layer):
     def allocate(self, plan: PoolPlan) -> int:
         """Refuse the request, or hand it on."""
         if self._injector.refuses():
+            self._injector.kernel.machine.hooks.tell_refused()
             refusal = self._injector.note(request_of(plan))
             return refused(plan, f"the request for {refusal.size} bytes was chosen to fail")
         return self.below.allocate(plan)

@@ -15,7 +15,7 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.helpers import allocated, new_list, take
+from tests.helpers import allocated, new_list, nowhere, take
 
 
 def report(call: object) -> SanitizerError:
@@ -207,7 +207,7 @@ def test_each_pool_has_its_highest_irql(
 def test_a_stopped_machine_stays_stopped(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
     with pytest.raises(BugCheck):
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     for call in (lookaside.allocate, lookaside.flush):
         with pytest.raises(BugCheck):
             call()

@@ -6,15 +6,17 @@ the simulator is imported when a test asks for one of the fixtures, not before.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from lookaside_sim.testing.plugins.modes import MODES, put_into_modes, wanted_modes
-from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, SETTINGS
+from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, PAGES, SETTINGS
 
 if TYPE_CHECKING:
     from lookaside_sim import Kernel, LookasideList
@@ -59,7 +61,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lookaside-leaks", choices=("error", "warn", "ignore"), help="what to do about leaks"
     )
     group.addoption(
-        "--lookaside-traces", metavar="DIR", help="where failing tests leave their traces"
+        "--lookaside-traces",
+        metavar="DIR",
+        help="where failing tests leave their traces and pages",
+    )
+    group.addoption(
+        "--lookaside-page",
+        choices=PAGES,
+        help="of which tests a page of the run is left, to step through",
     )
     group.addoption(
         "--lookaside-examples", type=int, metavar="N", help="programs that a check runs"
@@ -73,9 +82,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
     )
     parser.addini("lookaside_leaks", "error, warn or ignore", default="error")
+    parser.addini("lookaside_page", "failed, all or none", default="failed")
     parser.addini(
         "lookaside_traces",
-        "where failing tests leave their traces",
+        "where failing tests leave their traces and pages",
         default="lookaside-traces",
     )
 
@@ -115,12 +125,17 @@ def lookaside_mode(request: pytest.FixtureRequest) -> str:
 def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A fresh simulated machine, made current; at the end nothing may be left over on it.
 
-    Memory, lists, handles, locks, work that is queued, a raised IRQL. In a ``unittest.TestCase`` it is also ``self.lookaside_kernel``.
+    Memory, lists, handles, locks, work that is queued, a raised IRQL. In a ``unittest.TestCase``
+    it is also ``self.lookaside_kernel``.
     """
     from lookaside_sim.testing.plugins.machines import watched_machine
 
     leaks, watched = watched_machine(request)
-    with watched.tracker:
+    pages = _pages(request.config)
+    with (
+        watched.tracker,
+        nullcontext() if pages == "none" else watched.film(request.node.nodeid),
+    ):
         request.node.stash[_watched_key] = watched
         with watched.kernel:
             yield watched.kernel
@@ -283,6 +298,14 @@ def pytest_runtest_makereport(
             report.outcome, report.longrepr = "passed", None
             return report
         stops.extend(met)
+    if watched is not None and report.when != "setup":
+        # What a test leaves is known once it is over; a page of it shows its teardown too.
+        wanted = report.failed if _pages(item.config) == "failed" else report.when == "teardown"
+        said = watched.show(item, failed=report.failed) if wanted or report.failed else None
+        if said is not None:
+            report.sections.append(("lookaside run", said))
+            if report.failed:
+                _summarize(item.nodeid, said)
     if report.failed and watched is not None:
         if call.when == "call":
             item.stash[_failed_key] = True
@@ -315,3 +338,24 @@ def _hide_own_frames() -> None:
         inside = name.partition(".")[0] == "lookaside_sim"
         if inside and not name.startswith("lookaside_sim.testing.plugins"):
             vars(module)["__tracebackhide__"] = True
+
+
+def _pages(config: pytest.Config) -> str:
+    """Of which tests pages are left."""
+    given = str(config.getoption("lookaside_page") or config.getini("lookaside_page"))
+    if given not in PAGES:
+        raise pytest.UsageError(f"ini file, lookaside_page: {given}: give {', '.join(PAGES)}")
+    return given
+
+
+def _summarize(name: str, said: str) -> None:
+    """Add a line to the summary that GitHub shows of a job, where there is one."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        path = said.rpartition(": ")[2]
+        stop = next(
+            (line.strip()[3:] for line in said.splitlines() if line.strip().startswith("***")),
+            "",
+        )
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(f"- `{name}` failed{':' if stop else '.'}{stop} `{path}`\n")
