@@ -15,6 +15,7 @@ from lookaside_sim import BugCheck, Kernel
 from lookaside_sim.run import Run, export, record
 from lookaside_sim.run.export_table import COLUMNS
 from lookaside_sim.trace import Event
+from tests.run.helpers import nowhere
 
 PHASES = {
     "M": {"ph", "name", "pid", "tid", "args"},
@@ -112,7 +113,7 @@ def test_counters_say_what_the_states_say(run: Run, tmp_path: Path) -> None:
 
 def test_instants_are_ticks_writes_notes_and_the_stop(kernel: Kernel, tmp_path: Path) -> None:
     with pytest.raises(BugCheck), record(kernel) as run:
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     (stop,) = [event for event in events_of(run, tmp_path) if event["ph"] == "i"]
     assert stop["name"].startswith("STOP BugCheck")
     assert stop["s"] == "g"
