@@ -189,7 +189,8 @@ class Sanitizer:
             SanitizerError: always.
         """
         history = () if record is None else tuple(record.history)
-        raise SanitizerError(kind, address, lookaside, message, history)
+        # What it was found out by, such as a KeyError, is nothing to read.
+        raise SanitizerError(kind, address, lookaside, message, history) from None
 
 
 class SanitizedShared(Shared):

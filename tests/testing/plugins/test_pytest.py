@@ -451,6 +451,7 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing",
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.modes",
         "lookaside_sim.testing.plugins.pytest",
         "lookaside_sim.testing.plugins.settings",
     ]
