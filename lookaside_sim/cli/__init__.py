@@ -11,7 +11,18 @@ from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, check, convert, kd, lesson, record, reduce, run, sweep
+from lookaside_sim.cli import (
+    advise,
+    check,
+    convert,
+    kd,
+    lesson,
+    record,
+    reduce,
+    run,
+    runs,
+    sweep,
+)
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.windbg.lookaside import printable
 
@@ -98,6 +109,7 @@ def _build_parser() -> argparse.ArgumentParser:
     sweep.add_command(commands)
     convert.add_command(commands)
     record.add_command(commands)
+    runs.add_commands(commands)
     reduce.add_commands(commands)
     check.add_command(commands)
     kd.add_command(commands)

@@ -101,7 +101,7 @@ class Scene:
 
     def list_name(self, address: int) -> str:
         """The name of the list at an address."""
-        known = self.run.list_names().get(address, "")
+        known = self.run.list_names.get(address, "")
         return known or f"{address:#x}"
 
     # --- as text -------------------------------------------------------------------------------

@@ -240,10 +240,9 @@ class Program:
         """The innermost frames of the program, at most 8, innermost first."""
         return frames() if self.stack_provider is None else tuple(self.stack_provider())
 
-    def known_address(self, code: CodeType, instruction: int) -> int:
-        """The address that a line of the running image was given; 0 for none yet."""
-        sites = self.running[-1].sites if self.running else self._sites
-        return sites.known(code, instruction)
+    def known_address(self, image: Image | None, code: CodeType, instruction: int) -> int:
+        """The address that a line was given as one of an image's; 0 for none yet."""
+        return (self._sites if image is None else image.sites).known(code, instruction)
 
     def site_in(self, sites: Sites) -> CallSite:
         """The line that runs, with the address it has among some sites."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -16,7 +16,9 @@ from typing import Any, Final
 import pytest
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
@@ -114,29 +116,50 @@ def kernel_maker(request: pytest.FixtureRequest) -> Callable[[], Kernel]:
     return make
 
 
+class TestRecording(Recording):
+    """What a test does, as a trace; and all of it, as a run.
+
+    Args:
+        kernel: the test's machine.
+        run: the run.
+
+    Attributes:
+        run: as given. It has what a trace cannot say, such as an entry that is freed twice.
+    """
+
+    __test__ = False  # no test of pytest's, whatever it is called
+
+    def __init__(self, kernel: Kernel, run: Run) -> None:
+        super().__init__(kernel)
+        self.run = run
+
+
 class Watched:
     """A test's machine, and who listens to it.
 
     Args:
         kernel: the machine.
         tracker: knows who allocated what.
+        title: what the test is called.
     """
 
-    def __init__(self, kernel: Kernel, tracker: LeakTracker) -> None:
+    def __init__(self, kernel: Kernel, tracker: LeakTracker, title: str = "") -> None:
         self.kernel = kernel
+        self.title = title
         self.tracker = tracker
-        self._recording: Recording | None = None
+        self._recording: TestRecording | None = None
         self._saved: Path | None = None
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
-        """Record what the test does inside."""
-        recording = self._recording = Recording(self.kernel)
-        stop = self.kernel.listen(recording.hear)
-        try:
-            yield recording
-        finally:
-            stop()
+        """Record what the test does inside, as a trace and as a run."""
+        with record(self.kernel, self.title) as run:
+            recording = self._recording = TestRecording(self.kernel, run)
+            stop = self.kernel.listen(recording.hear)
+            try:
+                yield recording
+            finally:
+                stop()
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
@@ -183,6 +206,9 @@ class Watched:
         name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
         self._saved = folder / f"{name[-150:]}.jsonl"
         self._recording.save(self._saved, f"pytest {item.nodeid}")
+        # Of a machine that the test had used before it asked for a trace there is no run.
+        with suppress(RunError):
+            self._recording.run.save(self._saved.with_suffix(".lkrun"))
         return self._saved
 
 
@@ -199,4 +225,4 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
         request.instance.lookaside_kernel = kernel  # type: ignore[attr-defined]
-    return leaks, Watched(kernel, LeakTracker(kernel))
+    return leaks, Watched(kernel, LeakTracker(kernel), request.node.nodeid)

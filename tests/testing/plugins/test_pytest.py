@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookaside_sim import Kernel
+from lookaside_sim.run import Run
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import load, replay
 
@@ -164,7 +165,10 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--lookaside-traces=kept", "-k", "test_fails")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["*What the test did was saved as *kept*test_fails.jsonl"])
-    (path,) = Path(pytester.path, "kept").iterdir()
+    path, run_path = sorted(Path(pytester.path, "kept").iterdir())
+    saved = Run.load(run_path)
+    assert [step.word for step in saved] == ["init", "alloc", "free"]
+    assert saved.title.endswith("::test_fails")
     trace = load(path)
     assert [event.op for event in trace] == ["init", "alloc", "free"]
     assert trace.header.source.endswith("::test_fails")
@@ -175,9 +179,8 @@ def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(LEAKY.replace("lookaside_kernel,", "lookaside_trace,"))
     result = run(pytester)
     result.assert_outcomes(passed=1, errors=1)
-    assert [path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir()] == [
-        ".jsonl"
-    ]
+    folder = Path(pytester.path, "lookaside-traces")
+    assert sorted(path.suffix for path in folder.iterdir()) == [".jsonl", ".lkrun"]
 
 
 def test_misuse_that_stops_the_machine_reads_well(pytester: pytest.Pytester) -> None:
