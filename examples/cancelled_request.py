@@ -12,6 +12,8 @@ STATUS_CANCELLED = 0xC000_0120
 
 
 class Driver:
+    """Completes requests and cancels them."""
+
     """Starts requests, completes and cancels them."""
 
     def __init__(self, kernel: Kernel) -> None:

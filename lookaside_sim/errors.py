@@ -42,8 +42,32 @@ SanitizerKind: TypeAlias = Literal[
     "entry-leaked",
     "deleted-list",
     "irql",
+    "freed-entry",
+    "freed-list",
+    "initialized-twice",
+    "paged-list",
 ]
 """What the sanitizer tells apart."""
+
+
+class CodeSite(Protocol):
+    """A place in a program's code, as the error that carries it sees it."""
+
+    @property
+    def file(self) -> str:
+        """Name of the source file."""
+
+    @property
+    def line(self) -> int:
+        """Line number."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+
+    @property
+    def address(self) -> int:
+        """Where the code lies."""
 
 
 class LeakedBlock(Protocol):
@@ -144,7 +168,13 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         parameters: its four parameters.
         message: one sentence on what happened, to what.
         leaks: the blocks a driver left behind when it was unloaded; empty for other stops.
+
+    Attributes:
+        stack: where in compiled code it happened, innermost first; the address of the first is
+            that of the instruction. Empty where no compiled code ran.
     """
+
+    stack: tuple[CodeSite, ...]
 
     def __init__(
         self,
@@ -158,6 +188,12 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         self.parameters = parameters
         self.message = message
         self.leaks = tuple(leaks)
+        self.stack = ()
+
+    @property
+    def site(self) -> CodeSite | None:
+        """The line of compiled code that stopped the machine; None where none ran."""
+        return self.stack[0] if self.stack else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         leaks = tuple(map(NamedBlock.of, self.leaks))
@@ -205,19 +241,32 @@ class SanitizerError(Exception):
 
 
 class NtStatusError(Exception):
-    """An NTSTATUS that a routine raises (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE).
+    """An NTSTATUS that is raised, and that the driver's code can catch.
 
-    Not to be confused with a returned status, which is a plain `NtStatus` value.
+    A routine raises it where its contract says so (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE);
+    a touch of what is not mapped in the user half of the address space raises
+    STATUS_ACCESS_VIOLATION. Not to be confused with a returned status, which is a plain `NtStatus`.
 
     Args:
         status: the status raised.
         message: what could not be done.
+        information: the parameters of the exception; of an access violation 0 for a read, 1 for a
+            write or 8 for a jump, and the address.
+        code_address: where in the code it was raised; 0 where that was not asked.
     """
 
-    def __init__(self, status: NtStatus, message: str = "") -> None:
-        super().__init__(status, message)
+    def __init__(
+        self,
+        status: NtStatus,
+        message: str = "",
+        information: tuple[int, ...] = (),
+        code_address: int = 0,
+    ) -> None:
+        super().__init__(status, message, information, code_address)
         self.status = status
         self.message = message
+        self.information = information
+        self.code_address = code_address
 
     def __str__(self) -> str:
         text = f"{self.status.name} ({self.status:#010x})"
@@ -256,6 +305,30 @@ class LayoutError(LookasideSimError, ValueError):
 
 class NotSupportedError(LookasideSimError):
     """A fixed-size list can neither grow nor shrink an allocation."""
+
+
+class ImageError(LookasideSimError, ValueError):
+    """A file that is no driver this machine can load; nothing was loaded.
+
+    Args:
+        file: its name.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(file, problem)
+        self.file = file
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}"
+
+
+class CompiledCodeError(LookasideSimError):
+    """Compiled code did what there is no way on from: the machine has not stopped, the call has.
+
+    It called an import that nobody provides, or did not return in time.
+    """
 
 
 class TraceError(LookasideSimError, ValueError):

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
-from typing import NoReturn, Self
-
-import attrs
+from os import PathLike
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
@@ -24,10 +23,12 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import as_html, from_above
 from lookaside_sim.system.drivers import Driver
-from lookaside_sim.verifier.enable import EnableVerifier, enable
-from lookaside_sim.verifier.settings import Verifier
-from lookaside_sim.verifier.verification import Verification
+
+if TYPE_CHECKING:
+    from lookaside_sim.system.compiled import CompiledDriver
+    from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
 _when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
@@ -68,7 +69,9 @@ class Kernel(Parts):
         TypeError, ValueError: an argument that describes no machine.
 
     A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
-    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+    it. One that comes while another thread's tick, initialization, flush or the like is under way
+    is refused with a LookasideSimError; hits and plain pool calls do not look. Each thread may
+    have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -109,8 +112,8 @@ class Kernel(Parts):
                 windows,
             )
         )
-        if verifier is not None and not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
+        if verifier is not None:
+            _check_verifier(verifier, "a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
@@ -141,6 +144,31 @@ class Kernel(Parts):
         """
         return self.drivers.load(name, built_for=built_for)
 
+    def load_image(
+        self, path: str | PathLike[str], *, unknown: str = "stop", seconds: float = 60.0
+    ) -> CompiledDriver:
+        """Load a compiled driver: a ``.sys`` file for this machine. Needs the extra ``drive``.
+
+        From now on the bytes of memory are the truth: no list caches links any more.
+
+        Args:
+            path: of the file.
+            unknown: what an import does that nobody provides: ``"stop"`` ends the call that
+                made it with an error, ``"zero"`` returns 0.
+            seconds: how long a call of the driver's code may take; 0 for ever.
+
+        Returns:
+            The driver; `CompiledDriver.start` runs its DriverEntry.
+
+        Raises:
+            ImageError: no PE file, one for another machine, or a broken one.
+            ImportError: the extra is not installed.
+            OSError: the file cannot be read.
+            ValueError: a driver of that name is loaded, or no such choice.
+        """
+        load: Callable[..., CompiledDriver] = from_above("drive.load", "load_image")
+        return load(self, path, unknown=unknown, seconds=seconds)
+
     def enable_verifier(self, verifier: Verifier) -> None:
         """Switch Driver Verifier on, as ``verifier /volatile`` does.
 
@@ -154,13 +182,17 @@ class Kernel(Parts):
             TypeError: no settings.
         """
         self.machine.check_running()
-        if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
+        _check_verifier(verifier, "a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
+        from lookaside_sim.verifier.enable import EnableVerifier
+
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)
 
     def _enable_verifier(self, verifier: Verifier) -> None:
+        from lookaside_sim.verifier.enable import enable
+        from lookaside_sim.verifier.verification import Verification
+
         self.verification = Verification(
             verifier,
             self.machine,
@@ -169,6 +201,8 @@ class Kernel(Parts):
             self.registry,
             self.objects,
             self.processes,
+            self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 
@@ -228,9 +262,23 @@ class Kernel(Parts):
         The verifier stops the machine for quota that is charged in one.
 
         Raises:
-            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL;
+                KMODE_EXCEPTION_NOT_HANDLED for a status that is raised inside and not caught.
         """
-        return self.machine.processors.dpc()
+        return self.machine.dpc()
+
+    def system_thread(self) -> AbstractContextManager[None]:
+        """Run what is inside as a system thread, in which nobody else catches what is raised.
+
+        Raises:
+            BugCheck: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED for a status that is raised inside and
+                not caught, such as STATUS_ACCESS_VIOLATION.
+
+        Source:
+            [doc] bug check 0x7E. Choice: elsewhere the Python code that calls is the caller that
+            may catch.
+        """
+        return self.machine.system_thread()
 
     # --- time, memory --------------------------------------------------------------------------
 
@@ -268,6 +316,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address or size that does not fit a pointer.
         """
         return self.machine.read(address, size)
@@ -281,6 +330,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
@@ -301,15 +351,19 @@ class Kernel(Parts):
         return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch, by the program, of memory that is not there.
+        """Stop the machine for a touch, by the program, of memory that does not allow it.
 
         Args:
             address: what was touched.
             operation: 0 for a read, 2 for a write, 0x10 for a jump there.
 
         Raises:
-            BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA.
+            BugCheck: what the verifier or an unloaded driver explain it by; else
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
+                where the page is there and does not permit it; where it is not,
+                PAGE_FAULT_IN_NONPAGED_AREA, at DISPATCH_LEVEL and above
+                DRIVER_IRQL_NOT_LESS_OR_EQUAL.
+            NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """
         self.machine.touch_fault(address, operation)
 
@@ -386,10 +440,19 @@ class Kernel(Parts):
             )
         _current.reset(self._tokens.pop())
 
+    _repr_html_ = as_html
+
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
         used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
         return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
+
+
+def _check_verifier(given: object, wanted: str) -> None:
+    from lookaside_sim.verifier.settings import Verifier
+
+    if not isinstance(given, Verifier):
+        raise TypeError(f"verifier {shown(given)}: give {wanted}")
 
 
 def current_kernel() -> Kernel:
@@ -425,6 +488,6 @@ def made_again(settings: KernelSettings) -> Kernel:
     """
     token = _when_made.set(())
     try:
-        return Kernel(**attrs.asdict(settings, recurse=False))
+        return Kernel(**settings._asdict())
     finally:
         _when_made.reset(token)

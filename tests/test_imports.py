@@ -98,6 +98,13 @@ def test_a_public_name_opens_its_room() -> None:
     assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_EXTRAS})
 
 
+def test_a_machine_imports_only_what_it_is_made_of() -> None:
+    program = "import sys, lookaside_sim; lookaside_sim.Kernel(); print(*sorted(sys.modules))"
+    found = set(fresh(program).split())
+    parts = {"verifier", "sanitizer", "clone", "system.io", "system.parking"}
+    assert found.isdisjoint({f"lookaside_sim.{part}" for part in parts})
+
+
 @pytest.mark.parametrize("package", [lookaside_sim, lookaside_sim.testing])
 def test_every_public_name_has_a_room_and_lives_there(package: Any) -> None:
     rooms = package._ROOMS

@@ -15,18 +15,18 @@ from lookaside_sim.verifier.settings import Verifier
 EXIT_OK: Final = 0
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``kd`` to a parser's subcommands."""
-    kd = commands.add_parser(
-        "kd",
-        help="look at a run with a debugger's commands, forward and back in time",
-        description="Open a Python script (it is run and recorded), a saved run or a trace, and"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``kd`` its description, arguments and command."""
+    parser.description = (
+        "Open a Python script (it is run and recorded), a saved run or a trace, and"
         " give commands in WinDbg's words: g, g-, p-, !tt, ba, !lookaside, !pool, dx. Type .help"
-        " for all. Reads commands from a terminal or a pipe.",
+        " for all. Reads commands from a terminal or a pipe."
     )
-    kd.set_defaults(command=_kd)
-    kd.add_argument("file", metavar="FILE", type=Path, help="a .py script, a run, or a trace")
-    kd.add_argument(
+    parser.set_defaults(command=_kd)
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a .py script, a run, or a trace"
+    )
+    parser.add_argument(
         "--lookaside",
         metavar="SIZE",
         type=int,
@@ -34,22 +34,22 @@ def add_command(commands: Any) -> None:
         default=[],
         help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
     )
-    kd.add_argument(
+    parser.add_argument(
         "-c",
         metavar="COMMANDS",
         action="append",
         dest="commands",
         help="execute commands and leave; repeatable",
     )
-    kd.add_argument(
+    parser.add_argument(
         "--plain", action="store_true", help="no menus, even where prompt_toolkit is there"
     )
-    kd.add_argument(
+    parser.add_argument(
         "--verifier",
         action="store_true",
         help="for a script that takes its machine: with Driver Verifier's standard settings",
     )
-    kd.add_argument(
+    parser.add_argument(
         "--sanitizer",
         action="store_true",
         help="for such a script: with the sanitizer",

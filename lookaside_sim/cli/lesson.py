@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lessons.contents import LESSONS, lesson_named
@@ -16,24 +16,22 @@ from lookaside_sim.lessons.play import play
 EXIT_OK: Final = 0
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``lesson`` to a parser's subcommands."""
-    lesson = commands.add_parser(
-        "lesson",
-        help="learn how lists and pool work by predicting what small programs do",
-        description="Without NAME, list the lessons. With NAME, take one: a program runs call by"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``lesson`` its description, arguments and command."""
+    parser.description = (
+        "Without NAME, list the lessons. With NAME, take one: a program runs call by"
         " call, and asks what comes next. `lesson grade FILE` grades answers. A seed gives other"
-        " numbers and other answers.",
+        " numbers and other answers."
     )
-    lesson.set_defaults(command=_lesson)
-    lesson.add_argument(
+    parser.set_defaults(command=_lesson)
+    parser.add_argument(
         "name", metavar="NAME", nargs="?", help="a lesson's name or number, or grade"
     )
-    lesson.add_argument(
+    parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="with grade: a .json file of answers"
     )
-    lesson.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
-    what = lesson.add_mutually_exclusive_group()
+    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--quiz", action="store_true", help="print the paper: questions only")
     what.add_argument("--key", action="store_true", help="print the answers to the paper")
 

@@ -17,231 +17,193 @@ Source:
     section 2.
 """
 
-from lookaside_sim.ddi.arguments import Ref
-from lookaside_sim.ddi.io import IoAllocateIrp, IoAllocateMdl, IoFreeIrp, IoFreeMdl
-from lookaside_sim.ddi.irql import (
-    KeAcquireSpinLock,
-    KeAcquireSpinLockAtDpcLevel,
-    KeAcquireSpinLockRaiseToDpc,
-    KeGetCurrentIrql,
-    KeGetCurrentProcessorNumber,
-    KeInitializeSpinLock,
-    KeLowerIrql,
-    KeRaiseIrql,
-    KeRaiseIrqlToDpcLevel,
-    KeReleaseSpinLock,
-    KeReleaseSpinLockFromDpcLevel,
-)
-from lookaside_sim.ddi.lookaside import (
-    EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE,
-    EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL,
-    EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
-    EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT,
-    LOOKASIDE_LIST_EX,
-    NPAGED_LOOKASIDE_LIST,
-    PAGED_LOOKASIDE_LIST,
-    PROTECTED_POOL,
-    ExAllocateFromLookasideListEx,
-    ExAllocateFromNPagedLookasideList,
-    ExAllocateFromPagedLookasideList,
-    ExDeleteLookasideListEx,
-    ExDeleteNPagedLookasideList,
-    ExDeletePagedLookasideList,
-    ExFlushLookasideListEx,
-    ExFreeToLookasideListEx,
-    ExFreeToNPagedLookasideList,
-    ExFreeToPagedLookasideList,
-    ExInitializeLookasideListEx,
-    ExInitializeNPagedLookasideList,
-    ExInitializePagedLookasideList,
-)
-from lookaside_sim.ddi.objects import (
-    ExDeleteResourceLite,
-    ExInitializeResourceLite,
-    KeCancelTimer,
-    KeInitializeTimer,
-    KeSetTimer,
-)
-from lookaside_sim.ddi.pool import (
-    POOL_FLAG_CACHE_ALIGNED,
-    POOL_FLAG_NON_PAGED,
-    POOL_FLAG_NON_PAGED_EXECUTE,
-    POOL_FLAG_OPTIONAL_END,
-    POOL_FLAG_OPTIONAL_START,
-    POOL_FLAG_PAGED,
-    POOL_FLAG_RAISE_ON_FAILURE,
-    POOL_FLAG_REQUIRED_END,
-    POOL_FLAG_REQUIRED_START,
-    POOL_FLAG_RESERVED1,
-    POOL_FLAG_RESERVED2,
-    POOL_FLAG_RESERVED3,
-    POOL_FLAG_SESSION,
-    POOL_FLAG_SPECIAL_POOL,
-    POOL_FLAG_UNINITIALIZED,
-    POOL_FLAG_USE_QUOTA,
-    ExAllocatePool,
-    ExAllocatePoolPriorityUninitialized,
-    ExAllocatePoolPriorityZero,
-    ExAllocatePoolQuotaUninitialized,
-    ExAllocatePoolQuotaZero,
-    ExAllocatePoolUninitialized,
-    ExAllocatePoolWithQuota,
-    ExAllocatePoolWithQuotaTag,
-    ExAllocatePoolWithTag,
-    ExAllocatePoolWithTagPriority,
-    ExAllocatePoolZero,
-    ExFreePool,
-    ExFreePool2,
-    ExFreePoolWithTag,
-    ExQueryPoolBlockSize,
-    FsRtlAllocatePoolWithTag,
-    HighPoolPriority,
-    HighPoolPrioritySpecialPoolOverrun,
-    HighPoolPrioritySpecialPoolUnderrun,
-    IoCreateNotificationEvent,
-    KeReadStateEvent,
-    LowPoolPriority,
-    LowPoolPrioritySpecialPoolOverrun,
-    LowPoolPrioritySpecialPoolUnderrun,
-    NormalPoolPriority,
-    NormalPoolPrioritySpecialPoolOverrun,
-    NormalPoolPrioritySpecialPoolUnderrun,
-)
-from lookaside_sim.ddi.pool_by_flags import (
-    POOL_EXTENDED_PARAMETER,
-    ExAllocatePool2,
-    ExAllocatePool3,
-    PoolExtendedParameterInvalidType,
-    PoolExtendedParameterMax,
-    PoolExtendedParameterNumaNode,
-    PoolExtendedParameterPriority,
-    PoolExtendedParameterSecurePool,
-)
-from lookaside_sim.ddi.runtime import (
-    POOL_NX_OPTIN,
-    POOL_ZERO_DOWN_LEVEL_SUPPORT,
-    DrvRtPoolNxOptIn,
-    ExInitializeDriverRuntime,
-)
-from lookaside_sim.ddi.slist import (
-    ExInitializeSListHead,
-    ExInterlockedFlushSList,
-    ExInterlockedPopEntrySList,
-    ExInterlockedPushEntrySList,
-    ExQueryDepthSList,
-    FirstEntrySList,
-    InitializeSListHead,
-    InterlockedFlushSList,
-    InterlockedPopEntrySList,
-    InterlockedPushEntrySList,
-)
+from __future__ import annotations
 
-__all__ = [
-    "EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE",
-    "EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL",
-    "EX_MAXIMUM_LOOKASIDE_DEPTH_BASE",
-    "EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT",
-    "LOOKASIDE_LIST_EX",
-    "NPAGED_LOOKASIDE_LIST",
-    "PAGED_LOOKASIDE_LIST",
-    "POOL_EXTENDED_PARAMETER",
-    "POOL_FLAG_CACHE_ALIGNED",
-    "POOL_FLAG_NON_PAGED",
-    "POOL_FLAG_NON_PAGED_EXECUTE",
-    "POOL_FLAG_OPTIONAL_END",
-    "POOL_FLAG_OPTIONAL_START",
-    "POOL_FLAG_PAGED",
-    "POOL_FLAG_RAISE_ON_FAILURE",
-    "POOL_FLAG_REQUIRED_END",
-    "POOL_FLAG_REQUIRED_START",
-    "POOL_FLAG_RESERVED1",
-    "POOL_FLAG_RESERVED2",
-    "POOL_FLAG_RESERVED3",
-    "POOL_FLAG_SESSION",
-    "POOL_FLAG_SPECIAL_POOL",
-    "POOL_FLAG_UNINITIALIZED",
-    "POOL_FLAG_USE_QUOTA",
-    "POOL_NX_OPTIN",
-    "POOL_ZERO_DOWN_LEVEL_SUPPORT",
-    "PROTECTED_POOL",
-    "DrvRtPoolNxOptIn",
-    "ExAllocateFromLookasideListEx",
-    "ExAllocateFromNPagedLookasideList",
-    "ExAllocateFromPagedLookasideList",
-    "ExAllocatePool",
-    "ExAllocatePool2",
-    "ExAllocatePool3",
-    "ExAllocatePoolPriorityUninitialized",
-    "ExAllocatePoolPriorityZero",
-    "ExAllocatePoolQuotaUninitialized",
-    "ExAllocatePoolQuotaZero",
-    "ExAllocatePoolUninitialized",
-    "ExAllocatePoolWithQuota",
-    "ExAllocatePoolWithQuotaTag",
-    "ExAllocatePoolWithTag",
-    "ExAllocatePoolWithTagPriority",
-    "ExAllocatePoolZero",
-    "ExDeleteLookasideListEx",
-    "ExDeleteNPagedLookasideList",
-    "ExDeletePagedLookasideList",
-    "ExDeleteResourceLite",
-    "ExFlushLookasideListEx",
-    "ExFreePool",
-    "ExFreePool2",
-    "ExFreePoolWithTag",
-    "ExFreeToLookasideListEx",
-    "ExFreeToNPagedLookasideList",
-    "ExFreeToPagedLookasideList",
-    "ExInitializeDriverRuntime",
-    "ExInitializeLookasideListEx",
-    "ExInitializeNPagedLookasideList",
-    "ExInitializePagedLookasideList",
-    "ExInitializeResourceLite",
-    "ExInitializeSListHead",
-    "ExInterlockedFlushSList",
-    "ExInterlockedPopEntrySList",
-    "ExInterlockedPushEntrySList",
-    "ExQueryDepthSList",
-    "ExQueryPoolBlockSize",
-    "FirstEntrySList",
-    "FsRtlAllocatePoolWithTag",
-    "HighPoolPriority",
-    "HighPoolPrioritySpecialPoolOverrun",
-    "HighPoolPrioritySpecialPoolUnderrun",
-    "InitializeSListHead",
-    "InterlockedFlushSList",
-    "InterlockedPopEntrySList",
-    "InterlockedPushEntrySList",
-    "IoAllocateIrp",
-    "IoAllocateMdl",
-    "IoCreateNotificationEvent",
-    "IoFreeIrp",
-    "IoFreeMdl",
-    "KeAcquireSpinLock",
-    "KeAcquireSpinLockAtDpcLevel",
-    "KeAcquireSpinLockRaiseToDpc",
-    "KeCancelTimer",
-    "KeGetCurrentIrql",
-    "KeGetCurrentProcessorNumber",
-    "KeInitializeSpinLock",
-    "KeInitializeTimer",
-    "KeLowerIrql",
-    "KeRaiseIrql",
-    "KeRaiseIrqlToDpcLevel",
-    "KeReadStateEvent",
-    "KeReleaseSpinLock",
-    "KeReleaseSpinLockFromDpcLevel",
-    "KeSetTimer",
-    "LowPoolPriority",
-    "LowPoolPrioritySpecialPoolOverrun",
-    "LowPoolPrioritySpecialPoolUnderrun",
-    "NormalPoolPriority",
-    "NormalPoolPrioritySpecialPoolOverrun",
-    "NormalPoolPrioritySpecialPoolUnderrun",
-    "PoolExtendedParameterInvalidType",
-    "PoolExtendedParameterMax",
-    "PoolExtendedParameterNumaNode",
-    "PoolExtendedParameterPriority",
-    "PoolExtendedParameterSecurePool",
-    "Ref",
-]
+from typing import TYPE_CHECKING
+
+from lookaside_sim.ddi import (
+    arguments as _arguments,
+)
+from lookaside_sim.ddi import (
+    asserts as _asserts,
+)
+from lookaside_sim.ddi import (
+    constants as _constants,
+)
+from lookaside_sim.ddi import (
+    devices as _devices,
+)
+from lookaside_sim.ddi import (
+    dpcs as _dpcs,
+)
+from lookaside_sim.ddi import (
+    events as _events,
+)
+from lookaside_sim.ddi import (
+    handles as _handles,
+)
+from lookaside_sim.ddi import (
+    interlocked as _interlocked,
+)
+from lookaside_sim.ddi import (
+    io as _io,
+)
+from lookaside_sim.ddi import (
+    io_structures as _io_structures,
+)
+from lookaside_sim.ddi import (
+    irps as _irps,
+)
+from lookaside_sim.ddi import (
+    irql as _irql,
+)
+from lookaside_sim.ddi import (
+    known_structures as _known_structures,
+)
+from lookaside_sim.ddi import (
+    lists as _lists,
+)
+from lookaside_sim.ddi import (
+    lookaside as _lookaside,
+)
+from lookaside_sim.ddi import (
+    mdls as _mdls,
+)
+from lookaside_sim.ddi import (
+    memory as _memory,
+)
+from lookaside_sim.ddi import (
+    mutexes as _mutexes,
+)
+from lookaside_sim.ddi import (
+    pool as _pool,
+)
+from lookaside_sim.ddi import (
+    pool_by_flags as _pool_by_flags,
+)
+from lookaside_sim.ddi import (
+    resources as _resources,
+)
+from lookaside_sim.ddi import (
+    rundown as _rundown,
+)
+from lookaside_sim.ddi import (
+    runtime as _runtime,
+)
+from lookaside_sim.ddi import (
+    slist as _slist,
+)
+from lookaside_sim.ddi import (
+    spin_locks as _spin_locks,
+)
+from lookaside_sim.ddi import (
+    status as _status,
+)
+from lookaside_sim.ddi import (
+    strings as _strings,
+)
+from lookaside_sim.ddi import (
+    structures as _structures,
+)
+from lookaside_sim.ddi import (
+    threads as _threads,
+)
+from lookaside_sim.ddi import (
+    timers as _timers,
+)
+from lookaside_sim.ddi import (
+    types as _types,
+)
+from lookaside_sim.ddi import (
+    variables as _variables,
+)
+from lookaside_sim.ddi import (
+    waits as _waits,
+)
+from lookaside_sim.ddi import (
+    wdf as _wdf,
+)
+from lookaside_sim.ddi import (
+    work_items as _work_items,
+)
+from lookaside_sim.ddi.arguments import *
+from lookaside_sim.ddi.asserts import *
+from lookaside_sim.ddi.constants import *
+from lookaside_sim.ddi.devices import *
+from lookaside_sim.ddi.dpcs import *
+from lookaside_sim.ddi.events import *
+from lookaside_sim.ddi.handles import *
+from lookaside_sim.ddi.interlocked import *
+from lookaside_sim.ddi.io import *
+from lookaside_sim.ddi.io_structures import *
+from lookaside_sim.ddi.irps import *
+from lookaside_sim.ddi.irql import *
+from lookaside_sim.ddi.known_structures import *
+from lookaside_sim.ddi.lists import *
+from lookaside_sim.ddi.lookaside import *
+from lookaside_sim.ddi.mdls import *
+from lookaside_sim.ddi.memory import *
+from lookaside_sim.ddi.mutexes import *
+from lookaside_sim.ddi.pool import *
+from lookaside_sim.ddi.pool_by_flags import *
+from lookaside_sim.ddi.resources import *
+from lookaside_sim.ddi.rundown import *
+from lookaside_sim.ddi.runtime import *
+from lookaside_sim.ddi.slist import *
+from lookaside_sim.ddi.spin_locks import *
+from lookaside_sim.ddi.status import *
+from lookaside_sim.ddi.strings import *
+from lookaside_sim.ddi.structures import *
+from lookaside_sim.ddi.threads import *
+from lookaside_sim.ddi.timers import *
+from lookaside_sim.ddi.types import *
+from lookaside_sim.ddi.variables import *
+from lookaside_sim.ddi.waits import *
+from lookaside_sim.ddi.wdf import *
+from lookaside_sim.ddi.work_items import *
+
+if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
+    __all__ = sorted(
+        (
+            name
+            for module in (
+                _arguments,
+                _asserts,
+                _constants,
+                _devices,
+                _dpcs,
+                _events,
+                _handles,
+                _interlocked,
+                _io,
+                _io_structures,
+                _irps,
+                _irql,
+                _known_structures,
+                _lists,
+                _lookaside,
+                _mdls,
+                _memory,
+                _mutexes,
+                _pool,
+                _pool_by_flags,
+                _resources,
+                _rundown,
+                _runtime,
+                _slist,
+                _spin_locks,
+                _status,
+                _strings,
+                _structures,
+                _threads,
+                _timers,
+                _types,
+                _variables,
+                _waits,
+                _wdf,
+                _work_items,
+            )
+            for name in module.__all__
+        ),
+        key=lambda name: (not name.isupper(), name),  # constants first
+    )

@@ -10,6 +10,13 @@ from lookaside_sim.ddi.arguments import Pointer, address_of
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import boolean, integer, unsigned
 
+__all__ = [
+    "IoAllocateIrp",
+    "IoAllocateMdl",
+    "IoFreeIrp",
+    "IoFreeMdl",
+]
+
 
 def IoAllocateIrp(StackSize: int, ChargeQuota: bool) -> int:
     """Allocate an IRP; see `IoLists.allocate_irp`. Returns 0 for NULL."""

@@ -13,6 +13,20 @@ from lookaside_sim.ddi.arguments import Out, Pointer, address_of, check_out, sto
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.types import Irql
 
+__all__ = [
+    "KeAcquireSpinLock",
+    "KeAcquireSpinLockAtDpcLevel",
+    "KeAcquireSpinLockRaiseToDpc",
+    "KeGetCurrentIrql",
+    "KeGetCurrentProcessorNumber",
+    "KeInitializeSpinLock",
+    "KeLowerIrql",
+    "KeRaiseIrql",
+    "KeRaiseIrqlToDpcLevel",
+    "KeReleaseSpinLock",
+    "KeReleaseSpinLockFromDpcLevel",
+]
+
 # --- IRQL and processors -----------------------------------------------------------------
 
 

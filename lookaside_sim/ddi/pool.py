@@ -8,15 +8,60 @@ Source:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from lookaside_sim.ddi.arguments import Out, Pointer, address_of, check_out, store_byte
+from lookaside_sim.ddi.arguments import Out, Pointer, address_of, check_out, store_byte, tag_of
 from lookaside_sim.ddi.runtime import nx_where_opted_in
 from lookaside_sim.kernel import current_kernel
 from lookaside_sim.nt.arguments import integer, shown, text, unsigned
-from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType, TagLike
+from lookaside_sim.nt.types import NONE_TAG, PoolType, TagLike
 from lookaside_sim.pool.calls import FreeBlock
 from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
+
+__all__ = [
+    "POOL_FLAG_CACHE_ALIGNED",
+    "POOL_FLAG_NON_PAGED",
+    "POOL_FLAG_NON_PAGED_EXECUTE",
+    "POOL_FLAG_OPTIONAL_END",
+    "POOL_FLAG_OPTIONAL_START",
+    "POOL_FLAG_PAGED",
+    "POOL_FLAG_RAISE_ON_FAILURE",
+    "POOL_FLAG_REQUIRED_END",
+    "POOL_FLAG_REQUIRED_START",
+    "POOL_FLAG_RESERVED1",
+    "POOL_FLAG_RESERVED2",
+    "POOL_FLAG_RESERVED3",
+    "POOL_FLAG_SESSION",
+    "POOL_FLAG_SPECIAL_POOL",
+    "POOL_FLAG_UNINITIALIZED",
+    "POOL_FLAG_USE_QUOTA",
+    "ExAllocatePool",
+    "ExAllocatePoolPriorityUninitialized",
+    "ExAllocatePoolPriorityZero",
+    "ExAllocatePoolQuotaUninitialized",
+    "ExAllocatePoolQuotaZero",
+    "ExAllocatePoolUninitialized",
+    "ExAllocatePoolWithQuota",
+    "ExAllocatePoolWithQuotaTag",
+    "ExAllocatePoolWithTag",
+    "ExAllocatePoolWithTagPriority",
+    "ExAllocatePoolZero",
+    "ExFreePool",
+    "ExFreePool2",
+    "ExFreePoolWithTag",
+    "ExQueryPoolBlockSize",
+    "FsRtlAllocatePoolWithTag",
+    "HighPoolPriority",
+    "HighPoolPrioritySpecialPoolOverrun",
+    "HighPoolPrioritySpecialPoolUnderrun",
+    "IoCreateNotificationEvent",
+    "LowPoolPriority",
+    "LowPoolPrioritySpecialPoolOverrun",
+    "LowPoolPrioritySpecialPoolUnderrun",
+    "NormalPoolPriority",
+    "NormalPoolPrioritySpecialPoolOverrun",
+    "NormalPoolPrioritySpecialPoolUnderrun",
+]
 
 POOL_FLAG_USE_QUOTA: Final = 0x1
 POOL_FLAG_UNINITIALIZED: Final = 0x2
@@ -68,7 +113,7 @@ def ExAllocatePoolWithTag(PoolType: PoolType | int, NumberOfBytes: int, Tag: Tag
     """
     kernel = current_kernel()
     pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
-    return kernel.pool.allocate(pool_type, NumberOfBytes, Tag) or 0
+    return kernel.pool.allocate(pool_type, NumberOfBytes, tag_of("Tag", Tag)) or 0
 
 
 def ExAllocatePoolZero(PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike) -> int:
@@ -100,7 +145,7 @@ def ExAllocatePoolWithQuotaTag(
     """
     kernel = current_kernel()
     pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
-    return kernel.quota.allocate(pool_type, NumberOfBytes, Tag) or 0
+    return kernel.quota.allocate(pool_type, NumberOfBytes, tag_of("Tag", Tag)) or 0
 
 
 def ExAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int:
@@ -132,7 +177,12 @@ def ExAllocatePoolWithTagPriority(
         raise ValueError(f"priority {shown(priority)}: give an EX_POOL_PRIORITY")
     kernel = current_kernel()
     pool_type = nx_where_opted_in(kernel.machine.program, PoolType)
-    return kernel.pool.allocate_with_priority(pool_type, NumberOfBytes, Tag, priority) or 0
+    return (
+        kernel.pool.allocate_with_priority(
+            pool_type, NumberOfBytes, tag_of("Tag", Tag), priority
+        )
+        or 0
+    )
 
 
 def ExAllocatePoolPriorityZero(
@@ -184,18 +234,23 @@ def ExQueryPoolBlockSize(PoolBlock: int, QuotaCharged: Out) -> int:
     return block.block_size - header_size
 
 
-def ExFreePool(P: int) -> None:
+def _block(pointer: Pointer) -> Any:
+    """What is freed: the address that an object stands for, anything else as it is."""
+    return getattr(pointer, "address", pointer)
+
+
+def ExFreePool(P: Pointer) -> None:
     """Free a block without checking its tag; see `PoolManager.free`."""
-    current_kernel().pool.free(P)
+    current_kernel().pool.free(_block(P))
 
 
-def ExFreePoolWithTag(P: int, Tag: TagLike) -> None:
+def ExFreePoolWithTag(P: Pointer, Tag: TagLike) -> None:
     """Free a block with a tag (0: no check); see `PoolManager.free`."""
-    current_kernel().pool.free(P, Tag)
+    current_kernel().pool.free(_block(P), tag_of("Tag", Tag))
 
 
 def ExFreePool2(
-    P: int,
+    P: Pointer,
     Tag: TagLike,
     ExtendedParameters: Pointer | None,
     ExtendedParametersCount: int,
@@ -218,18 +273,13 @@ def ExFreePool2(
         0 if each is None else address_of(name, each)
         for name, each in (("P", P), ("ExtendedParameters", ExtendedParameters))
     )
-    tag = PoolTag(Tag)
+    tag = tag_of("Tag", Tag)
     if unsigned("ExtendedParametersCount", ExtendedParametersCount, 32) or parameters:
         call = FreeBlock(block, tag or None)
         kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, block)
-    kernel.pool.free(P, Tag)
+    kernel.pool.free(block, tag)
 
 
 def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
     """Open a pool or memory condition event; see `lookaside_sim.pool.conditions`."""
     return memory_condition(current_kernel().pool, text("EventName", EventName))
-
-
-def KeReadStateEvent(Event: MemoryCondition) -> int:
-    """Whether an event is signaled, 1 or 0."""
-    return int(Event.is_set)

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from lookaside_sim.ddi.arguments import tag_of
 from lookaside_sim.ddi.pool import (
     POOL_FLAG_CACHE_ALIGNED,
     POOL_FLAG_NON_PAGED,
@@ -28,6 +29,17 @@ from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import Kernel, current_kernel
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType, TagLike
+
+__all__ = [
+    "POOL_EXTENDED_PARAMETER",
+    "ExAllocatePool2",
+    "ExAllocatePool3",
+    "PoolExtendedParameterInvalidType",
+    "PoolExtendedParameterMax",
+    "PoolExtendedParameterNumaNode",
+    "PoolExtendedParameterPriority",
+    "PoolExtendedParameterSecurePool",
+]
 
 PoolExtendedParameterInvalidType: Final = 0
 PoolExtendedParameterPriority: Final = 1
@@ -123,7 +135,7 @@ def _allocate(
     tag: TagLike,
     parameters: tuple[POOL_EXTENDED_PARAMETER, ...],
 ) -> int:
-    tag = PoolTag(tag)
+    tag = tag_of("Tag", tag)
     kernel = current_kernel()
     flags = unsigned("Flags", flags, 64)
     size = unsigned("NumberOfBytes", size, kernel.arch.address_bits)

@@ -18,6 +18,13 @@ from lookaside_sim.machine.program import Program
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import PoolType
 
+__all__ = [
+    "POOL_NX_OPTIN",
+    "POOL_ZERO_DOWN_LEVEL_SUPPORT",
+    "DrvRtPoolNxOptIn",
+    "ExInitializeDriverRuntime",
+]
+
 DrvRtPoolNxOptIn: Final = 1
 POOL_NX_OPTIN: Final = 1
 POOL_ZERO_DOWN_LEVEL_SUPPORT: Final = 1

@@ -13,6 +13,19 @@ from __future__ import annotations
 from lookaside_sim.ddi.arguments import Pointer, address_of
 from lookaside_sim.kernel import current_kernel
 
+__all__ = [
+    "ExInitializeSListHead",
+    "ExInterlockedFlushSList",
+    "ExInterlockedPopEntrySList",
+    "ExInterlockedPushEntrySList",
+    "ExQueryDepthSList",
+    "FirstEntrySList",
+    "InitializeSListHead",
+    "InterlockedFlushSList",
+    "InterlockedPopEntrySList",
+    "InterlockedPushEntrySList",
+]
+
 
 def InitializeSListHead(ListHead: Pointer) -> None:
     """Make an empty SLIST; see `SLists.initialize`.

@@ -30,6 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -41,6 +42,7 @@ from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.rooms import as_html
 
 
 class Point(Enum):
@@ -73,6 +75,7 @@ class ListOnMemory(ListFields):
         "name",
     )
 
+    _repr_html_ = as_html
     address: int
     name: str
     _shared: Shared
@@ -109,6 +112,11 @@ class ListOnMemory(ListFields):
     def machine(self) -> Machine:
         """The machine it lies on."""
         return self._machine
+
+    @property
+    def routines(self) -> Routines:
+        """The addresses of routines on its machine."""
+        return self._shared.routines
 
     @property
     def pool(self) -> Pool:
@@ -239,9 +247,12 @@ class ListOnMemory(ListFields):
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
-            entry: int | None = self._pop()
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                entry = self._pop()
+            finally:
+                # The call is counted, also where a link leads to what raises.
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
@@ -294,9 +305,11 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             if reached is not None:
                 self._stand_at(Point.ROOM_SEEN, reached)
-            self._push(entry)
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                self._push(entry)
+            finally:
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
@@ -40,6 +40,8 @@ class Routines:
         default_allocates: addresses of every default. On x86 a callee takes its arguments off
             the stack, so the Ex lists, whose routines get four and two, need defaults of their own.
         default_frees: likewise.
+        elsewhere: asked for the routine at an address where none was placed, such as one in the
+            code of an image; None while there is no such code.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class Routines:
         "default_allocates",
         "default_free",
         "default_frees",
+        "elsewhere",
     )
 
     def __init__(self, machine: Machine, pool: Pool, list_at: Callable[[int], Any]) -> None:
@@ -65,6 +68,7 @@ class Routines:
         self._next = machine.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
         self._roles: dict[int, set[str]] = {}
+        self.elsewhere: Callable[[int], Callable[..., Any] | None] | None = None
         self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
@@ -74,8 +78,8 @@ class Routines:
             self._ex_allocate, self._ex_free = start - 2 * _SPACING, start - _SPACING
             self._at[self._ex_allocate] = self._call_pool_allocate
             self._at[self._ex_free] = self._call_pool_free
-        self.default_allocates = frozenset({self.default_allocate, self._ex_allocate})
-        self.default_frees = frozenset({self.default_free, self._ex_free})
+        self.default_allocates = _set_of(self.default_allocate, self._ex_allocate)
+        self.default_frees = _set_of(self.default_free, self._ex_free)
 
     def allocate_address(self, routine: AllocateRoutine | None, *, older: bool = False) -> int:
         """The address to store in AllocateEx for a routine, None for the default.
@@ -124,12 +128,38 @@ class Routines:
         self._at[address] = routine
         self._address_of[_key(routine)] = address
 
+    def role_of(self, address: int) -> str | None:
+        """What the routine at an address is for a list.
+
+        Returns:
+            ``"allocate"`` or ``"free"``; ``"allocate"`` too where it was given as both. None
+            where no list was given it.
+        """
+        roles = self._roles.get(address)
+        if not roles:
+            return None
+        return _ALLOCATE if _ALLOCATE in roles else _FREE
+
+    def at(self, address: int) -> Callable[..., Any] | None:
+        """The routine that lies at an address, if one does."""
+        return self._at.get(address)
+
+    def address_of(self, routine: Callable[..., Any]) -> int:
+        """The address of a routine, which gets one if it has none yet."""
+        key = _key(routine)
+        found = self._address_of.get(key)
+        if found is None:
+            found = self._address_of[key] = self._place(routine)
+        return found
+
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
         return self._call_target(address)(*arguments)
 
     def _call_target(self, address: int) -> Callable[..., Any]:
         routine = self._at.get(address)
+        if routine is None and self.elsewhere is not None:
+            routine = self.elsewhere(address)
         if routine is None:
             self._machine.page_fault(address, EXECUTE)
         return routine
@@ -182,6 +212,12 @@ class Routines:
     @staticmethod
     def _as_word(argument: object) -> int:
         return argument if isinstance(argument, int) else int(getattr(argument, "address", 0))
+
+
+@lru_cache
+def _set_of(*addresses: int) -> frozenset[int]:
+    """The same set for every machine of one kind."""
+    return frozenset(addresses)
 
 
 def _key(routine: Callable[..., Any]) -> Hashable:

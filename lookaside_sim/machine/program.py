@@ -154,10 +154,21 @@ class Program:
 
     # --- images ----------------------------------------------------------------------------
 
-    def next_base(self) -> int:
-        """Set a range aside for an image; ranges are in order of their addresses."""
+    def next_base(self, size: int = IMAGE_SIZE) -> int:
+        """Set a range aside for an image; ranges are in order of their addresses.
+
+        Args:
+            size: bytes of the range; behind it some stay free.
+
+        Raises:
+            LookasideSimError: there are no addresses left for it.
+        """
         base = self._next_base
-        self._next_base += 2 * IMAGE_SIZE
+        slots = -(-size // IMAGE_SIZE)
+        end = base + (slots + 1) * IMAGE_SIZE
+        if end > self.memory.arch.driver_images_end:
+            raise LookasideSimError(f"no {size:#x} bytes of addresses are left for an image")
+        self._next_base = end
         return base
 
     def add(self, image: Image) -> None:

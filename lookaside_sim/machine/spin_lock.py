@@ -82,7 +82,11 @@ class SpinLocks:
                 (old, int(Irql.DISPATCH_LEVEL), 0, 0),
                 f"the spin lock {self._shown(lock)} was acquired at IRQL {old}",
             )
-        self._check_free(lock)
+        machine.locked = True
+        try:
+            self._check_free(lock)
+        finally:
+            machine.locked = False
         processors.change_irql(int(Irql.DISPATCH_LEVEL), by_spin_lock=True)
         self._take(lock)
         return old
@@ -141,6 +145,21 @@ class SpinLocks:
     def held(self) -> list[int]:
         """Addresses of the locks that were acquired and not let go, oldest first."""
         return list(self._owners)
+
+    def described(self, lock: int) -> str:
+        """A lock in words: its name where it has one, its address, who holds it."""
+        owner = self.owner_of(lock)
+        held = "" if owner is None else f", of processor {owner},"
+        return f"the spin lock {self._shown(lock)}{held}"
+
+    def check_free(self, lock: int) -> None:
+        """Be sure that a routine which holds a lock for a moment would get it.
+
+        Raises:
+            BugCheck: SPIN_LOCK_ALREADY_OWNED.
+            LookasideSimError: another processor holds it.
+        """
+        self._check_free(self._address(lock))
 
     def _address(self, lock: int) -> int:
         """Take the address of a lock, on a machine that runs."""

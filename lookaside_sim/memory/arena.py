@@ -18,9 +18,9 @@ from __future__ import annotations
 import mmap
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lookaside_sim.memory.notices import Changed, Notices
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
@@ -51,9 +51,10 @@ _TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 NO_BLOCK: Final = 0xFF
 
 _FIRST_PAGES: Final = 1
-"""Backed at once: list heads. Most pools of most machines are never used."""
+"""Backed at first: list heads."""
 _LEAST_PAGES: Final = 16
 """Backed from the first use on."""
+_MADE_LATE: Final = frozenset({"data", "marks", "states", "ulongs", "unmade", "words"})
 _LARGE: Final = 1 << 20
 _GARBAGE_SIZE: Final = 1 << 16
 _GARBAGE_STRIDE: Final = 0x9E3779B1  # odd, so neighboring pages start far apart
@@ -78,6 +79,8 @@ class Arena:
         garbage: what fresh pages are filled from; longer than a page.
         executable: whether code in it may run.
         notices: told of each change.
+        heads: the bytes of its first page, which is mapped for list heads from the start;
+            none where no page is.
 
     Attributes:
         base: address of the first byte.
@@ -90,11 +93,15 @@ class Arena:
         marks: one byte a unit.
         unmade: pages that were mapped for blocks and whose bytes nobody has looked at so far:
             they are made up before anybody does.
+
+    The bytes and the tables are made when somebody first asks for one of them: most pools of
+    most machines are never used.
     """
 
     __slots__ = (
         "_arch",
         "_garbage",
+        "_heads",
         "_notices",
         "base",
         "data",
@@ -116,6 +123,7 @@ class Arena:
         *,
         executable: bool = False,
         notices: Notices | None = None,
+        heads: bytes = b"",
     ) -> None:
         self._arch = arch
         self._garbage = garbage
@@ -123,13 +131,35 @@ class Arena:
         self.executable = executable
         self.base = base
         self.pages = pages
-        self.data: bytearray | mmap.mmap = bytearray()
-        self.states = bytearray()
-        self.marks = bytearray()
-        self.unmade: set[int] = set()
-        self.words = memoryview(b"")
-        self.ulongs = memoryview(b"")
-        self.reach(min(_FIRST_PAGES, pages))
+        self._heads = heads
+
+    data: bytearray | mmap.mmap
+    words: memoryview
+    ulongs: memoryview
+    states: bytearray
+    marks: bytearray
+    unmade: set[int]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Make what an arena without bytes lacks, when it is asked for."""
+            if name not in _MADE_LATE:
+                raise AttributeError(f"an arena has no attribute {name!r}")
+            self.data = bytearray()
+            self.states = bytearray()
+            self.marks = bytearray()
+            self.unmade = set()
+            # Nobody is told of the buffer: nobody has asked for another one before.
+            self._grow(min(_FIRST_PAGES, self.pages))
+            if self._heads:
+                self.states[0] = HEADS
+                self.data[: len(self._heads)] = self._heads
+            return getattr(self, name)
+
+    def shares(self, start: int, end: int) -> bool:
+        """Whether its range, mapped or not, shares a byte with another range."""
+        return start < self.base + (self.pages << PAGE_SHIFT) and self.base < end
 
     def reach(self, pages: int) -> bool:
         """Back at least so many pages.
@@ -141,23 +171,27 @@ class Arena:
         if pages <= have:
             return False
         want = max(pages, 2 * have, _LEAST_PAGES) if have else pages
-        want = min(want, self.pages)
-        size = want << PAGE_SHIFT
+        old = self.data  # lives until everybody was told, who may have lent its address
+        self._grow(min(want, self.pages))
+        if self._notices.listeners:
+            self._notices.tell(Changed.BUFFER, self.base, len(self.data))
+        del old
+        return True
+
+    def _grow(self, pages: int) -> None:
+        """Back so many pages, more than before."""
+        have = len(self.states)
+        size = pages << PAGE_SHIFT
         # A large buffer comes from the system, which backs only the pages that are touched.
         data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
-        old = self.data  # lives until everybody was told, who may have lent its address
-        self._copy(old, data)
+        self._copy(self.data, data)
         self.data = data
         view = memoryview(data)
         self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
         self.ulongs = view.cast("I")
-        self.states.extend(bytes(want - have))
-        units = (want - have) * self._arch.pool_header.units_per_page
+        self.states.extend(bytes(pages - have))
+        units = (pages - have) * self._arch.pool_header.units_per_page
         self.marks.extend(bytes([NO_BLOCK]) * units)
-        if self._notices.listeners:
-            self._notices.tell(Changed.BUFFER, self.base, size)
-        del old
-        return True
 
     def mapped_ranges(self) -> Iterator[tuple[int, int]]:
         """The starts and ends of what is mapped, in order."""
@@ -271,9 +305,11 @@ class Arenas:
 
     def add(self, arena: Arena) -> None:
         """Take an arena in."""
-        last = arena.base + (arena.pages << PAGE_SHIFT) - 1
-        for number in range(arena.base >> self._region_shift, (last >> self._region_shift) + 1):
-            self._by_region[number] = arena
+        first = arena.base >> self._region_shift
+        last = arena.base + (arena.pages << PAGE_SHIFT) - 1 >> self._region_shift
+        self._by_region[first] = arena
+        if last > first:
+            self._by_region.update(dict.fromkeys(range(first + 1, last + 1), arena))
 
     def all(self) -> Iterator[Arena]:
         """Every arena, each once."""
@@ -293,10 +329,31 @@ class Arenas:
             return None
         return arena, page
 
+    def in_regions(self, start: int, end: int) -> tuple[int, Arena | None]:
+        """The first pool region of a range that an arena has, and the arena; None for none.
+
+        Cost: of the regions of the range, or of those with arenas if they are fewer.
+        """
+        by_region, shift = self._by_region, self._region_shift
+        first, last = start >> shift, end - 1 >> shift
+        if first == last:
+            return first << shift, by_region.get(first)
+        numbers: Iterable[int] = range(first, last + 1)
+        if last - first > len(by_region):
+            numbers = sorted(number for number in by_region if first <= number <= last)
+        for number in numbers:
+            if number in by_region:
+                return number << shift, by_region[number]
+        return 0, None
+
     def set_aside(self, start: int, end: int) -> Arena | None:
         """The first arena whose range, mapped or not, shares a byte with another range."""
+        shift = self._region_shift
+        if start >> shift == end - 1 >> shift:
+            arena = self._by_region.get(start >> shift)
+            return arena if arena is not None and arena.shares(start, end) else None
         for arena in self._by_region.values():
-            if start < arena.base + (arena.pages << PAGE_SHIFT) and arena.base < end:
+            if arena.shares(start, end):
                 return arena
         return None
 

@@ -50,13 +50,16 @@ class Mapped:
 
     # --- mapping and unmapping -----------------------------------------------------------
 
-    def add_arena(self, base: int, pages: int, *, executable: bool = False) -> Arena:
+    def add_arena(
+        self, base: int, pages: int, *, executable: bool = False, heads: bytes = b""
+    ) -> Arena:
         """Set a range aside for a pool.
 
         Args:
             base: its address, at the start of a page.
             pages: most pages it can have.
             executable: whether code in it may run.
+            heads: the bytes of its first page, if list heads lie there.
 
         Raises:
             ValueError: no whole pages of the address space, or not all of them free, or
@@ -67,15 +70,12 @@ class Mapped:
             raise ValueError(
                 f"base {base:#x}, pages {pages}: give the start of a page, and some"
             )
-        self._check_free("base", base, size)
-        shift = self.arch.pool_region_shift
-        for number in range(base >> shift, ((base + size - 1) >> shift) + 1):
-            other = self._arenas.near(number << shift)
-            if other is not None:
-                raise ValueError(
-                    f"base {base:#x}: the arena at {other.base:#x} has the pool region"
-                    f" {number << shift:#x}"
-                )
+        number, other = self._arenas.in_regions(base, base + size)
+        self._check_free("base", base, size, may_hold_arenas=other is not None)
+        if other is not None:
+            raise ValueError(
+                f"base {base:#x}: the arena at {other.base:#x} has the pool region {number:#x}"
+            )
         arena = Arena(
             self.arch,
             base,
@@ -83,6 +83,7 @@ class Mapped:
             self._garbage,
             executable=executable,
             notices=self._notices,
+            heads=heads,
         )
         self._arenas.add(arena)
         return arena
@@ -172,16 +173,19 @@ class Mapped:
             region.executable = executable
         self.notice(Changed.PERMISSIONS, region.address, region.size)
 
-    def _check_free(self, name: str, start: int, size: int) -> None:
+    def _check_free(
+        self, name: str, start: int, size: int, *, may_hold_arenas: bool = True
+    ) -> None:
         if not 0 < start <= self._limit - size:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there lie outside the address space"
             )
-        arena = self._arenas.set_aside(start, start + size)
+        end = start + size
+        arena = self._arenas.set_aside(start, end) if may_hold_arenas else None
         if (
-            self._structures.overlapping(start, start + size)
-            or self._regions.overlapping(start, start + size)
-            or (arena is not None and not self._arenas.is_unmapped(start, start + size))
+            self._structures.overlapping(start, end)
+            or self._regions.overlapping(start, end)
+            or (arena is not None and not self._arenas.is_unmapped(start, end))
         ):
             raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         if arena is not None:

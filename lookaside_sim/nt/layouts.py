@@ -109,6 +109,10 @@ class Architecture:
     """Where the EPROCESS of each process lies."""
     irql_bits: int
     """Bits of an IRQL: HIGH_LEVEL is the highest that fits."""
+    user_end: int
+    """Where the half of the address space ends that belongs to user mode."""
+    system_start: int
+    """Where system space begins. On x64 no address in between is canonical."""
     slist_has_sequence: bool = True
     """Whether an SLIST_HEADER counts pushes; on x86 from Windows 8.1 that word is CpuId."""
     lookaside_offsets: Mapping[str, int] = attrs.field(init=False, repr=False, eq=False)
@@ -120,6 +124,11 @@ class Architecture:
         sizes = [calcsize(order + field) for field in fields]
         starts = accumulate(sizes, initial=self.slist_header_size)
         return MappingProxyType(dict(zip(LOOKASIDE_FIELDS, starts, strict=False)))
+
+    @property
+    def driver_images_end(self) -> int:
+        """The first address behind the images of drivers."""
+        return self.driver_images_start + (1 << 31 if self.pointer_size == 8 else 3 << 24)
 
     @property
     def list_entry_offset(self) -> int:
@@ -197,6 +206,8 @@ _X64 = Architecture(
     processor_blocks_start=0xFFFF_F806_7000_0000,
     process_start=0xFFFF_C00F_0000_0080,
     irql_bits=4,
+    user_end=1 << 47,
+    system_start=(1 << 64) - (1 << 47),
 )
 
 _X86 = Architecture(
@@ -220,6 +231,8 @@ _X86 = Architecture(
     processor_blocks_start=0x8380_0000,
     process_start=0x8480_0020,
     irql_bits=5,
+    user_end=1 << 31,
+    system_start=1 << 31,
     slist_has_sequence=False,
 )
 

@@ -40,6 +40,24 @@ class Violation(IntEnum):
     LOWER_TO_HIGHER_IRQL = 0x31
     #: IRQL, spin lock, 0.
     RELEASE_SPIN_LOCK_IRQL = 0x32
+    #: IRQL, fast mutex, 0.
+    ACQUIRE_FAST_MUTEX_IRQL = 0x33
+    #: IRQL, fast mutex, 0.
+    RELEASE_FAST_MUTEX_IRQL = 0x34
+    #: IRQL, critical regions of the thread, ERESOURCE.
+    ACQUIRE_RESOURCE_APCS_ENABLED = 0x37
+    #: IRQL, critical regions of the thread, ERESOURCE.
+    RELEASE_RESOURCE_APCS_ENABLED = 0x38
+    #: IRQL, critical regions of the thread, fast mutex.
+    ACQUIRE_UNSAFE_APCS_ENABLED = 0x39
+    #: IRQL, critical regions of the thread, fast mutex.
+    RELEASE_UNSAFE_APCS_ENABLED = 0x3A
+    #: handle, object type, 0.
+    REFERENCE_BY_BAD_HANDLE = 0x3C
+    #: 0, 0, 0.
+    LEAVE_CRITICAL_REGION = 0x3E
+    #: object, new reference count, 0.
+    REFERENCE_COUNT = 0x3F
     #: IRQL, spin lock, 0.
     ACQUIRE_AT_DPC_LEVEL_IRQL = 0x40
     #: IRQL, spin lock, 0.
@@ -52,6 +70,18 @@ class Violation(IntEnum):
     ALLOCATE_WHILE_UNLOADING = 0x61
     #: address of the driver's name, 0, blocks not freed.
     UNLOAD_WITH_POOL = 0x62
+    #: IRQL, MDL, access mode.
+    LOCK_PAGES_IRQL = 0x70
+    #: MDL, its flags, 0: they were never locked.
+    UNLOCK_PAGES_NOT_LOCKED = 0x7C
+    #: MDL, its flags, 0: they are nonpaged pool's.
+    UNLOCK_PAGES_OF_NONPAGED_POOL = 0x7D
+    #: IRQL, MDL, its flags.
+    BUILD_MDL_FOR_PAGED_POOL = 0x7F
+    #: IRQL, event, 0.
+    SET_EVENT_IRQL = 0x80
+    #: MDL, its flags, flags that are wrong.
+    LOCK_PAGES_FLAGS = 0xB0
     #: lookaside list, 0, 0.
     LIST_INITIALIZED_TWICE = 0xCA
     #: lookaside list, 0, 0.

@@ -109,7 +109,10 @@ def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[
     if first is not None:
         # The end of a big allocation's last page: what is in front of it has no header.
         start = first << PAGE_SHIFT
-        used = start + memory.big_blocks[start] - base
+        size = memory.big_blocks.get(start)
+        if size is None:
+            return  # the machine stopped before the allocation was done
+        used = start + size - base
         offset = -(-used // layout.unit) * layout.unit
     memory.render_page(pool.arena, page)
     while offset < PAGE_SIZE:
@@ -214,9 +217,10 @@ def _check_pool(
             _fail(f"list {index} of {pool.name}: {len(entries)} entries, wrong hint")
         before_entry = pool.head_addresses[index]
         for entry in [*entries, pool.head_addresses[index]]:
-            blink = arena.words[(entry - pool.base) // memory.arch.pointer_size + 1]
+            blink = memory.peek_pointer(entry + memory.arch.pointer_size)
             if blink != before_entry:
-                _fail(f"the entry {entry:#x} points back at {blink:#x}, not {before_entry:#x}")
+                back = "nowhere" if blink is None else f"at {blink:#x}"
+                _fail(f"the entry {entry:#x} points back {back}, not at {before_entry:#x}")
             before_entry = entry
         for entry in entries:
             if free.pop(entry, 0) != index + 1:

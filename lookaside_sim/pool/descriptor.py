@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, HEADS, RETURNED
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED, RETURNED
 from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
@@ -41,6 +41,9 @@ depth of these caches is not known: they take every such run."""
 _SPARE_PAGES: Final = 64
 """Pages of address space that every pool has beyond its limit, so that freed runs of pages
 can wait for their size to be asked for again."""
+
+
+_MADE_LATE: Final = frozenset({"heads", "hints", "hot", "listed", "runs"})
 
 
 @lru_cache
@@ -64,9 +67,9 @@ class PoolDescriptor:
         base: address of the pool.
         limit: pages it may use.
         sides: the side of the tag table that its blocks are charged to.
+        stop: stops the machine.
         paged: whether its blocks may be paged out.
         is_nx: whether they cannot be executed.
-        stop: stops the machine.
 
     Attributes:
         arena: its memory.
@@ -80,10 +83,13 @@ class PoolDescriptor:
             which takes a hint back only when it finds the list empty.
         hot: what the pool manager's hot paths need of the pool and its arena, to be unpacked
             at once; made anew when the arena grows.
+
+    What requests need is made for the first of them: many a machine never uses all three pools.
     """
 
     __slots__ = (
         "_align_mask",
+        "_limits",
         "_memory",
         "_pointer_shift",
         "_stop",
@@ -110,9 +116,9 @@ class PoolDescriptor:
         base: int,
         limit: int,
         sides: dict[int, Side],
-        paged: bool,
-        is_nx: bool,
         stop: StopFunction,
+        paged: bool = False,
+        is_nx: bool = False,
     ) -> None:
         arch = memory.arch
         self.name = name
@@ -127,17 +133,31 @@ class PoolDescriptor:
         self._align_mask = arch.pointer_size - 1
         window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)
         executable = base == arch.nonpaged_pool_start
-        self.arena = memory.add_arena(base, window, executable=executable)
-        self.runs = PageRuns(first=1, window=window - 1, limit=limit)
-        lists = arch.pool_header.units_per_page
-        self.listed = bytearray(lists)
-        self.hints = bytearray()
-        self.heads: list[Slot] = []
-        self.head_addresses, empty = _empty_heads(base, arch.pointer_size)
-        self.arena.states[0] = HEADS
-        self.arena.data[:PAGE_SIZE] = empty
-        self._set_hot()
+        self.head_addresses, heads = _empty_heads(base, arch.pointer_size)
+        self.arena = memory.add_arena(base, window, executable=executable, heads=heads)
+        self._limits = window, limit
         memory.watch_page(base >> PAGE_SHIFT, self.count_lists)
+
+    runs: PageRuns
+    listed: bytearray
+    hints: bytearray
+    heads: list[Slot]
+    hot: HotTuple
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Make what a pool that nobody used so far lacks, when it is asked for."""
+            if name not in _MADE_LATE:
+                raise AttributeError(f"a pool has no attribute {name!r}")
+            window, limit = self._limits
+            self.runs = PageRuns(first=1, window=window - 1, limit=limit)
+            lists = len(self.head_addresses)
+            self.listed = bytearray(lists)
+            self.heads = [UNKNOWN] * (lists + 1)
+            self.hints = bytearray(lists + 1)
+            self._set_hot()
+            return getattr(self, name)
 
     @property
     def end(self) -> int:
@@ -157,7 +177,7 @@ class PoolDescriptor:
 
     def _set_hot(self) -> None:
         arena = self.arena
-        self.hot: HotTuple = (
+        self.hot = (
             self.base,
             arena.words,
             arena.ulongs,
@@ -170,10 +190,6 @@ class PoolDescriptor:
 
     def head(self, units: int) -> Slot:
         """The head of the list with blocks of a size."""
-        if not self.heads:
-            # The first request of this pool: many a machine never uses all three.
-            self.heads.extend([UNKNOWN] * (len(self.listed) + 1))
-            self.hints.extend(bytes(len(self.heads)))
         head = self.heads[units]
         if head is UNKNOWN:
             head = self.heads[units] = Slot(self.head_addresses[units - 1])
@@ -271,7 +287,7 @@ class PoolDescriptor:
     def may_hold(self, index: int) -> bool:
         """Whether the hints say that list ``index`` holds an entry."""
         if self._memory.slots.decide:
-            return bool(self.hints and self.hints[index + 1])
+            return bool(self.hints[index + 1])
         return bool(self.listed[index])
 
     def _holds(self, address: int) -> bool:

@@ -94,39 +94,45 @@ class PoolManager:
         self._machine = machine
         self.tag_table = TagTable(layout.units_per_page, layout.unit)
         self._known: dict[tuple[int, int, TagLike], PoolPlan] = {}
-        self.nonpaged, self.nonpaged_nx, self.paged = (
-            PoolDescriptor(
-                name,
-                memory=memory,
-                base=base,
-                limit=limit >> PAGE_SHIFT,
-                sides=self.tag_table.paged if paged else self.tag_table.nonpaged,
-                paged=paged,
-                is_nx=is_nx,
-                stop=machine.stop,
-            )
-            for name, base, limit, paged, is_nx in (
-                ("NonPagedPool", arch.nonpaged_pool_start, limits.nonpaged, False, False),
-                (
-                    "NonPagedPoolNx",
-                    arch.nonpaged_nx_pool_start,
-                    limits.nonpaged_nx,
-                    False,
-                    True,
-                ),
-                ("PagedPool", arch.paged_pool_start, limits.paged, True, False),
-            )
+        tags, stop = self.tag_table, machine.stop
+        self.nonpaged = PoolDescriptor(
+            "NonPagedPool",
+            memory=memory,
+            base=arch.nonpaged_pool_start,
+            limit=limits.nonpaged >> PAGE_SHIFT,
+            sides=tags.nonpaged,
+            stop=stop,
         )
-        pools = self.descriptors
+        self.nonpaged_nx = PoolDescriptor(
+            "NonPagedPoolNx",
+            memory=memory,
+            base=arch.nonpaged_nx_pool_start,
+            limit=limits.nonpaged_nx >> PAGE_SHIFT,
+            sides=tags.nonpaged,
+            stop=stop,
+            is_nx=True,
+        )
+        self.paged = PoolDescriptor(
+            "PagedPool",
+            memory=memory,
+            base=arch.paged_pool_start,
+            limit=limits.paged >> PAGE_SHIFT,
+            sides=tags.paged,
+            stop=stop,
+            paged=True,
+        )
+        pools = self.nonpaged, self.nonpaged_nx, self.paged
+        shift = arch.pool_region_shift
+        by_region = {pool.base >> shift: pool for pool in pools}
         self._plans = Plans(layout, self.tag_table, *pools)
         self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
-        blocks = Blocks(machine, memory, self.tag_table, self.stops, pools)
+        blocks = Blocks(machine, memory, self.tag_table, self.stops, by_region)
         tails = ByteTails(memory, blocks)
         self._big = blocks.big = BigBlocks(
-            machine, memory, self.tag_table, self.stops, tails, pools
+            machine, memory, self.tag_table, self.stops, tails, by_region
         )
         self._headers = Headers(memory)
-        self._finder = Finder(memory, pools, self._big.table)
+        self._finder = Finder(memory, by_region, self._big.table)
         self.requests = Requests(machine, blocks)
         self._switch = Switch(
             memory,

@@ -17,6 +17,7 @@ Source:
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
@@ -44,6 +45,9 @@ class Stale:
         self.tag = tag
 
 
+_FREE: Final = Stale(int(FREE_TAG))
+
+
 @lru_cache
 def _offsets(unit_shift: int, lists: int) -> list[int]:
     """Bytes of so many units."""
@@ -65,7 +69,6 @@ class Model:
         "_blocks",
         "_by_address",
         "_edge",
-        "_free_plan",
         "_header_size",
         "_machine",
         "_memory",
@@ -97,7 +100,6 @@ class Model:
         self._header_size = layout.size
         self._units_per_page = layout.units_per_page
         self._offsets = _offsets(layout.unit_shift, layout.units_per_page)
-        self._free_plan = Stale(int(FREE_TAG))
         self.fragments: dict[int, Slot] = {}
         """The ``Frag`` units in front of tails, by address: in use, and nobody's."""
 
@@ -319,7 +321,7 @@ class Model:
         slot.behind = edge
         slot.units = rest
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         if rest > 1:
             self._link_tail(pool, slot)
         return address
@@ -350,7 +352,7 @@ class Model:
         slot.front = fragment
         slot.units = self._units_per_page - units - 1
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         self._link_tail(pool, slot)
 
     def reach_tail(self, pool: PoolDescriptor, page: int, units: int) -> int:
@@ -379,7 +381,7 @@ class Model:
         behind.front = slot
         slot.units = units
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         head = pool.head(units)
         flink = head.flink
         slot.flink = flink

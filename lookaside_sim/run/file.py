@@ -94,7 +94,7 @@ def save(
 
 
 def _settings_values(settings: KernelSettings) -> dict[str, Any]:
-    values = attrs.asdict(settings, recurse=False)
+    values = settings._asdict()
     if settings.verifier is not None:
         values["verifier"] = verifier_values(settings.verifier)
     return values

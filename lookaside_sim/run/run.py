@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel, made_again
 from lookaside_sim.lookaside.list import LookasideList
@@ -16,6 +14,7 @@ from lookaside_sim.machine.calls import Branch, Outcome
 from lookaside_sim.nt.arguments import text, unsigned
 from lookaside_sim.nt.layouts import architecture
 from lookaside_sim.parts import KernelSettings
+from lookaside_sim.rooms import as_html
 from lookaside_sim.run import file
 from lookaside_sim.run.edits import Edit
 from lookaside_sim.run.film import Film
@@ -91,7 +90,7 @@ class Run(Sequence[Step]):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of `Kernel` it began with."""
-        return attrs.asdict(self._settings, recurse=False)
+        return self._settings._asdict()
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -464,6 +463,8 @@ class Run(Sequence[Step]):
             RunError: the replay came out otherwise than the recording.
         """
         return trace_of(self._player(0), self._rows)
+
+    _repr_html_ = as_html
 
     def __repr__(self) -> str:
         return f"<Run {self.title!r} of {len(self)} steps>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -10,7 +10,6 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.machine.program import Image
 
 
-@attrs.define(eq=False, repr=False)
 class LoadDriver(Call):
     """A driver is loaded. The result is the driver.
 
@@ -22,32 +21,42 @@ class LoadDriver(Call):
     name: str
 
 
-@attrs.define(eq=False, repr=False)
+class CallRoutine(Call):
+    """A routine of NT's is called that is no other call here.
+
+    Attributes:
+        name: as documented, such as ``"KeSetEvent"``.
+        arguments: what it was given, addresses as integers.
+    """
+
+    word: ClassVar[str] = "routine"
+    name: str
+    arguments: tuple[Any, ...]
+
+
 class OptIntoNx(Call):
     """The running code's NonPagedPool is not executable from now on."""
 
     word: ClassVar[str] = "nx-opt-in"
 
 
-@attrs.define(eq=False, repr=False)
 class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
     Attributes:
-        driver: whose.
+        driver: whose; None for code outside any.
         size: bytes.
         alignment: in bytes.
         contents: what it begins with; zeroes follow.
     """
 
     word: ClassVar[str] = "data"
-    driver: Image
+    driver: Image | None
     size: int
     alignment: int
     contents: bytes
 
 
-@attrs.define(eq=False, repr=False)
 class UnloadDriver(Call):
     """A driver is unloaded.
 
@@ -59,7 +68,6 @@ class UnloadDriver(Call):
     driver: Image
 
 
-@attrs.define(eq=False, repr=False)
 class CreateProcess(Call):
     """A process is made. The result is the process.
 
@@ -75,7 +83,6 @@ class CreateProcess(Call):
     paged_quota: int
 
 
-@attrs.define(eq=False, repr=False)
 class EnterProcess(Call):
     """Code runs in another process from now on.
 
@@ -89,7 +96,6 @@ class EnterProcess(Call):
     process: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeTimer(Call):
     """A timer is initialized.
 
@@ -101,7 +107,6 @@ class InitializeTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False, repr=False)
 class SetTimer(Call):
     """A timer is started. The result is whether it was active.
 
@@ -115,7 +120,6 @@ class SetTimer(Call):
     seconds: int
 
 
-@attrs.define(eq=False, repr=False)
 class CancelTimer(Call):
     """A timer is stopped. The result is whether it was active.
 
@@ -127,7 +131,6 @@ class CancelTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeResource(Call):
     """An ERESOURCE is initialized.
 
@@ -139,7 +142,6 @@ class InitializeResource(Call):
     resource: int
 
 
-@attrs.define(eq=False, repr=False)
 class DeleteResource(Call):
     """An ERESOURCE is deleted.
 
@@ -151,7 +153,6 @@ class DeleteResource(Call):
     resource: int
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateIrp(Call):
     """An IRP is asked for. The result is its address, 0 for NULL.
 
@@ -170,7 +171,6 @@ class AllocateIrp(Call):
         return not self.result
 
 
-@attrs.define(eq=False, repr=False)
 class FreeIrp(Call):
     """An IRP is freed.
 
@@ -182,7 +182,6 @@ class FreeIrp(Call):
     irp: int
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateMdl(Call):
     """An MDL is asked for. The result is its address, 0 for NULL.
 
@@ -205,7 +204,6 @@ class AllocateMdl(Call):
         return not self.result
 
 
-@attrs.define(eq=False, repr=False)
 class FreeMdl(Call):
     """An MDL is freed.
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Call, IrqlChange
 from lookaside_sim.system.calls import Leaving
 from lookaside_sim.verifier.layers import SpecialPoolLayer, VerifierLayer
 from lookaside_sim.verifier.rule import Rule
-from lookaside_sim.verifier.rules import irql, lists, objects, quota
+from lookaside_sim.verifier.rules import irql, lists, mdls, objects, quota, synchronization
 from lookaside_sim.verifier.rules.unload import left_behind
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 
-@attrs.define(eq=False, repr=False)
 class EnableVerifier(Call):
     """Driver Verifier is switched on.
 
@@ -48,7 +45,7 @@ def enable(verification: Verification, shared: Shared) -> None:
         layer = SpecialPoolLayer(verification, special)
         pool.requests.put(layer)
         pool.add_outside(special.base, layer)
-    for module in (lists, irql, objects, quota):
+    for module in (lists, irql, mdls, objects, quota, synchronization):
         for each in vars(module).values():
             if isinstance(each, Rule) and each.applies(verification):
                 machine.hooks.check(each.kind, partial(each.check, verification))
@@ -59,8 +56,12 @@ def enable(verification: Verification, shared: Shared) -> None:
     machine.touch_checks.append(partial(_check_touch, verification))
     machine.explainers.append(partial(_explain_fault, verification))
     shared.minimum_depth = 0
-    for lookaside in shared.registry.active():
-        lookaside.disable()
+    machine.locked = True
+    try:
+        for lookaside in shared.registry.active():
+            lookaside.disable()
+    finally:
+        machine.locked = False
 
 
 def _check_touch(

@@ -26,6 +26,8 @@ from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.references import References
+from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 from lookaside_sim.verifier.low_resources import LowResources
 from lookaside_sim.verifier.settings import Verifier, VerifierFlags
@@ -43,6 +45,8 @@ class Verification:
         registry: its lists.
         objects: its timers and resources.
         processes: its processes.
+        threads: its threads.
+        references: its objects and handles.
 
     Attributes:
         verifier: as given.
@@ -52,6 +56,8 @@ class Verification:
         registry: as given.
         objects: as given.
         processes: as given.
+        threads: as given.
+        references: as given.
         counters: the verifier's statistics.
         use: tracked pool of everybody.
         use_of: tracked pool of each driver; None is the code outside any.
@@ -69,9 +75,11 @@ class Verification:
         "objects",
         "pool",
         "processes",
+        "references",
         "registry",
         "slack",
         "special_pool",
+        "threads",
         "trimmed",
         "use",
         "use_of",
@@ -87,6 +95,8 @@ class Verification:
         registry: Registry,
         objects: KernelObjects,
         processes: Processes,
+        threads: Threads,
+        references: References,
     ) -> None:
         self.verifier = verifier
         self.machine = machine
@@ -95,6 +105,8 @@ class Verification:
         self.registry = registry
         self.objects = objects
         self.processes = processes
+        self.threads = threads
+        self.references = references
         self.counters = VerifierCounters()
         self.use = PoolUse()
         self.use_of: dict[Image | None, PoolUse] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 
@@ -12,7 +14,7 @@ from lookaside_sim import (
 
 
 def test_everything_announced_exists() -> None:
-    assert all(hasattr(ddi, name) for name in ddi.__all__)
+    assert all(hasattr(ddi, name) for name in vars(ddi)["__all__"])
     assert ddi.EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL == 1
     assert ddi.EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE == 2
     assert ddi.EX_MAXIMUM_LOOKASIDE_DEPTH_BASE == 256
@@ -20,27 +22,42 @@ def test_everything_announced_exists() -> None:
     assert ddi.PROTECTED_POOL == 0x8000_0000
 
 
-def test_ddi_lists_every_documented_name_it_has() -> None:
-    documented = {
-        name
-        for name in vars(ddi)
-        if name.startswith(("Ex", "EX_", "Io", "Ke", "POOL_", "PROTECTED_POOL"))
-        or "PoolPriority" in name
-        or "LIST" in name
-        or "SList" in name
-        or name.startswith(("DrvRt", "FsRtl", "PoolExtended"))
-        or name == "Ref"
-        if not name.endswith("Function")
-    }
-    assert set(ddi.__all__) == documented
+def test_each_module_says_what_it_has_and_no_two_say_the_same() -> None:
+    said: dict[str, str] = {}
+    for found in pkgutil.iter_modules(ddi.__path__, "lookaside_sim.ddi."):
+        module = importlib.import_module(found.name)
+        for name in getattr(module, "__all__", ()):
+            assert said.setdefault(name, found.name) == found.name
+            assert getattr(ddi, name) is getattr(module, name)
+        if hasattr(module, "__all__"):
+            public = {
+                name
+                for name, value in vars(module).items()
+                if inspect.isfunction(value)
+                and value.__module__ == found.name
+                and not name.startswith("_")
+                and not name.islower()
+            }
+            assert public <= set(module.__all__), found.name
+    assert said.keys() == set(vars(ddi)["__all__"])
+
+
+def test_a_star_import_is_enough_to_write_c_down() -> None:
+    found: dict[str, object] = {}
+    exec("from lookaside_sim.ddi import *", found)
+    del found["__builtins__"]
+    assert set(found) == set(vars(ddi)["__all__"])
+    assert {"NT_SUCCESS", "NonPagedPoolNx", "DISPATCH_LEVEL", "structure", "literal"} <= set(
+        found
+    )
 
 
 def test_ddi_has_the_older_families_whole() -> None:
     for family in ("NPaged", "Paged"):
         for routine in ("ExInitialize{}LookasideList", "ExAllocateFrom{}LookasideList"):
-            assert routine.format(family) in ddi.__all__
+            assert routine.format(family) in vars(ddi)["__all__"]
         for routine in ("ExFreeTo{}LookasideList", "ExDelete{}LookasideList"):
-            assert routine.format(family) in ddi.__all__
+            assert routine.format(family) in vars(ddi)["__all__"]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from lookaside_sim.system.calls import (
     InitializeResource,
     InitializeTimer,
     OptIntoNx,
+    PlaceData,
     SetTimer,
 )
 from tests.machine.call_table import Row, Scene, inside, stops
@@ -53,6 +54,7 @@ def fronts(
 
 
 DDI: dict[str, Row] = {
+    **fronts(PlaceData, lambda s: (ddi.ULONG,), "variable"),
     **fronts(
         InitializeList,
         lambda s: (s.blank, 0, 0, 0, 0, 8, b"Tabl", 0),
@@ -139,9 +141,6 @@ DDI: dict[str, Row] = {
     **fronts(
         FlushSList, lambda s: (s.list,), "InterlockedFlushSList", "ExInterlockedFlushSList"
     ),
-    "LOOKASIDE_LIST_EX": (lambda s: ddi.LOOKASIDE_LIST_EX(), []),
-    "NPAGED_LOOKASIDE_LIST": (lambda s: ddi.NPAGED_LOOKASIDE_LIST(), []),
-    "PAGED_LOOKASIDE_LIST": (lambda s: ddi.PAGED_LOOKASIDE_LIST(), []),
 }
 DDI_LOOKS = {
     "ExQueryPoolBlockSize",
@@ -150,13 +149,24 @@ DDI_LOOKS = {
     "IoCreateNotificationEvent",
     "KeGetCurrentIrql",
     "KeGetCurrentProcessorNumber",
-    "KeReadStateEvent",
+    *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateSemaphore"),
+    "KeReadStateTimer",
+    *("NT_ASSERT", "NT_ASSERTMSG", "ASSERT", "NT_VERIFY"),
+    *("NT_SUCCESS", "NT_INFORMATION", "NT_WARNING", "NT_ERROR"),
 }
+DDI_HELPERS = {
+    *("literal", "structure", "union", "sizeof"),
+    *("FIELD_OFFSET", "CONTAINING_RECORD", "text_of"),
+}
+"""Ways to write C down, which ask nothing of a machine."""
 WINDBG: dict[str, Row] = {
     "reset_counters": (lambda s: windbg.reset_counters(s.list), [ResetCounters]),
     "set_depth": (lambda s: windbg.set_depth(s.list, 9), [SetDepth]),
 }
 OTHERS: dict[str, Row] = {
+    "LOOKASIDE_LIST_EX": (lambda s: ddi.LOOKASIDE_LIST_EX(), []),
+    "NPAGED_LOOKASIDE_LIST": (lambda s: ddi.NPAGED_LOOKASIDE_LIST(), []),
+    "PAGED_LOOKASIDE_LIST": (lambda s: ddi.PAGED_LOOKASIDE_LIST(), []),
     "SpinLock()": (lambda s: SpinLock(s.kernel), [InitializeLock]),
     "KeRaiseIrql, to memory": (
         lambda s: ddi.KeRaiseIrql(1, s.block),
@@ -183,7 +193,11 @@ OTHERS: dict[str, Row] = {
         [],
     ),
     "a resource where no memory is": (
-        stops(lambda s: s.kernel.objects.initialize_resource(0x10)),
+        stops(
+            lambda s: s.kernel.objects.initialize_resource(
+                (1 << s.kernel.arch.address_bits) - 0x1000
+            )
+        ),
         [InitializeResource],
     ),
 }

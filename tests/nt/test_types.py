@@ -13,6 +13,11 @@ texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=
 
 
 class TestPoolTag:
+    def test_its_bytes_are_its_characters(self) -> None:
+        # Those of a plain int would be as many zeros as its value.
+        assert bytes(PoolTag(b"tsLL")) == b"tsLL"
+        assert bytes(PoolTag(0x8000_0041)) == b"A\0\0\x80"
+
     def test_bytes_are_in_memory_order(self) -> None:
         assert PoolTag(b"tsLL") == 0x4C4C7374
 
@@ -162,8 +167,12 @@ class TestNtStatus:
     def test_documented_values(self, status: NtStatus, value: int) -> None:
         assert status == value
 
-    def test_only_success_is_a_success(self) -> None:
-        assert [status for status in NtStatus if status.is_success] == [NtStatus.STATUS_SUCCESS]
+    def test_successes_are_below_the_warnings(self) -> None:
+        successes = [status for status in NtStatus if status.is_success]
+        assert NtStatus.STATUS_SUCCESS in successes
+        assert NtStatus.STATUS_PENDING in successes
+        assert all(status < 0x8000_0000 for status in successes)
+        assert all(status >= 0x8000_0000 for status in set(NtStatus) - set(successes))
 
 
 class TestIrql:

@@ -5,10 +5,11 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -18,6 +19,8 @@ import pytest
 from lookaside_sim import windbg
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.failure import last_steps
+from lookaside_sim.page.render import render
 from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.testing.plugins.settings import SETTINGS
@@ -26,8 +29,12 @@ from lookaside_sim.verifier.settings import Verifier
 
 __all__ = ["LEAKS", "Watched", "kernel_maker", "setting_of", "watched_machine"]
 
+_MOST_STEPS: Final = 100_000
+"""Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
+_MOST_NAME: Final = 150
+"""Characters of a file's name, which systems limit to 255 bytes."""
 
 
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -149,6 +156,9 @@ class Watched:
         self.tracker = tracker
         self._recording: TestRecording | None = None
         self._saved: Path | None = None
+        self._run: Run | None = None
+        self._filming = ExitStack()
+        self._has_page = False
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
@@ -160,6 +170,15 @@ class Watched:
                 yield recording
             finally:
                 stop()
+
+    def film(self, title: str) -> ExitStack:
+        """Record the test as a run, until the block that is given is left or a page is made.
+
+        Args:
+            title: of the run.
+        """
+        self._run = self._filming.enter_context(record(self.kernel, title))
+        return self._filming
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
@@ -199,17 +218,57 @@ class Watched:
         """
         if self._recording is None or self._saved is not None:
             return None
-        config = item.config
-        given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
-        folder = Path(config.rootpath, str(given))
-        folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
-        self._saved = folder / f"{name[-150:]}.jsonl"
+        self._saved = _file_of(item, ".jsonl")
         self._recording.save(self._saved, f"pytest {item.nodeid}")
         # Of a machine that the test had used before it asked for a trace there is no run.
         with suppress(RunError):
             self._recording.run.save(self._saved.with_suffix(".lkrun"))
         return self._saved
+
+    def show(self, item: pytest.Item, *, failed: bool) -> str | None:
+        """Write the page of the test's run, once, and say what is to be seen on it.
+
+        Args:
+            item: the test, whose name the file gets.
+            failed: whether to open it at the end, and to tell the last steps.
+
+        Returns:
+            A few lines with the path; None if nothing happened, or nothing was recorded.
+        """
+        run = self._run
+        if run is None or self._has_page or not len(run):
+            return None
+        self._has_page = True
+        self._filming.close()
+        lines = [last_steps(run)] if failed else []
+        if len(run) <= _MOST_STEPS:
+            path = _file_of(item, ".html")
+            text = render(run, title=item.nodeid, step=-1 if failed else 0)
+            path.write_text(text, "utf-8")
+            lines.append(f"The run, to step through: {path}")
+        else:  # on a fresh machine, so it can be saved
+            path = _file_of(item, ".lkrun")
+            run.save(path)
+            lines.append(f"The run is long; lookaside-sim report shows it: {path}")
+        return "\n".join(lines)
+
+
+def _file_of(item: pytest.Item, suffix: str) -> Path:
+    """Where a test leaves a file; its folder is there."""
+    config = item.config
+    given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
+    folder = Path(config.rootpath, str(given))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{_file_name(item.nodeid)}{suffix}"
+
+
+def _file_name(nodeid: str) -> str:
+    """A file name for a test, which no other test has."""
+    name = re.sub(r"[^\w.-]+", "-", nodeid).strip("-")[-_MOST_NAME:]
+    if re.fullmatch(r"[\w./:]+", nodeid) and len(nodeid) <= _MOST_NAME:
+        return name
+    # What was replaced or cut off may be all that tells two tests apart.
+    return f"{name}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
 
 
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:

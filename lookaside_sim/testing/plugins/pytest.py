@@ -6,13 +6,15 @@ the simulator is imported when a test asks for one of the fixtures, not before.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, SETTINGS
+from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, PAGES, SETTINGS
 
 if TYPE_CHECKING:
     from lookaside_sim import Kernel, LookasideList
@@ -55,15 +57,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lookaside-leaks", choices=("error", "warn", "ignore"), help="what to do about leaks"
     )
     group.addoption(
-        "--lookaside-traces", metavar="DIR", help="where failing tests leave their traces"
+        "--lookaside-traces",
+        metavar="DIR",
+        help="where failing tests leave their traces and pages",
+    )
+    group.addoption(
+        "--lookaside-page",
+        choices=PAGES,
+        help="of which tests a page of the run is left, to step through",
     )
     group.addoption(
         "--lookaside-examples", type=int, metavar="N", help="programs that a check runs"
     )
     parser.addini("lookaside_leaks", "error, warn or ignore", default="error")
+    parser.addini("lookaside_page", "failed, all or none", default="failed")
     parser.addini(
         "lookaside_traces",
-        "where failing tests leave their traces",
+        "where failing tests leave their traces and pages",
         default="lookaside-traces",
     )
 
@@ -91,7 +101,11 @@ def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     from lookaside_sim.testing.plugins.machines import watched_machine
 
     leaks, watched = watched_machine(request)
-    with watched.tracker:
+    pages = _pages(request.config)
+    with (
+        watched.tracker,
+        nullcontext() if pages == "none" else watched.film(request.node.nodeid),
+    ):
         request.node.stash[_watched_key] = watched
         yield watched.kernel
         # A test that failed half-way had no chance to clean up.
@@ -178,6 +192,14 @@ def pytest_runtest_makereport(
     """Add what is known about the machine to the report of a failed test."""
     report: pytest.TestReport = yield
     watched = item.stash.get(_watched_key, None)
+    if watched is not None and report.when != "setup":
+        # What a test leaves is known once it is over; a page of it shows its teardown too.
+        wanted = report.failed if _pages(item.config) == "failed" else report.when == "teardown"
+        said = watched.show(item, failed=report.failed) if wanted or report.failed else None
+        if said is not None:
+            report.sections.append(("lookaside run", said))
+            if report.failed:
+                _summarize(item.nodeid, said)
     if report.failed and watched is not None:
         if call.when == "call":
             item.stash[_failed_key] = True
@@ -189,3 +211,24 @@ def pytest_runtest_makereport(
                 ("lookaside trace", f"What the test did was saved as {saved}")
             )
     return report
+
+
+def _pages(config: pytest.Config) -> str:
+    """Of which tests pages are left."""
+    given = str(config.getoption("lookaside_page") or config.getini("lookaside_page"))
+    if given not in PAGES:
+        raise pytest.UsageError(f"ini file, lookaside_page: {given}: give {', '.join(PAGES)}")
+    return given
+
+
+def _summarize(name: str, said: str) -> None:
+    """Add a line to the summary that GitHub shows of a job, where there is one."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        path = said.rpartition(": ")[2]
+        stop = next(
+            (line.strip()[3:] for line in said.splitlines() if line.strip().startswith("***")),
+            "",
+        )
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(f"- `{name}` failed{':' if stop else '.'}{stop} `{path}`\n")

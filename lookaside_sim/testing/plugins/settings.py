@@ -32,3 +32,6 @@ SETTINGS: Final = {
 
 CHOICES: Final = {"arch": ("x64", "x86"), "verifier": ("none", "standard")}
 """The values that the options with a choice take."""
+
+PAGES: Final = ("failed", "all", "none")
+"""Of which tests a page of the run is left."""

@@ -1,0 +1,88 @@
+"""``lookaside-sim report``: a run as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
+from lookaside_sim.cli.progress import Progress
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.culprit import stop_of
+from lookaside_sim.page.render import render
+from lookaside_sim.run import Run, record, record_script
+from lookaside_sim.trace import Replay, replay
+from lookaside_sim.trace.foreign.formats import load_any
+
+EXIT_OK: Final = 0
+_RUN: Final = b"LKRUN"
+"""What a saved run begins with."""
+
+
+def add_arguments(report: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand ``report`` to its parser."""
+    report.description = (
+        "Run a Python script and record its machine, load a saved run, or run a trace, and write"
+        " what happened as one HTML file: it opens from disk, plays every step forward and"
+        " back, and asks nobody for anything."
+    )
+    report.add_argument(
+        "file", metavar="FILE|SCRIPT", type=Path, help="a .py script, a saved run, or a trace"
+    )
+    report.add_argument(
+        "-o", "--output", metavar="PAGE", type=Path, help="default: FILE with .html behind it"
+    )
+    report.add_argument("--title", help="of the page (default: the file's name)")
+    report.add_argument("--story", default="", help="a line below the title")
+    report.add_argument(
+        "--step",
+        metavar="N",
+        type=int,
+        help="position it opens at; -1 is the end (default: the stop, else the beginning)",
+    )
+    report.add_argument(
+        "--lookaside",
+        metavar="SIZE",
+        type=int,
+        action="append",
+        default=[],
+        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
+    )
+    report.add_argument("arguments", metavar="-- ARGUMENTS", nargs="*", help="of the script")
+    add_format(report)
+    add_partial(report)
+    report.set_defaults(command=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    run = _run_of(options)
+    step: int | None = options.step
+    if step is None:
+        step = 0 if stop_of(run) is None else -1
+    text = render(run, title=options.title or options.file.name, story=options.story, step=step)
+    output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
+    output.write_text(text, "utf-8")
+    print(f"{len(run):,} steps of {options.file}: {output}, {output.stat().st_size:,} bytes")
+    return EXIT_OK
+
+
+def _run_of(options: argparse.Namespace) -> Run:
+    """The run of a script, of a file, or of a trace."""
+    path: Path = options.file
+    if path.suffix == ".py":
+        return record_script(path, options.arguments, output=sys.stderr)
+    with path.open("rb") as file:
+        if file.read(len(_RUN)) == _RUN:
+            return Run.load(path)
+    trace = load_any(path, options.format, partial=options.partial)
+    kernel = Kernel()
+    with Progress(trace.name) as line, record(kernel, path.name, source=False) as run:
+
+        def progress(so_far: Replay) -> None:
+            line.tell(so_far.events, so_far.ticks)
+
+        replay(trace, kernel, lookaside=options.lookaside, progress=progress)
+    warn_of_end(trace)
+    return run

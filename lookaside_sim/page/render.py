@@ -1,0 +1,59 @@
+"""A run as one HTML file that opens from disk and asks nobody for anything."""
+
+from __future__ import annotations
+
+from lookaside_sim.nt.arguments import shown
+from lookaside_sim.page.assemble import page
+from lookaside_sim.page.culprit import culprit
+from lookaside_sim.page.encode import Encoder
+from lookaside_sim.page.still import Recording
+from lookaside_sim.run import Run
+
+
+def render(
+    run: Recording,
+    *,
+    title: str | None = None,
+    story: str = "",
+    step: int = 0,
+    end: int | None = None,
+    focus: int | None = None,
+) -> str:
+    """Show a run as a page.
+
+    The page holds every step up to ``end``, the sources that made them, and a player for them.
+
+    Cost: of each step, some 15 us.
+
+    Args:
+        run: the run.
+        title: of the page; None for the run's own.
+        story: a line that says what it is about.
+        step: the position it opens at, 0 to the number of steps; a negative one counts from the end.
+        end: steps to show; None for all. What comes behind is not in the page at all.
+        focus: address of a block that is chosen when the page opens; None for what the step is
+            about.
+
+    Returns:
+        The text of the HTML file.
+
+    Raises:
+        TypeError, ValueError: no such position.
+    """
+    count = len(run)
+    last = _position("end", count if end is None else end, count)
+    payload = Encoder(run, last, focus).payload()
+    payload["step"] = min(_position("step", step, count), last)
+    who = culprit(run) if last == count and isinstance(run, Run) else None
+    payload["culprit"] = None if who is None else [who.step + 1, who.why]
+    name = title if title is not None else run.title or "A run"
+    return page(payload, title=name, story=story)
+
+
+def _position(name: str, value: int, count: int) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{name} {shown(value)}: give a whole number")
+    position = value + count + 1 if value < 0 else value
+    if not 0 <= position <= count:
+        raise ValueError(f"{name} {value}: give 0 to {count}, or -1 for the end")
+    return position
