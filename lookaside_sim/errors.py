@@ -41,11 +41,10 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
+    "active-list",
+    "list-memory",
+    "entry-freed",
     "irql",
-    "freed-entry",
-    "freed-list",
-    "initialized-twice",
-    "paged-list",
 ]
 """What the sanitizer tells apart."""
 

@@ -33,7 +33,9 @@ class Ends:
     def _found(self) -> list[tuple[str, str]]:
         kernel = self._kernel
         locks = kernel.spin_locks
-        found = [(f"{locks.described(each)} is held", "") for each in locks.held()]
+        found = [
+            (f"the spin lock {locks.described(each)} is held", "") for each in locks.held()
+        ]
         found += [
             (f"the {each.kind} at {each.address:#x} was not released", each.where)
             for each in kernel.threads.held()

@@ -183,7 +183,8 @@ class Watched:
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
 
-        After a stop nothing can be freed, so nothing is blamed either.
+        That is memory, a raised IRQL, a lock that is held and the like. After a stop nothing can be
+        freed, so nothing is blamed either.
         """
         if self.kernel.bugcheck is not None:
             return None
