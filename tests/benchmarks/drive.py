@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lookaside_sim import Kernel, Verifier
 from lookaside_sim.system.compiled import CompiledDriver
@@ -26,8 +27,9 @@ def pairs_driver(arch: str, verifier: Verifier | None = None) -> CompiledDriver:
     return driver
 
 
-def each(driver: CompiledDriver, routine: str, count: int) -> float:
+def of_many(arch: str, routine: str, count: int, verifier: Verifier | None = None) -> float:
     """Microseconds of one of many."""
+    driver = pairs_driver(arch, verifier)
     driver.call(routine, 10)
     start = time.thread_time_ns()
     driver.call(routine, count)
@@ -70,30 +72,17 @@ def outside(arch: str) -> float:
 def main(rounds: int) -> None:
     """Print each figure, and what it may be."""
     for arch in ("x64", "x86"):
+        verified = Verifier.standard()
         rows: list[tuple[str, Callable[[], float]]] = [
-            ("import call", lambda arch=arch: each(pairs_driver(arch), "ManyImports", 20_000)),
-            (
-                "inlined pair",
-                lambda arch=arch: each(pairs_driver(arch), "ManyInlined", 300_000),
-            ),
-            (
-                "imported pair",
-                lambda arch=arch: each(pairs_driver(arch), "ManyImported", 300_000),
-            ),
-            ("pool pair", lambda arch=arch: each(pairs_driver(arch), "ManyPool", 2_000)),
-            (
-                "pool pair, verified",
-                lambda arch=arch: each(
-                    pairs_driver(arch, Verifier.standard()), "ManyPool", 500
-                ),
-            ),
-            (
-                "step in pool memory",
-                lambda arch=arch: each(pairs_driver(arch), "ManySteps", 10**6),
-            ),
-            ("call from Python, with a pool pair", lambda arch=arch: outside(arch)),
-            ("small driver", lambda arch=arch: small_driver(arch)),
-            ("first small driver of a process", lambda arch=arch: first_driver(arch)),
+            ("import call", partial(of_many, arch, "ManyImports", 20_000)),
+            ("inlined pair", partial(of_many, arch, "ManyInlined", 300_000)),
+            ("imported pair", partial(of_many, arch, "ManyImported", 300_000)),
+            ("pool pair", partial(of_many, arch, "ManyPool", 2_000)),
+            ("pool pair, verified", partial(of_many, arch, "ManyPool", 500, verified)),
+            ("step in pool memory", partial(of_many, arch, "ManySteps", 10**6)),
+            ("call from Python, with a pool pair", partial(outside, arch)),
+            ("small driver", partial(small_driver, arch)),
+            ("first small driver of a process", partial(first_driver, arch)),
         ]
         for name, measure in rows:
             took = min(measure() for _ in range(rounds))
