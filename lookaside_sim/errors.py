@@ -41,6 +41,10 @@ SanitizerKind: TypeAlias = Literal[
     "entry-leaked",
     "deleted-list",
     "irql",
+    "freed-entry",
+    "freed-list",
+    "initialized-twice",
+    "paged-list",
 ]
 """What the sanitizer tells apart."""
 

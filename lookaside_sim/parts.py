@@ -34,6 +34,7 @@ from lookaside_sim.system.devices import Devices
 from lookaside_sim.system.dispatcher import Dispatcher
 from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
+from lookaside_sim.system.framework import Framework
 from lookaside_sim.system.io import IoLists
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.parking import ParkingLayer
@@ -97,6 +98,7 @@ class Parts(Clonable):
         references: objects, references and handles.
         system_threads: what makes threads.
         devices: the devices, and what is said of them.
+        framework: objects of the driver framework, KMDF.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
         compiled: what runs compiled drivers, once there is one.
@@ -143,6 +145,7 @@ class Parts(Clonable):
             self.dispatcher, self.references, self.queues, self.lists.routines
         )
         self.devices = Devices(self.machine, self.spin_locks)
+        self.framework = Framework(self.machine, self.lists, self.spin_locks)
         self._io_lists: IoLists | None = None
         self.small_pool_lists = (
             SmallPoolLists(self.machine) if settings.small_pool_lists else None

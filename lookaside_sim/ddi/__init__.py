@@ -121,6 +121,9 @@ from lookaside_sim.ddi import (
     waits as _waits,
 )
 from lookaside_sim.ddi import (
+    wdf as _wdf,
+)
+from lookaside_sim.ddi import (
     work_items as _work_items,
 )
 from lookaside_sim.ddi.arguments import *
@@ -156,6 +159,7 @@ from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
 from lookaside_sim.ddi.variables import *
 from lookaside_sim.ddi.waits import *
+from lookaside_sim.ddi.wdf import *
 from lookaside_sim.ddi.work_items import *
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
@@ -196,6 +200,7 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _types,
                 _variables,
                 _waits,
+                _wdf,
                 _work_items,
             )
             for name in module.__all__

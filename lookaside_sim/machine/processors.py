@@ -121,6 +121,10 @@ class Processors:
 
     # --- IRQL ------------------------------------------------------------------------------
 
+    def irql_of(self, number: int) -> int:
+        """The IRQL of a processor."""
+        return self._irql if number == self.current else self._irqls[number]
+
     def raise_irql(self, level: int) -> IrqlScope:
         """Raise the IRQL; see `Kernel.raise_irql`."""
         self._gate.check_running()

@@ -78,6 +78,8 @@ class BugCheckCode(IntEnum):
     WORKER_INVALID = 0xE4
     #: address, page table entry, 0, 0: a jump to memory that holds no code.
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
+    #: kind of mistake, handle, 0, 0: 5 for a handle that is wrong.
+    WDF_VIOLATION = 0x10D
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
 

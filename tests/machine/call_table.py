@@ -312,7 +312,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         ),
     },
     SpinLock: {"load_image": PART, "store_image": LOOKS},
-    SpinLocks: dict.fromkeys(("check_free", "held", "owner_of"), LOOKS),
+    SpinLocks: dict.fromkeys(("check_free", "described", "held", "owner_of"), LOOKS),
     SLists: dict.fromkeys(("depth", "first"), LOOKS),
     Driver: {
         "call_site": "gives a line of the program an address",
@@ -332,5 +332,5 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "check": LOOKS,
         "scan": PART,
     },
-    Processors: dict.fromkeys(("change_irql", "lower_to"), PART),
+    Processors: {**dict.fromkeys(("change_irql", "lower_to"), PART), "irql_of": LOOKS},
 }
