@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.drive.helpers import BUILT
 from tests.drive.test_build import SOURCES, behavior, build
 
 
@@ -18,7 +17,7 @@ def main() -> None:
                 continue
             path, name = build.build(source, Path(folder)), Path(source.name).stem
             same = behavior(path, source.machine, name) == behavior(
-                BUILT / source.built, source.machine, name
+                source.committed, source.machine, name
             )
             print(f"{source.built}: {'the same' if same else 'DIFFERS'}")
 
