@@ -50,7 +50,13 @@ def add_arguments(report: argparse.ArgumentParser) -> None:
         default=[],
         help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
     )
-    report.add_argument("arguments", metavar="-- ARGUMENTS", nargs="*", help="of the script")
+    report.add_argument(
+        "--argument",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="an argument that the script is given; repeatable",
+    )
     add_format(report)
     add_partial(report)
     report.set_defaults(command=_report)
@@ -72,7 +78,7 @@ def _run_of(options: argparse.Namespace) -> Run:
     """The run of a script, of a file, or of a trace."""
     path: Path = options.file
     if path.suffix == ".py":
-        return record_script(path, options.arguments, output=sys.stderr)
+        return record_script(path, options.argument, output=sys.stderr)
     with path.open("rb") as file:
         if file.read(len(_RUN)) == _RUN:
             return Run.load(path)

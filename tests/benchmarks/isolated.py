@@ -38,7 +38,9 @@ def measure(name: str, factory: Any, count: int) -> None:
     trials.close()
     cpu, wall = processor_time() - cpu, time.perf_counter() - wall
     assert found is None, found
-    print(f"{name:10} {count / cpu:8,.0f} a second of processor time, {count / wall:8,.0f} of any")
+    print(
+        f"{name:10} {count / cpu:8,.0f} a second of processor time, {count / wall:8,.0f} of any"
+    )
 
 
 def main(count: int = 20_000) -> None:
