@@ -7,7 +7,8 @@ import hashlib
 import json
 import re
 import zlib
-from typing import Any
+from importlib.resources import files
+from typing import Any, cast
 
 import pytest
 
@@ -108,11 +109,11 @@ def test_what_lies_behind_the_end_is_not_in_the_page() -> None:
     ("name", "value"), [("step", 9), ("step", -10), ("end", 9), ("end", -10)]
 )
 def test_a_position_that_is_none_is_refused(name: str, value: int) -> None:
-    run = use_after_free()
+    run, show = use_after_free(), cast("Any", render)
     with pytest.raises(ValueError, match=f"{name} {value}: give 0 to {len(run)}"):
-        render(run, **{name: value})
+        show(run, **{name: value})
     with pytest.raises(TypeError, match=f"{name} '1': give a whole number"):
-        render(run, **{name: "1"})
+        show(run, **{name: "1"})
 
 
 def test_the_scripts_use_each_name_once() -> None:
