@@ -86,7 +86,7 @@ def test_a_step_of_a_long_run_takes_few_bytes() -> None:
     with record(kernel, "long", source=False) as run:
         lookaside = kernel.lookaside_list("busy")
         lookaside.initialize(size=48, tag=b"Busy")
-        entries = []
+        entries: list[int | None] = []
         for number in range(3000):
             if number * number % 7 < 4 or not entries:
                 entries.append(lookaside.allocate())
