@@ -146,6 +146,12 @@ class SpinLocks:
         """Addresses of the locks that were acquired and not let go, oldest first."""
         return list(self._owners)
 
+    def described(self, lock: int) -> str:
+        """A lock in words: its name where it has one, its address, who holds it."""
+        owner = self.owner_of(lock)
+        held = "" if owner is None else f", of processor {owner},"
+        return f"the spin lock {self._shown(lock)}{held}"
+
     def check_free(self, lock: int) -> None:
         """Be sure that a routine which holds a lock for a moment would get it.
 

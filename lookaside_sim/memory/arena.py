@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import mmap
 import random
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,7 @@ EXPOSED: Final = 6
 """Blocks with headers that somebody else may have written: nothing in it is cached."""
 HEADS: Final = 7
 """List heads of the pool manager."""
+_MAPPED: Final = re.compile(rb"[^%c%c]+" % (UNMAPPED, RETURNED))
 
 _ALL: Final = range(HEADS + 1)
 _TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
@@ -190,6 +192,12 @@ class Arena:
         self.states.extend(bytes(pages - have))
         units = (pages - have) * self._arch.pool_header.units_per_page
         self.marks.extend(bytes([NO_BLOCK]) * units)
+
+    def mapped_ranges(self) -> Iterator[tuple[int, int]]:
+        """The starts and ends of what is mapped, in order."""
+        for run in _MAPPED.finditer(self.states):
+            first, behind = run.span()
+            yield self.base + (first << PAGE_SHIFT), self.base + (behind << PAGE_SHIFT)
 
     def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
         """Copy what there is to copy: pages without bytes of their own stay the system's."""
