@@ -19,7 +19,9 @@ def main(states: int = 10_000, first: int = 0) -> int:
     compared = found = 0
     for seed in count(first):
         kinds = [(machine, arch) for machine in MACHINES for arch in ("x64", "x86")]
-        runs = [random_run(machine, arch, seed, 30, before=seed % 20) for machine, arch in kinds]
+        runs = [
+            random_run(machine, arch, seed, 30, before=seed % 20) for machine, arch in kinds
+        ]
         for each in differences(runs):
             found += 1
             print(each)

@@ -5,6 +5,7 @@ import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, N
   from "./decode.js";
 
 export const MACHINE = -1;
+const STRIDE = 1 << 15;  // steps between two positions that are kept whole
 
 // Fields hold numbers; a pointer is kept as -1 minus its number in the table of addresses.
 export class Fold {
@@ -28,6 +29,7 @@ export class Fold {
     // What an edit replaced, so that it can be taken back: by operand and by step.
     this.before = new Float64Array(address.length);
     this.made = new Int32Array(address.length).fill(NONE);
+    this.marks = [];
     this.popped = new Int32Array(run.n);
     this.chainBefore = new Map();
     this.#start(meta);
@@ -93,9 +95,29 @@ export class Fold {
   }
 
   seek(position) {
-    const to = Math.max(0, Math.min(this.run.n, position));
-    while (this.at < to) this.#forward(this.at++);
+    const to = Math.max(0, Math.min(this.run.n, position)), near = Math.round(to / STRIDE);
+    if (Math.abs(this.at - to) > Math.abs(near * STRIDE - to)) this.#restore(this.marks[near]);
+    while (this.at < to) {
+      if (this.at % STRIDE === 0) this.#mark(this.at / STRIDE);
+      this.#forward(this.at++);
+    }
     while (this.at > to) this.#back(--this.at);
+  }
+
+  // What is kept of a position; what edits replaced is known of the whole run once it was folded.
+  #mark(number) {
+    const {at, chains, live, stopped} = this;
+    this.marks[number] ??= {at, live, stopped, chains: chains.map(chain => [...chain]),
+      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written].map(each => each.slice())};
+  }
+
+  #restore(mark) {
+    if (!mark) return;
+    this.at = mark.at;
+    this.live = mark.live;
+    this.stopped = mark.stopped;
+    this.chains = mark.chains.map(chain => [...chain]);
+    [this.values, this.machine, this.shown, this.blockAt, this.written].forEach((each, i) => each.set(mark.arrays[i]));
   }
 
   #forward(step) {
@@ -167,8 +189,8 @@ export class Fold {
         case POP:
           chains[edit.obj].push(edit.isFirst ? this.popped[step] : this.#kept(step, i));
           break;
-        case CUT: chains[edit.obj] = this.#kept(step, i); break;
-        case CHAIN: n--; chains[edit.obj] = this.#kept(step, i); break;
+        case CUT: chains[edit.obj] = [...this.#kept(step, i)]; break;
+        case CHAIN: n--; chains[edit.obj] = [...this.#kept(step, i)]; break;
         case BORN:
           a--; n--;
           blockAt[address[a]] = before[a];
@@ -181,7 +203,7 @@ export class Fold {
           break;
         case WRITE: a--; n--; this.written[address[a]] = before[a]; break;
         case LIST:
-          chains[edit.obj] = this.#kept(step, i);
+          chains[edit.obj] = [...this.#kept(step, i)];
           this.shown[edit.obj] = 1 - edit.rest[1];
           break;
         case STOP: this.stopped = false; break;

@@ -141,8 +141,14 @@ export class Timeline {
     g.beginPath(); g.moveTo(now - 5, 0); g.lineTo(now + 5, 0); g.lineTo(now, 7); g.fill();
   }
 
-  // What falls into each column of pixels.
+  // What falls into each column of pixels; remembered, since it changes with the view alone.
   #columns(row, {from, to}, columns) {
+    const key = [this.series.indexOf(row), from, to, columns].join();
+    if (this.seen?.key !== key) this.seen = {key, ...this.#count(row, from, to, columns)};
+    return this.seen;
+  }
+
+  #count(row, from, to, columns) {
     const low = new Float64Array(columns).fill(NaN), high = new Float64Array(columns).fill(NaN);
     const depth = new Float64Array(columns).fill(NaN), last = new Float64Array(columns).fill(NaN);
     const hits = new Uint32Array(columns), misses = new Uint32Array(columns), tuned = [], stops = [];
