@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lookaside_sim.nt.arguments import shown
 from lookaside_sim.page.assemble import page
 from lookaside_sim.page.culprit import culprit
+from lookaside_sim.page.dumps import MOST_STEPS
 from lookaside_sim.page.encode import Encoder
 from lookaside_sim.page.still import Recording
 from lookaside_sim.run import Run
+
+_ROOM: Final = 100_000
+_ROOM_A_STEP: Final = 4
+"""Characters that a page keeps within, and for each step."""
 
 
 def render(
@@ -42,12 +49,22 @@ def render(
     """
     count = len(run)
     last = _position("end", count if end is None else end, count)
-    payload = Encoder(run, last, focus).payload()
-    payload["step"] = min(_position("step", step, count), last)
+    opens_at = min(_position("step", step, count), last)
     who = culprit(run) if last == count and isinstance(run, Run) else None
-    payload["culprit"] = None if who is None else [who.step + 1, who.why]
     name = title if title is not None else run.title or "A run"
-    return page(payload, title=name, story=story)
+    text = ""
+    # What a page has too much is left out: first the bytes of blocks, then long sources.
+    for bytes_too, whole in ((True, True), (False, True), (False, False)):
+        if bytes_too and last > MOST_STEPS:
+            continue
+        encoder = Encoder(run, last, focus, bytes_too=bytes_too, whole_sources=whole)
+        payload = encoder.payload()
+        payload["step"] = opens_at
+        payload["culprit"] = None if who is None else [who.step + 1, who.why]
+        text = page(payload, title=name, story=story)
+        if len(text) <= _ROOM + _ROOM_A_STEP * last:
+            break
+    return text
 
 
 def _position(name: str, value: int, count: int) -> int:

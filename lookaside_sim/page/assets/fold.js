@@ -1,8 +1,8 @@
 // The state of the run at a position: a fold of edits, forward and back. It knows edits, not
 // allocators: nothing here says what NT would do.
 
-import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, NONE}
-  from "./decode.js";
+import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES,
+  NONE, WITH_ADDRESS, WITH_NUMBER} from "./decode.js";
 
 export const MACHINE = -1;
 const STRIDE = 1 << 15;  // steps between two positions that are kept whole
@@ -26,6 +26,8 @@ export class Fold {
     this.live = 0;
     // What a program last wrote at an address: the number of the write.
     this.written = new Int32Array(addresses).fill(NONE);
+    // What lies in the block at an address: the number of a dump.
+    this.dumped = new Int32Array(addresses).fill(NONE);
     // What an edit replaced, so that it can be taken back: by operand and by step.
     this.before = new Float64Array(address.length);
     this.made = new Int32Array(address.length).fill(NONE);
@@ -88,8 +90,8 @@ export class Fold {
         if (kind === BORN) {
           this.made[a] = this.#block(run.address[a], run.number[n], rest[0], rest[1], step);
         }
-        if (kind === POINT || kind === PUSH || kind === BORN || kind === DIED || kind === WRITE) a++;
-        if (kind === SET || kind === CHAIN || kind === BORN || kind === WRITE) n++;
+        if (WITH_ADDRESS.has(kind)) a++;
+        if (WITH_NUMBER.has(kind)) n++;
       }
     }
   }
@@ -108,7 +110,7 @@ export class Fold {
   #mark(number) {
     const {at, chains, live, stopped} = this;
     this.marks[number] ??= {at, live, stopped, chains: chains.map(chain => [...chain]),
-      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written].map(each => each.slice())};
+      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped].map(each => each.slice())};
   }
 
   #restore(mark) {
@@ -117,7 +119,7 @@ export class Fold {
     this.live = mark.live;
     this.stopped = mark.stopped;
     this.chains = mark.chains.map(chain => [...chain]);
-    [this.values, this.machine, this.shown, this.blockAt, this.written].forEach((each, i) => each.set(mark.arrays[i]));
+    [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped].forEach((each, i) => each.set(mark.arrays[i]));
   }
 
   #forward(step) {
@@ -163,6 +165,10 @@ export class Fold {
           before[a] = this.written[address[a]];
           this.written[address[a++]] = number[n++];
           break;
+        case BYTES:
+          before[a] = this.dumped[address[a]];
+          this.dumped[address[a++]] = number[n++];
+          break;
         case LIST: this.#list(step, i, edit); break;
         case STOP: this.stopped = true; break;
       }
@@ -202,6 +208,7 @@ export class Fold {
           if (before[a] !== NONE) this.live++;
           break;
         case WRITE: a--; n--; this.written[address[a]] = before[a]; break;
+        case BYTES: a--; n--; this.dumped[address[a]] = before[a]; break;
         case LIST:
           chains[edit.obj] = [...this.#kept(step, i)];
           this.shown[edit.obj] = 1 - edit.rest[1];

@@ -98,8 +98,9 @@ export class Panes {
         + (fold.blocks.step[block] >= 0 ? `made in step ${fold.blocks.step[block] + 1}` : "from before the recording")));
     }
     if (place) lines.push(h("p", {class: "faint"}, `its first pointer is the link: Next ${look.short(place.next)}`));
-    const written = fold.written[selected];
-    if (written !== NONE && !place) {
+    const written = fold.written[selected], dump = fold.dumped[selected];
+    if (dump !== NONE) lines.push(this.#dump(run.meta.dumps[dump], run.meta.dumps[this.app.dumpBefore], place, block));
+    else if (written !== NONE && !place) {
       const [, fresh, count] = run.meta.writes[written];
       lines.push(h("p", {class: "bytes"}, "last written: ", h("code", {}, look.bytesText(fresh, count))));
     }
@@ -110,6 +111,20 @@ export class Panes {
     lines.push(h("ol", {}, shown.map(at => h("li", at === step ? {class: "now"} : {},
       h("button", {"data-step": at + 1}, `step ${at + 1}`), ` ${this.#did(at)} `, h("span", {class: "faint"}, this.app.source.label(at))))));
     $("block-lines").replaceChildren(...lines);
+  }
+
+  // The bytes of a block: its header, its first pointer, what follows. What this step changed is marked.
+  #dump(now, was, place, block) {
+    const {run, look} = this.app, {header, digits} = run.meta.arch, pointer = digits / 2;
+    const bytes = now.match(/../g), old = was?.match(/../g) ?? bytes;
+    const part = (from, to, kind, name) => h("div", {class: "row"}, h("span", {class: `part ${kind}`},
+      bytes.slice(from, to).map((byte, i) => h("span", byte === old[from + i] ? {} : {class: "new"}, `${byte} `))),
+      h("span", {class: "faint"}, name));
+    const rows = [];
+    for (let at = 0; at < header; at += 8) rows.push(part(at, at + 8, "header", at ? "" : "header"));
+    rows.push(part(header, header + pointer, place ? "listed" : "", place ? "the link" : "first pointer"));
+    for (let at = header + pointer; at < bytes.length; at += 8) rows.push(part(at, at + 8, "", `+${(at - header).toString(16)}`));
+    return h("div", {class: "dump"}, rows);
   }
 
   #did(at) {
@@ -127,7 +142,7 @@ export class Panes {
     const takes = run.shapes.map(shape => shape.edits.some(([kind]) => kind === POP || kind === CUT || kind === CHAIN));
     for (let i = 0; i < run.n; i++) {
       let hit = takes[run.op[i]] && fold.popped[i] === id;
-      for (let a = run.addressAt[i]; !hit && a < run.addressAt[i + 1]; a++) hit = run.address[a] === id;
+      for (const at of run.shapes[run.op[i]].about) hit ||= run.address[run.addressAt[i] + at] === id;
       if (hit) found.push(i);
     }
     this.remembered = {id, steps: found};

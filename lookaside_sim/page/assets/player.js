@@ -32,6 +32,7 @@ export class App {
     this.playing = false;
     this.scale = 1;
     this.#chooseList();
+    if (!run.meta.sites.length) document.querySelector(".right").append($("block"));
     $("slider").max = run.n;
     for (const way of ["hit", "miss", "tune"]) {
       $(way).hidden = $(`last-${way}`).hidden = !this.#exists(way);
@@ -73,6 +74,8 @@ export class App {
       const scan = run.meta.scans[this.step];
       if (!still && scan && !scan.some(([list]) => list === this.list)) this.list = scan[0][0];
       fold.seek(this.step);
+      const chosen = this.mayFollow === false ? this.selected : look.subject(this.step);
+      this.dumpBefore = chosen > 0 ? fold.dumped[chosen] : NONE;
       this.#remember();
       env = look.environment(this.step);
       const subject = look.subject(this.step);
