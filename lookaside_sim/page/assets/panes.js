@@ -121,7 +121,7 @@ export class Panes {
       bytes.slice(from, to).map((byte, i) => h("span", byte === old[from + i] ? {} : {class: "new"}, `${byte} `))),
       h("span", {class: "faint"}, name));
     const rows = [];
-    for (let at = 0; at < header; at += 8) rows.push(part(at, at + 8, "header", at ? "" : "header"));
+    for (let at = 0; at < header; at += 8) rows.push(part(at, at + 8, "header", at ? "" : look.region(this.app.selected) ? "header" : "before it"));
     rows.push(part(header, header + pointer, place ? "listed" : "", place ? "the link" : "first pointer"));
     for (let at = header + pointer; at < bytes.length; at += 8) rows.push(part(at, at + 8, "", `+${(at - header).toString(16)}`));
     return h("div", {class: "dump"}, rows);
@@ -129,7 +129,8 @@ export class Panes {
 
   #did(at) {
     const {look, run} = this.app, {call, edits} = look.shape(at);
-    if (call.word === "write") return "written to";
+    const plain = {write: "written to", read: "read", flush: "flushed to the pool", delete: "freed with its list"}[call.word];
+    if (plain) return plain;
     if (call.word === "alloc") return call.branch === "hit" ? "handed out (hit)" : call.branch === "miss" ? "handed out (miss)" : "allocated";
     if (call.word === "free") return call.branch === "hit" ? "put on the list" : call.branch === "full" ? "freed to the pool (list full)" : "freed";
     return call.routine;

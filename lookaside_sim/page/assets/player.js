@@ -39,6 +39,7 @@ export class App {
     }
     $("stop").hidden = !this.#exists("stop");
     $("note").hidden = !Object.keys(run.meta.notes).length;
+    $("tuned").hidden = !this.#exists("tune");
     $("predict").hidden = !this.#exists("hit") && !this.#exists("miss");
   }
 
@@ -218,7 +219,7 @@ export class App {
     $("badge").className = `badge ${kind}`;
     const args = call.arguments.flatMap(({name, text: value}, i) => [i ? ", " : "",
       name && !ADDRESSES.has(name) ? h("span", {class: "name"}, `${name} `) : "", h("b", {}, value)]);
-    const word = {write: "the program writes ", read: "the program reads "}[look.shape(step).call.word];
+    const word = {write: "the program writes ", read: "the program reads ", tick: "time passes: "}[look.shape(step).call.word];
     $("call").replaceChildren(word ?? `${call.routine}(`, ...args, word ? "" : ")",
       call.result && kind !== "stop" ? " → " : "", call.result && kind !== "stop" ? h("b", {}, call.result) : "");
     $("why").replaceChildren(text, ...this.#culprit(step));
@@ -295,9 +296,8 @@ export class App {
   }
 
   theme() {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
+    const {dataset} = document.documentElement;
+    dataset.theme = dataset.theme === "dark" ? "light" : "dark";
     this.timeline.draw(this.list);
   }
 }
