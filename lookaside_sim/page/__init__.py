@@ -3,6 +3,7 @@
 from lookaside_sim.page.culprit import Culprit, culprit
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.notebook import PoolPage
+from lookaside_sim.page.questions import Exam, Question
 from lookaside_sim.page.render import render
 
-__all__ = ["Culprit", "PoolPage", "culprit", "last_steps", "render"]
+__all__ = ["Culprit", "Exam", "PoolPage", "Question", "culprit", "last_steps", "render"]

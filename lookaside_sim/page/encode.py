@@ -395,11 +395,10 @@ class Encoder:
                 if position <= self._count
             },
             "stop": self._stop,
-            "routines": {
-                name: ROUTINES[name] for name, *_ in self._shapes if name in ROUTINES
-            },
+            "routines": {name: ROUTINES[name] for name, *_ in self._shapes if name in ROUTINES},
             "sentences": {
-                name: SENTENCES[name] for name in ("forged hit", *(row[1] for row in self._shapes))
+                name: SENTENCES[name]
+                for name in ("forged hit", *(row[1] for row in self._shapes))
             },
         }
         text = json.dumps(_numbered(meta, number_of), separators=(",", ":"), ensure_ascii=False)

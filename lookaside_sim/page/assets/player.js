@@ -11,6 +11,7 @@ import {Panes} from "./panes.js";
 import {Routine} from "./routine.js";
 import {Source} from "./source.js";
 import {Quiz} from "./quiz.js";
+import {Exam} from "./exam.js";
 
 const PACE = 900;  // milliseconds a step, while playing
 
@@ -307,6 +308,8 @@ export async function open() {
   const run = await decode(packed);
   const decoded = performance.now(), app = new App(run);
   app.culprit = packed.culprit;
+  if (packed.questions.length) app.quiz.give(packed.questions);
+  if (packed.exam) new Exam(packed.exam);
   if (packed.focus) app.selected = packed.focus;
   document.body.classList.toggle("still", run.n === 0);
   return {app, times: {decode: decoded - begun, fold: performance.now() - decoded}, start: packed.step};

@@ -135,6 +135,10 @@ export class Timeline {
       g.fillText("miss", LEFT - 6, bottom + 8 + 2 * LANE - 1);
     }
     const now = fold.at ? frame.px(this.byTime ? run.times[fold.at - 1] : fold.at - .5) : LEFT;
+    if (this.hidesFuture) {
+      g.fillStyle = color("--panel");
+      g.fillRect(now, 0, w, height);
+    }
     g.strokeStyle = g.fillStyle = color("--selected");
     g.lineWidth = 2;
     g.beginPath(); g.moveTo(now, 2); g.lineTo(now, height); g.stroke();
