@@ -33,7 +33,6 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
-from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
@@ -143,7 +142,7 @@ class SanitizedList(LookasideList):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not UNKNOWN:
+            if link is not None:  # UNKNOWN, whose name costs a look more
                 self._head = link
                 self._held = held - 1
                 self._total_allocates += 1
