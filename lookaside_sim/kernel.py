@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
+from os import PathLike
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
@@ -22,9 +23,11 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
+from lookaside_sim.rooms import as_html, from_above
 from lookaside_sim.system.drivers import Driver
 
 if TYPE_CHECKING:
+    from lookaside_sim.system.compiled import CompiledDriver
     from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
@@ -51,6 +54,8 @@ class Kernel(Parts):
         strict_pool_tags: whether freeing with a wrong tag stops the machine for every block,
             not only for one with PROTECTED_POOL in its tag.
         sanitizer: whether lists check each call, see `lookaside_sim.sanitizer`.
+        kasan: whether the sanitizer reports accesses as KASAN does, by KASAN_ILLEGAL_ACCESS,
+            those beside pool blocks too; implies ``sanitizer``. On x64 only, as KASAN.
         small_pool_lists: whether the pool has its small-block lookaside lists. Choice: off,
             so that a pool call shows what the pool itself does.
         delayed_free: whether blocks freed wait on delayed free lists. Choice: off, likewise.
@@ -66,7 +71,9 @@ class Kernel(Parts):
         TypeError, ValueError: an argument that describes no machine.
 
     A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
-    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+    it. One that comes while another thread's tick, initialization, flush or the like is under way
+    is refused with a LookasideSimError; hits and plain pool calls do not look. Each thread may
+    have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -83,6 +90,7 @@ class Kernel(Parts):
         seed: int = 0,
         strict_pool_tags: bool = False,
         sanitizer: bool = False,
+        kasan: bool = False,
         small_pool_lists: bool = False,
         delayed_free: bool = False,
         track_pool: bool = False,
@@ -99,7 +107,8 @@ class Kernel(Parts):
                 nonpaged_nx_pool_bytes,
                 seed,
                 boolean("strict_pool_tags", strict_pool_tags),
-                boolean("sanitizer", sanitizer),
+                boolean("sanitizer", sanitizer) | boolean("kasan", kasan),
+                bool(kasan),
                 boolean("small_pool_lists", small_pool_lists),
                 boolean("delayed_free", delayed_free),
                 boolean("track_pool", track_pool),
@@ -139,6 +148,32 @@ class Kernel(Parts):
         """
         return self.drivers.load(name, built_for=built_for)
 
+    def load_image(
+        self, path: str | PathLike[str], *, unknown: str = "stop", seconds: float = 60.0
+    ) -> CompiledDriver:
+        """Load a compiled driver: a ``.sys`` file for this machine. Needs the extra ``drive``.
+
+        From now on the bytes of memory are the truth: no list caches links any more.
+
+        Args:
+            path: of the file.
+            unknown: what an import does that nobody provides: ``"stop"`` ends the call that
+                made it with an error, ``"zero"`` returns 0. The last word counts for all of the
+                machine's drivers, and so for the next.
+            seconds: how long a call of a driver's code may take; 0 for ever.
+
+        Returns:
+            The driver; `CompiledDriver.start` runs its DriverEntry.
+
+        Raises:
+            ImageError: no PE file, one for another machine, or a broken one.
+            ImportError: the extra is not installed.
+            OSError: the file cannot be read.
+            ValueError: a driver of that name is loaded, or no such choice.
+        """
+        load: Callable[..., CompiledDriver] = from_above("drive.load", "load_image")
+        return load(self, path, unknown=unknown, seconds=seconds)
+
     def enable_verifier(self, verifier: Verifier) -> None:
         """Switch Driver Verifier on, as ``verifier /volatile`` does.
 
@@ -172,6 +207,7 @@ class Kernel(Parts):
             self.objects,
             self.processes,
             self.threads,
+            self.references,
         )
         enable(self.verification, self.lists)
 
@@ -320,15 +356,17 @@ class Kernel(Parts):
         return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch, by the program, of memory that is not there.
+        """Stop the machine for a touch, by the program, of memory that does not allow it.
 
         Args:
             address: what was touched.
             operation: 0 for a read, 2 for a write, 0x10 for a jump there.
 
         Raises:
-            BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA; at DISPATCH_LEVEL and above
+            BugCheck: what the verifier or an unloaded driver explain it by; else
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
+                where the page is there and does not permit it; where it is not,
+                PAGE_FAULT_IN_NONPAGED_AREA, at DISPATCH_LEVEL and above
                 DRIVER_IRQL_NOT_LESS_OR_EQUAL.
             NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """
@@ -406,6 +444,8 @@ class Kernel(Parts):
                 " order"
             )
         _current.reset(self._tokens.pop())
+
+    _repr_html_ = as_html
 
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from lookaside_sim.clonable import Clonable
-from lookaside_sim.errors import BugCheck
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
@@ -39,9 +39,13 @@ from lookaside_sim.system.threads import Threads
 if TYPE_CHECKING:
     # Many a machine has none of these; each is imported where it is made.
     from lookaside_sim.sanitizer.records import Sanitizer
+    from lookaside_sim.system.devices import Devices
+    from lookaside_sim.system.framework import Framework
     from lookaside_sim.system.io import IoLists
     from lookaside_sim.system.parking import ParkingLayer
+    from lookaside_sim.system.references import References
     from lookaside_sim.system.small_pool_lists import SmallPoolLists
+    from lookaside_sim.system.system_threads import SystemThreads
     from lookaside_sim.verifier.settings import Verifier
     from lookaside_sim.verifier.verification import Verification
 
@@ -61,6 +65,7 @@ class KernelSettings(NamedTuple):
     seed: int
     strict_pool_tags: bool
     sanitizer: bool
+    kasan: bool
     small_pool_lists: bool
     delayed_free: bool
     track_pool: bool
@@ -93,6 +98,7 @@ class Parts(Clonable):
         dispatcher: events, semaphores, mutexes and waits.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
+        compiled: what runs compiled drivers, once there is one.
     """
 
     def __init__(self, settings: KernelSettings) -> None:
@@ -110,7 +116,9 @@ class Parts(Clonable):
         )
         # Users know the default kind; the parts below know the protocol `Pool` only.
         self.pool = cast("PoolManager", made)
-        self.lists = self._make_lists(settings.sanitizer)
+        if settings.kasan and settings.arch != "x64":
+            raise ValueError(f"kasan on {settings.arch}: KASAN is x64's alone")
+        self.lists = self._make_lists(settings)
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
@@ -133,16 +141,21 @@ class Parts(Clonable):
         if settings.small_pool_lists or settings.delayed_free:
             self._park(settings)
         self.verification: Verification | None = None
+        self.compiled: object | None = None
         if settings.track_pool:
             self._ledger.open()
 
-    def _make_lists(self, sanitized: bool) -> Shared:
-        if not sanitized:
-            return Shared(self.machine, self.pool, LookasideList)
+    def _make_lists(self, settings: KernelSettings) -> Shared:
+        machine, pool = self.machine, self.pool
+        if not settings.sanitizer:
+            return Shared(machine, pool, LookasideList)
+        from lookaside_sim.sanitizer.accesses import watch
         from lookaside_sim.sanitizer.list import SanitizedList
         from lookaside_sim.sanitizer.records import SanitizedShared
 
-        return SanitizedShared(self.machine, self.pool, SanitizedList)
+        lists = SanitizedShared(machine, pool, SanitizedList)
+        watch(machine, pool, lists.sanitizer, kasan=settings.kasan)
+        return lists
 
     def _park(self, settings: KernelSettings) -> None:
         """Let freed blocks wait before they are free."""
@@ -160,6 +173,17 @@ class Parts(Clonable):
             self.machine, self.pool, self.small_pool_lists, delayed=settings.delayed_free
         )
         self.pool.requests.put(self._parking)
+
+    def clone(self) -> Self:
+        """Copy the machine; see `Clonable.clone`.
+
+        Raises:
+            LookasideSimError: compiled drivers run on it: the processor of an emulator, in the
+                middle of whatever it does, cannot be copied.
+        """
+        if self.compiled is not None:
+            raise LookasideSimError("a machine with compiled drivers cannot be copied")
+        return super().clone()
 
     # --- what it is made of ------------------------------------------------------------------
 
@@ -242,6 +266,34 @@ class Parts(Clonable):
             self._io_lists = IoLists(self.machine, self.pool, self.quota, self.windows)
             self.balance_set.built_in.insert(0, self._io_lists)
         return self._io_lists
+
+    @cached_property
+    def references(self) -> References:
+        """Objects, references and handles."""
+        from lookaside_sim.system.references import References
+
+        return References(self.machine, self.pool)
+
+    @cached_property
+    def system_threads(self) -> SystemThreads:
+        """What makes threads."""
+        from lookaside_sim.system.system_threads import SystemThreads
+
+        return SystemThreads(self.dispatcher, self.references, self.queues, self.lists.routines)
+
+    @cached_property
+    def devices(self) -> Devices:
+        """The devices, and what is said of them."""
+        from lookaside_sim.system.devices import Devices
+
+        return Devices(self.machine, self.spin_locks)
+
+    @cached_property
+    def framework(self) -> Framework:
+        """Objects of the driver framework, KMDF."""
+        from lookaside_sim.system.framework import Framework
+
+        return Framework(self.machine, self.lists, self.spin_locks)
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:

@@ -61,17 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from lookaside_sim.testing import AllocatorDifference, check_allocator
+    from lookaside_sim.testing.adapters.c_compiler import find_sanitizer
     from lookaside_sim.testing.adapters.c_source import CSource
 
     source = CSource(
         options.file, options.allocate, options.free, options.create, options.delete
     )
     contract = _contract(options.contract, source.default_contract(options.size))
-    if options.sanitize == "address" and _PRELOADED not in os.environ:
-        return _again_with_sanitizer()
     flags = [*options.option]
-    if options.sanitize:
-        flags.append(f"-fsanitize={options.sanitize}")
+    if options.sanitize is not None:
+        sanitizer = find_sanitizer(options.sanitize)
+        if sanitizer.runtime and _PRELOADED not in os.environ:
+            return _again_with(sanitizer.runtime)
+        flags += sanitizer.options
     with tempfile.TemporaryDirectory(prefix="lookaside-") as made:
         folder = Path(made)
         library = source.build(folder, flags)
@@ -86,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
             print(f"{options.file.name}: {difference.report()}")
             return 1
         wrong = (
-            source.stress(folder, options.threads, options.size or 32)
+            source.stress(folder, options.threads, options.size or 32, options.option)
             if options.threads > 1
             else None
         )
@@ -136,17 +138,12 @@ def _value(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def _again_with_sanitizer() -> int:
+def _again_with(runtime: str) -> int:
     """Run the same command with AddressSanitizer loaded first, as it has to be."""
-    from lookaside_sim.testing.adapters.c_source import find_compiler
-
-    compiler = find_compiler() or "cc"
-    asked = [compiler, "-print-file-name=libasan.so"]
-    library = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     environment = {
         **os.environ,
         _PRELOADED: "1",
-        "LD_PRELOAD": library,
+        "LD_PRELOAD": runtime,
         "PYTHONMALLOC": "malloc",
         "ASAN_OPTIONS": "detect_leaks=0",
     }

@@ -31,16 +31,28 @@ from lookaside_sim.ddi import (
     constants as _constants,
 )
 from lookaside_sim.ddi import (
+    devices as _devices,
+)
+from lookaside_sim.ddi import (
     dpcs as _dpcs,
 )
 from lookaside_sim.ddi import (
     events as _events,
 )
 from lookaside_sim.ddi import (
+    handles as _handles,
+)
+from lookaside_sim.ddi import (
     interlocked as _interlocked,
 )
 from lookaside_sim.ddi import (
     io as _io,
+)
+from lookaside_sim.ddi import (
+    io_structures as _io_structures,
+)
+from lookaside_sim.ddi import (
+    irps as _irps,
 )
 from lookaside_sim.ddi import (
     irql as _irql,
@@ -53,6 +65,9 @@ from lookaside_sim.ddi import (
 )
 from lookaside_sim.ddi import (
     lookaside as _lookaside,
+)
+from lookaside_sim.ddi import (
+    mdls as _mdls,
 )
 from lookaside_sim.ddi import (
     memory as _memory,
@@ -85,7 +100,13 @@ from lookaside_sim.ddi import (
     status as _status,
 )
 from lookaside_sim.ddi import (
+    strings as _strings,
+)
+from lookaside_sim.ddi import (
     structures as _structures,
+)
+from lookaside_sim.ddi import (
+    threads as _threads,
 )
 from lookaside_sim.ddi import (
     timers as _timers,
@@ -94,19 +115,33 @@ from lookaside_sim.ddi import (
     types as _types,
 )
 from lookaside_sim.ddi import (
+    variables as _variables,
+)
+from lookaside_sim.ddi import (
     waits as _waits,
+)
+from lookaside_sim.ddi import (
+    wdf as _wdf,
+)
+from lookaside_sim.ddi import (
+    work_items as _work_items,
 )
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
+from lookaside_sim.ddi.devices import *
 from lookaside_sim.ddi.dpcs import *
 from lookaside_sim.ddi.events import *
+from lookaside_sim.ddi.handles import *
 from lookaside_sim.ddi.interlocked import *
 from lookaside_sim.ddi.io import *
+from lookaside_sim.ddi.io_structures import *
+from lookaside_sim.ddi.irps import *
 from lookaside_sim.ddi.irql import *
 from lookaside_sim.ddi.known_structures import *
 from lookaside_sim.ddi.lists import *
 from lookaside_sim.ddi.lookaside import *
+from lookaside_sim.ddi.mdls import *
 from lookaside_sim.ddi.memory import *
 from lookaside_sim.ddi.mutexes import *
 from lookaside_sim.ddi.pool import *
@@ -117,10 +152,15 @@ from lookaside_sim.ddi.runtime import *
 from lookaside_sim.ddi.slist import *
 from lookaside_sim.ddi.spin_locks import *
 from lookaside_sim.ddi.status import *
+from lookaside_sim.ddi.strings import *
 from lookaside_sim.ddi.structures import *
+from lookaside_sim.ddi.threads import *
 from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
+from lookaside_sim.ddi.variables import *
 from lookaside_sim.ddi.waits import *
+from lookaside_sim.ddi.wdf import *
+from lookaside_sim.ddi.work_items import *
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
@@ -130,14 +170,19 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _arguments,
                 _asserts,
                 _constants,
+                _devices,
                 _dpcs,
                 _events,
+                _handles,
                 _interlocked,
                 _io,
+                _io_structures,
+                _irps,
                 _irql,
                 _known_structures,
                 _lists,
                 _lookaside,
+                _mdls,
                 _memory,
                 _mutexes,
                 _pool,
@@ -148,10 +193,15 @@ if not TYPE_CHECKING:  # who checks types reads the imports above, not a list pu
                 _slist,
                 _spin_locks,
                 _status,
+                _strings,
                 _structures,
+                _threads,
                 _timers,
                 _types,
+                _variables,
                 _waits,
+                _wdf,
+                _work_items,
             )
             for name in module.__all__
         ),

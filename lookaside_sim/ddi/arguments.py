@@ -117,7 +117,7 @@ def store(out: Out, value: int, size: int) -> None:
     """Store a result, as the caller's own code does.
 
     Args:
-        out: where; an optional result is not stored at 0.
+        out: where.
         value: what, any sign.
         size: its bytes.
 
@@ -129,6 +129,12 @@ def store(out: Out, value: int, size: int) -> None:
     else:
         number = value & (1 << 8 * size) - 1
         current_kernel().write(out, number.to_bytes(size, "little"))
+
+
+def store_optional(out: Out, value: int, size: int) -> None:
+    """Store a result where the caller wants it: not at 0, which is NULL."""
+    if isinstance(out, Ref) or out:
+        store(out, value, size)
 
 
 def store_pointer(out: Out, value: int) -> None:
@@ -151,7 +157,7 @@ def call_code(code: Callable[..., Any] | int, *arguments: Any) -> Any:
     """
     if isinstance(code, int):
         return current_kernel().routines.call(code, *arguments)
-    return code(*arguments)
+    return current_kernel().machine.hooks.run_inside(0, code, *arguments)
 
 
 def code_address(code: Callable[..., Any] | int | None) -> int:

@@ -21,8 +21,8 @@ from lookaside_sim.ddi.types import (
     ULONG_PTR,
     USHORT,
     FieldType,
+    Toucher,
 )
-from lookaside_sim.kernel import Kernel
 from lookaside_sim.nt.layouts import Architecture
 
 __all__ = [
@@ -58,11 +58,11 @@ class _Head(FieldType):
 
     alignment_on = size_on
 
-    def load(self, kernel: Kernel, address: int) -> Fields:
+    def load(self, kernel: Toucher, address: int) -> Fields:
         """The head at an address."""
         return Fields(_HEAD_WORDS, kernel, address)
 
-    def store(self, kernel: Kernel, address: int, value: bytes) -> None:
+    def store(self, kernel: Toucher, address: int, value: bytes) -> None:
         """Assign its bytes."""
         kernel.write(address, value)
 

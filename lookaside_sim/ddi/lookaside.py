@@ -11,9 +11,9 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar, cast
 
 from lookaside_sim.ddi.arguments import Pointer, address_of, tag_of
 from lookaside_sim.ddi.runtime import nx_where_opted_in
-from lookaside_sim.ddi.types import FieldType
+from lookaside_sim.ddi.types import FieldType, Toucher
 from lookaside_sim.errors import NtStatusError
-from lookaside_sim.kernel import Kernel, current_kernel
+from lookaside_sim.kernel import current_kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.nt.arguments import integer, shown, unsigned
@@ -88,11 +88,11 @@ class ListType(FieldType):
         """That of its SLIST_HEADER. Choice: a field of an older family needs no cache line."""
         return arch.lookaside_alignment
 
-    def load(self, kernel: Kernel, address: int) -> LookasideList:
+    def load(self, kernel: Toucher, address: int) -> LookasideList:
         """The list at an address."""
         return kernel.list_at(address)
 
-    def store(self, kernel: Kernel, address: int, value: object) -> NoReturn:
+    def store(self, kernel: Toucher, address: int, value: object) -> NoReturn:
         """Refuse to copy a list.
 
         Raises:

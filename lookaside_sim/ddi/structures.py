@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 import attrs
 
 from lookaside_sim.ddi.arguments import Pointer, address_of
-from lookaside_sim.ddi.types import FieldType
+from lookaside_sim.ddi.types import FieldType, Toucher
 from lookaside_sim.kernel import Kernel, current_kernel
 from lookaside_sim.nt.arguments import shown, text
 from lookaside_sim.nt.layouts import Architecture
@@ -127,11 +127,11 @@ class StructureType(FieldType):
             type = type.types[name]
         return offset
 
-    def load(self, kernel: Kernel, address: int) -> Fields:
+    def load(self, kernel: Toucher, address: int) -> Fields:
         """The structure at an address."""
         return Fields(self, kernel, address)
 
-    def store(self, kernel: Kernel, address: int, value: Any) -> None:
+    def store(self, kernel: Toucher, address: int, value: Any) -> None:
         """Assign a structure: copy its bytes.
 
         Raises:
@@ -169,11 +169,11 @@ class Fields:
     """
 
     __slots__ = ("_kernel", "_type", "address")
-    _kernel: Kernel
+    _kernel: Toucher
     _type: StructureType
     address: int
 
-    def __init__(self, type: StructureType, kernel: Kernel, address: int) -> None:
+    def __init__(self, type: StructureType, kernel: Toucher, address: int) -> None:
         object.__setattr__(self, "_type", type)
         object.__setattr__(self, "_kernel", kernel)
         object.__setattr__(self, "address", address)
@@ -213,7 +213,7 @@ class Fields:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Fields):
-            return self.address == other.address and self._kernel is other._kernel
+            return self.address == other.address
         return self.address == other if isinstance(other, int) else NotImplemented
 
     def __hash__(self) -> int:
@@ -224,6 +224,28 @@ class Fields:
 
     def __repr__(self) -> str:
         return f"<{self._type.name} at {self.address:#x}>"
+
+
+class _Nt:
+    """NT's own code: what it touches is no touch of the program's, and is not told.
+
+    Args:
+        kernel: the machine.
+    """
+
+    __slots__ = ("arch", "list_at", "read", "routines", "write")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.arch = kernel.arch
+        self.routines = kernel.routines
+        self.read = kernel.memory.read
+        self.write = kernel.memory.write
+        self.list_at = kernel.list_at
+
+
+def by_nt(type: StructureType, address: int) -> Fields:
+    """The fields at an address, as NT's own code reads and writes them."""
+    return Fields(type, _Nt(current_kernel()), address)
 
 
 def structure(name: str, *fields: tuple[str, FieldType]) -> StructureType:

@@ -10,9 +10,11 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from lookaside_sim.kernel import Kernel, current_kernel
+from lookaside_sim.kernel import current_kernel
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.nt.arguments import integer, shown
 from lookaside_sim.nt.layouts import Architecture
 
@@ -45,6 +47,27 @@ __all__ = [
 ]
 
 
+class Toucher(Protocol):
+    """Who reads and writes fields: a `Kernel` for the program, or NT's own code."""
+
+    @property
+    def arch(self) -> Architecture:
+        """The machine's layouts."""
+
+    @property
+    def routines(self) -> Routines:
+        """The addresses of routines."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read memory."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory."""
+
+    def list_at(self, address: int) -> LookasideList:
+        """The list at an address."""
+
+
 class FieldType:
     """A C type. Times a number it is an array, as in ``WCHAR * 16``.
 
@@ -65,11 +88,11 @@ class FieldType:
         """What its address is a multiple of, in bytes."""
         raise NotImplementedError
 
-    def load(self, kernel: Kernel, address: int) -> Any:
+    def load(self, kernel: Toucher, address: int) -> Any:
         """Read a value as the program does."""
         raise NotImplementedError
 
-    def store(self, kernel: Kernel, address: int, value: Any) -> None:
+    def store(self, kernel: Toucher, address: int, value: Any) -> None:
         """Write a value as the program does."""
         raise NotImplementedError
 
@@ -102,13 +125,13 @@ class IntegerType(FieldType):
 
     alignment_on = size_on
 
-    def load(self, kernel: Kernel, address: int) -> int:
+    def load(self, kernel: Toucher, address: int) -> int:
         """Read an integer."""
         raw = kernel.read(address, self.size_on(kernel.arch))
         return int.from_bytes(raw, "little", signed=self._signed)
 
-    def store(self, kernel: Kernel, address: int, value: Any) -> None:
-        """Write an integer, or the address of what has one.
+    def store(self, kernel: Toucher, address: int, value: Any) -> None:
+        """Write an integer, or the address of what has one; into a pointer also of a routine.
 
         Raises:
             TypeError: neither.
@@ -117,6 +140,8 @@ class IntegerType(FieldType):
         size = self.size_on(kernel.arch)
         if isinstance(value, bool):
             value = int(value)
+        if not self._size and callable(value):
+            value = kernel.routines.address_of(value)
         number = integer(self.name, getattr(value, "address", value))
         if not -(1 << 8 * size - 1) <= number < 1 << 8 * size:
             raise ValueError(f"{self.name} {shown(number)}: give {8 * size} bits")
@@ -151,11 +176,11 @@ class ArrayType(FieldType):
         """That of one."""
         return self.of.alignment_on(arch)
 
-    def load(self, kernel: Kernel, address: int) -> Array:
+    def load(self, kernel: Toucher, address: int) -> Array:
         """The array at an address."""
         return Array(self, kernel, address)
 
-    def store(self, kernel: Kernel, address: int, value: Any) -> None:
+    def store(self, kernel: Toucher, address: int, value: Any) -> None:
         """Write the first values, or raw bytes.
 
         Raises:
@@ -189,7 +214,7 @@ class Array:
 
     __slots__ = ("_kernel", "_type", "address")
 
-    def __init__(self, type: ArrayType, kernel: Kernel, address: int) -> None:
+    def __init__(self, type: ArrayType, kernel: Toucher, address: int) -> None:
         self._type = type
         self._kernel = kernel
         self.address = address

@@ -42,6 +42,7 @@ from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.rooms import as_html
 
 
 class Point(Enum):
@@ -74,6 +75,7 @@ class ListOnMemory(ListFields):
         "name",
     )
 
+    _repr_html_ = as_html
     address: int
     name: str
     _shared: Shared

@@ -153,8 +153,9 @@ class Registry:
         self.forget_walks()
         flink = memory.read_pointer(entry)
         blink = memory.read_pointer(entry + size)
+        last = (1 << self._machine.arch.address_bits) - 1  # above it addresses begin anew
         for neighbor, back in (
-            (flink, memory.read_pointer(flink + size)),
+            (flink, memory.read_pointer(flink + size & last)),
             (blink, memory.read_pointer(blink)),
         ):
             if back != entry:
@@ -164,7 +165,7 @@ class Registry:
                     f" at {lookaside.address:#x} deleted before, or never initialized?",
                 )
         memory.write_pointer(blink, flink)
-        memory.write_pointer(flink + size, blink)
+        memory.write_pointer(flink + size & last, blink)
         self._by_entry.pop(entry, None)
 
     def holds(self, lookaside: Registered) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, TypeVar, TypeVarTuple, dataclass_transform
 
 import attrs
 
-from lookaside_sim.errors import BugCheck, SanitizerError
+from lookaside_sim.errors import BugCheck, LookasideSimError, SanitizerError
 
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
@@ -296,6 +296,8 @@ class Hooks:
 
     Attributes:
         listening: whether anybody listens: the one look on paths that matter.
+        takes_turns: whether threads hand over to each other inside calls, as those of
+            `Kernel.step_through` do. Otherwise a second one that calls meanwhile is refused.
     """
 
     __slots__ = (
@@ -306,7 +308,9 @@ class Hooks:
         "_innermost",
         "_listeners",
         "_readers",
+        "_thread",
         "listening",
+        "takes_turns",
     )
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -317,7 +321,9 @@ class Hooks:
         self._readers: tuple[Listener, ...] = ()
         self._company: tuple[Callable[[Inside], object], ...] = ()
         self._innermost: _Innermost | None = None  # made for the first listener
+        self._thread = 0
         self.listening = False
+        self.takes_turns = False
 
     # --- who looks on ----------------------------------------------------------------------
 
@@ -325,9 +331,18 @@ class Hooks:
         """Have a function see each call of a kind before it has an effect."""
         self._checks.setdefault(kind, []).append(check)
 
-    def follow(self, kind: type[R], follower: Callable[[R], None]) -> None:
-        """Have a function see each call of a kind after it succeeded."""
-        self._followers.setdefault(kind, []).append(follower)
+    def follow(
+        self, kind: type[R], follower: Callable[[R], None], *, first: bool = False
+    ) -> None:
+        """Have a function see each call of a kind after it succeeded.
+
+        Args:
+            kind: of call.
+            follower: the function.
+            first: whether it sees the call before those that follow already.
+        """
+        followers = self._followers.setdefault(kind, [])
+        followers.insert(0 if first else len(followers), follower)
 
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every call from now on, also on a machine that has stopped.
@@ -385,6 +400,7 @@ class Hooks:
 
     def forget_listeners(self) -> None:
         """Nobody listens any more, and no call is under way."""
+        self._thread = 0
         self._innermost = None
         self._company = ()
         self._set((), ())
@@ -421,7 +437,24 @@ class Hooks:
 
         Returns:
             What ``do`` returned.
+
+        Raises:
+            LookasideSimError: a call of another thread is under way; nothing happened.
         """
+        thread, before = threading.get_ident(), self._thread
+        if before not in (0, thread) and not self.takes_turns:
+            raise LookasideSimError(
+                f"{call.word or type(call).__name__!r} was called while a call of another thread"
+                " is under way on this machine: a kernel is for one thread at a time. Give each"
+                " thread a kernel of its own, or lock around the calls"
+            )
+        self._thread = thread
+        try:
+            return self._run(call, do, *args)
+        finally:
+            self._thread = before
+
+    def _run(self, call: Call, do: Callable[[*Ts], R], *args: *Ts) -> R:
         if not self.listening:
             for check in self._checks.get(type(call), ()):
                 check(call)

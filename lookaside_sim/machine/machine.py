@@ -7,8 +7,10 @@ the `Kernel` that builds them all.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from lookaside_sim.errors import NtStatusError
@@ -18,6 +20,7 @@ from lookaside_sim.machine.processors import Processors
 from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.links import Uncached
+from lookaside_sim.memory.pages import NoPage
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason
 from lookaside_sim.nt.arguments import raw_bytes, shown, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
@@ -44,6 +47,12 @@ Reached = Callable[[object, object], None]
 """Called with a list and the point that its routine has reached."""
 
 
+@lru_cache(maxsize=16)
+def _drawn_cookie(seed: int) -> int:
+    """Choice: as random as the garbage, and as reproducible."""
+    return random.Random(f"cookie {seed}").getrandbits(64)
+
+
 class Machine(Gate):
     """The base of one kernel.
 
@@ -56,6 +65,7 @@ class Machine(Gate):
         arch: as given.
         memory: its address space.
         program: whose code runs.
+        quota_cookie: what ProcessBilled is scrambled with, on x64 from Windows 8 on; 0 elsewhere.
         processors: the processors and their IRQLs.
         seconds: seconds simulated so far.
         explainers: asked in turn when memory is touched that is not there.
@@ -77,6 +87,7 @@ class Machine(Gate):
         "memory",
         "processors",
         "program",
+        "quota_cookie",
         "reached",
         "seconds",
         "touch_checks",
@@ -92,6 +103,7 @@ class Machine(Gate):
         self.each_second: list[Callable[[], None]] = []
         self.reached: Reached | None = None
         self._program_touches = False
+        self.quota_cookie = _drawn_cookie(seed) if arch.scrambles_billed else 0
         self.memory = Memory(arch, seed, self.page_fault)
         self.program = Program(self.memory)
         self.processors = Processors(self, processors, irql_bits=arch.irql_bits)
@@ -125,6 +137,7 @@ class Machine(Gate):
 
     def _step(self, reached: Reached | None) -> None:
         self.reached = reached
+        self.hooks.takes_turns = reached is not None
         self._look_again()
 
     # --- faults ----------------------------------------------------------------------------
@@ -234,7 +247,9 @@ class Machine(Gate):
 
     def _touch(self, address: int, operation: int) -> NoReturn:
         self._program_touches = True
-        self.page_fault(address, operation)
+        page = self.memory.translate(address, operation)
+        reason = page.reason if isinstance(page, NoPage) else Reason.UNMAPPED
+        self.page_fault(address, operation, reason)
 
     # --- memory, as the program touches it -----------------------------------------------------
 

@@ -114,11 +114,27 @@ class Processors:
     @property
     def irql(self) -> Irql | X86Irql | int:
         """The current IRQL, as an `Irql` where the level has a name, or as an `X86Irql`."""
-        above = self.irql_bits > _X64_IRQL_BITS and self._irql > Irql.DISPATCH_LEVEL
+        return self.irql_of(self.current)
+
+    def irql_of(self, number: int) -> Irql | X86Irql | int:
+        """The IRQL of a processor, likewise.
+
+        Args:
+            number: 0 to count - 1.
+        """
+        level = self._irql if number == self.current else self._irqls[number]
+        above = self.irql_bits > _X64_IRQL_BITS and level > Irql.DISPATCH_LEVEL
         try:
-            return (X86Irql if above else Irql)(self._irql)
+            return (X86Irql if above else Irql)(level)
         except ValueError:
-            return self._irql
+            return level
+
+    @property
+    def levels(self) -> list[int]:
+        """The IRQL of each processor."""
+        levels = list(self._irqls)
+        levels[self.current] = self._irql
+        return levels
 
     # --- IRQL ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import mmap
 import random
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, Literal, cast
@@ -40,6 +41,7 @@ EXPOSED: Final = 6
 """Blocks with headers that somebody else may have written: nothing in it is cached."""
 HEADS: Final = 7
 """List heads of the pool manager."""
+_MAPPED: Final = re.compile(rb"[^%c%c]+" % (UNMAPPED, RETURNED))
 
 _ALL: Final = range(HEADS + 1)
 _TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
@@ -213,6 +215,12 @@ class Arena:
         view = memoryview(self.data)
         self.words = view.cast(_word_format(self._arch.pointer_size))
         self.ulongs = view.cast("I")
+
+    def mapped_ranges(self) -> Iterator[tuple[int, int]]:
+        """The starts and ends of what is mapped, in order."""
+        for run in _MAPPED.finditer(self.states):
+            first, behind = run.span()
+            yield self.base + (first << PAGE_SHIFT), self.base + (behind << PAGE_SHIFT)
 
     def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
         """Copy what there is to copy: pages without bytes of their own stay the system's."""

@@ -237,6 +237,25 @@ class Mapped:
             address = found[1]
         return True
 
+    def mapped_ranges(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What is mapped in a range: starts and ends, by address; neighbors may touch.
+
+        Args:
+            start: first address of the range.
+            end: first address behind it.
+        """
+        found = [each for arena in self._arenas.all() for each in arena.mapped_ranges()]
+        found += [(each.address, each.end) for each in self._regions.overlapping(start, end)]
+        found += [
+            (each.address, each.address + each.image_size)
+            for each in self._structures.overlapping(start, end)
+        ]
+        return sorted(
+            (max(first, start), min(behind, end))
+            for first, behind in found
+            if first < end and start < behind
+        )
+
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""
         return self._structures.at(address)

@@ -28,6 +28,8 @@ class BugCheckCode(IntEnum):
     BAD_POOL_HEADER = 0x19
     #: status, code address, its parameters 0 and 1: raised in a DPC routine, and caught by nobody.
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E
+    #: IRP, 0, 0, 0: it is sent on, and has no stack location left.
+    NO_MORE_IRP_STACK_LOCATIONS = 0x35
     #: IRP, reserved, 0, 0: an IRP is freed or completed a second time.
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
@@ -35,6 +37,8 @@ class BugCheckCode(IntEnum):
     #: status, code address, exception record, context record: raised in a system thread, and
     #: caught by nobody.
     SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7E
+    #: number of the trap, 0, 0, 0: 8 for a double fault, as a stack that is used up gives.
+    UNEXPECTED_KERNEL_MODE_TRAP = 0x7F
     #: thread, new thread, stack address, 0: a thread was to wait where it cannot.
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8
     #: address, page table entry, 0, 0: a write to memory that may only be read.
@@ -70,10 +74,26 @@ class BugCheckCode(IntEnum):
     WORKER_THREAD_RETURNED_AT_BAD_IRQL = 0xE1
     #: ERESOURCE, thread, owner table, 0: it is released by a thread that does not own it.
     RESOURCE_NOT_OWNED = 0xE3
+    #: 0, work item, start and end of a block: it is queued, and freed or queued again.
+    WORKER_INVALID = 0xE4
     #: address, page table entry, 0, 0: a jump to memory that holds no code.
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC
+    #: kind of mistake, handle, 0, 0: 5 for a handle that is wrong.
+    WDF_VIOLATION = 0x10D
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
+    #: address, bytes touched, code address, KASAN's code of the memory with 0x100 for a write.
+    KASAN_ILLEGAL_ACCESS = 0x1F2
+
+    @classmethod
+    def _missing_(cls, value: object) -> BugCheckCode | None:
+        """A code that no modeled routine has, as a driver may give KeBugCheckEx any."""
+        if not isinstance(value, int) or not 0 <= value < 1 << 32:
+            return None
+        code = int.__new__(cls, value)
+        code._name_ = f"BUG_CHECK_{value:X}"
+        code._value_ = value
+        return code
 
 
 # Aliases used where the code reads better with the documented name of the value.

@@ -25,12 +25,13 @@ from lookaside_sim.pool.plans import RAISE_BIT, PoolPlan, request_of
 class Order(IntEnum):
     """The layers, outermost first."""
 
-    FAULTS = 0
-    VERIFIER = 1
-    LEDGER = 2
-    SPECIAL_POOL = 3
-    QUOTA = 4
-    PARKING = 5
+    SANITIZER = 0
+    FAULTS = 1
+    VERIFIER = 2
+    LEDGER = 3
+    SPECIAL_POOL = 4
+    QUOTA = 5
+    PARKING = 6
 
 
 def refused(plan: PoolPlan, why: str) -> int:

@@ -30,16 +30,15 @@ from lookaside_sim.run.edits import (
 )
 from lookaside_sim.run.kinds_of_machine import data_of
 from lookaside_sim.run.player import Player
-from lookaside_sim.run.rows import Node, Ran, Row, Shape
+from lookaside_sim.run.rows import Row, Shape, rows_in
 from lookaside_sim.run.state import (
     MACHINE_FIELDS,
     ListState,
-    State,
     Stopped,
     active,
-    block_at,
     chain_from,
     fields_of,
+    live_blocks,
     look,
     look_at,
     machine_fields,
@@ -52,27 +51,6 @@ _LINKS_ONLY: Final = frozenset({"AllocateEntry", "FreeEntry"})
 """Calls that change the chain of their own list alone, while all chains are sound."""
 _NO_CHAIN: Final = frozenset({"AllocateBlock", "FreeBlock", "ReadMemory"})
 """Calls that change no chain, while all chains are sound."""
-_TAME: Final = (
-    _LINKS_ONLY
-    | _NO_CHAIN
-    | {
-        "InitializeList",
-        "FlushList",
-        "DeleteList",
-        "ResetCounters",
-        "SetDepth",
-        "SetMinimumDepth",
-        "Tick",
-        "RaiseIrql",
-        "LowerIrql",
-        "SwitchProcessor",
-        "WriteMemory",
-        "LoadDriver",
-        "CreateProcess",
-        "EnterProcess",
-    }
-)
-"""Calls that leave the pool's own words alone; a write of the program has to lie in a block too."""
 _DEEPEST_PEEK: Final = 1 << 20
 
 
@@ -102,26 +80,19 @@ class Film:
     """A player and the state it stands in.
 
     Args:
-        player: becomes the film's.
-        state: what its machine shows; None to look.
-        trusted: whether nobody has written over the pool's own words so far.
+        player: becomes the film's, and its pool is watched from now on.
 
     Attributes:
         player: as given.
         state: the state now.
     """
 
-    def __init__(
-        self, player: Player, state: State | None = None, *, trusted: bool = False
-    ) -> None:
+    def __init__(self, player: Player) -> None:
         self.player = player
-        self.state = look(player.kernel, player.made) if state is None else state
-        self._trusted = trusted
+        self.state = look(player.kernel, player.block)
+        self._watch = _Watch()
+        player.kernel.pool.requests.put(self._watch)
         self._held = self._find_held()
-
-    def copy(self) -> Film:
-        """One of its own that stands where this one stands."""
-        return Film(self.player.copy(), self.state.copy(), trusted=self._trusted)
 
     def play(self, number: int, row: Row) -> tuple[Edit, ...]:
         """Play a row, inside `Player.playing`, and say what it changed.
@@ -130,19 +101,16 @@ class Film:
             RunError: it came out otherwise than in the recording.
         """
         player, kernel = self.player, self.player.kernel
-        writes = [each for each in _rows_of(row) if each.shape.kind == "WriteMemory"]
+        writes = [each for each in rows_in(row) if each.shape.kind == "WriteMemory"]
         before = [_peek(kernel, each) for each in writes]
-        watch = _Watch()
-        kernel.pool.requests.put(watch)
-        try:
-            player.play(number, row)
-        finally:
-            kernel.pool.requests.take_off(watch)
+        seen = self._watch.seen
+        seen.clear()
+        player.play(number, row)
         edits: list[Edit] = []
         for each, old in zip(writes, before, strict=True):
             edits += self._write(kernel, each, old)
         edits += self._lists(kernel, row, writes)
-        edits += self._blocks(kernel, watch.seen, number)
+        edits += self._blocks(kernel, seen, number)
         edits += self._machine(kernel)
         for edit in edits:
             edit.apply(self.state)
@@ -234,6 +202,9 @@ class Film:
 
     def _blocks(self, kernel: Kernel, seen: dict[int, bool], number: int) -> list[Edit]:
         edits: list[Edit] = []
+        if kernel.bugcheck is not None:  # what was cut short may have changed any
+            others = self.state.blocks.keys() ^ set(live_blocks(kernel))
+            seen = {**dict.fromkeys(others, False), **seen}
         blocks, is_live = self.state.blocks, kernel.pool.is_live
         for address, made_again in seen.items():
             known = blocks.get(address)
@@ -242,7 +213,7 @@ class Film:
                 edits.append(Died(address, known, number))
                 known = None
             if lives and known is None:
-                edits.append(Born(address, block_at(kernel, address, number)))
+                edits.append(Born(address, self.player.block(address)))
         return edits
 
     def _machine(self, kernel: Kernel) -> list[Edit]:
@@ -264,15 +235,13 @@ class Film:
     def _stays_sound(self, row: Row, edits: list[Edit]) -> None:
         """Keep `_held` true after a row, or find it anew."""
         kind = row.shape.kind
-        if kind not in _TAME or any(
-            isinstance(each, Write) and not self._is_inside(each) for each in edits
-        ):
-            self._trusted = False
         held = self._held
         usual = kind in (_LINKS_ONLY | _NO_CHAIN) and not row.inside and row.shape.error < 0
-        if held is not None and usual and self._trusted:
+        if held is not None and usual and self.player.is_tame:
             for edit in edits:
                 if isinstance(edit, Push):
+                    if edit.entry in held or edit.entry not in self.state.blocks:
+                        break
                     held.add(edit.entry)
                 elif isinstance(edit, Pop):
                     held.discard(edit.entry)
@@ -285,18 +254,11 @@ class Film:
         if edits or held is None:
             self._held = self._find_held()
 
-    def _is_inside(self, write: Write) -> bool:
-        """Whether a write lies in one live block of the program's."""
-        block = self.player.kernel.pool.find(write.address)
-        return block is not None and (
-            write.address + len(write.new) <= block.address + block.size
-        )
-
     def _find_held(self) -> set[int] | None:
         """The entries of all chains, each a live block and on one list once; None if not so."""
         blocks = self.state.blocks
         held: set[int] = set()
-        if not self._trusted:
+        if not self.player.is_tame:
             return None
         for each in self.state.lists.values():
             for entry in each.entries:
@@ -304,23 +266,6 @@ class Film:
                     return None
                 held.add(entry)
         return None if any(each.is_embedded for each in active(self.player.kernel)) else held
-
-
-def _rows_of(row: Row) -> list[Row]:
-    """A row and those inside it, in the order in which they took effect."""
-    found: list[Row] = []
-
-    def collect(nodes: tuple[Node, ...]) -> None:
-        for node in nodes:
-            if isinstance(node, Row):
-                collect(node.inside)
-                found.append(node)
-            elif isinstance(node, Ran):
-                collect(node.inside)
-
-    collect(row.inside)
-    found.append(row)
-    return found
 
 
 def _peek(kernel: Kernel, row: Row) -> bytes:

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from lookaside_sim.run.bulk import play_range
 from lookaside_sim.run.player import Player
 from lookaside_sim.run.rows import Rows
 
 _NEAREST: Final = 64
 """Steps between checkpoints where one stands."""
 _FACTOR: Final = 8
-_SPREAD: Final = 4
+_FEWEST: Final = 2
+_MOST: Final = 16
 """Checkpoints that are spread over the whole run."""
+_ROOM: Final = 96 << 20
+"""Bytes that those may have, about."""
+_SLOT_BYTES: Final = 160
 
 
 class Machines:
@@ -47,7 +52,7 @@ class Machines:
             return
         wanted = self._wanted(position)
         start = max(each for each in self._kept if each <= position)
-        if not start <= self._position <= position:
+        if not start <= self._position <= position or self._position < 0:
             self._player, self._position = self._kept[start].copy(), start
         stops = sorted(each for each in wanted if self._position < each < position)
         for stop in (*stops, position):
@@ -57,11 +62,9 @@ class Machines:
         self._kept = {each: at for each, at in self._kept.items() if each in wanted}
 
     def _play(self, end: int) -> None:
-        player = self._player
-        with player.playing():
-            for number, row in self._rows.walk(self._position, end):
-                player.play(number, row)
-                self._position = number + 1
+        start, self._position = self._position, -1  # nowhere, should it not get there
+        play_range(self._player, self._rows, start, end)
+        self._position = end
 
     def _wanted(self, position: int) -> set[int]:
         """Where checkpoints are worth their memory for one who stands at a position."""
@@ -71,7 +74,15 @@ class Machines:
         while distance <= position:
             wanted.add((position - 1) // distance * distance)
             distance *= _FACTOR
-        spread = length // _SPREAD // _NEAREST * _NEAREST
+        spread = length // self._spread // _NEAREST * _NEAREST
         if spread:
             wanted.update(range(0, length, spread))
         return wanted
+
+    @property
+    def _spread(self) -> int:
+        """How many checkpoints are spread over the whole run: as many as memory has room for."""
+        memory, pool = self._player.kernel.memory, self._player.kernel.pool
+        size = sum(each.bytes_in_use for each in pool.descriptors)
+        size += len(memory.slots.by_address) * _SLOT_BYTES
+        return max(_FEWEST, min(_MOST, _ROOM // (size + 1)))

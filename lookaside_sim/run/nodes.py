@@ -27,6 +27,7 @@ _DONE: Final[Mapping[str, tuple[type, ...]]] = {
     "region": (int, int, int, int, int),
     "unmap": (int,),
     "idle": (),
+    "io_lists": (),
     "routine": (int,),
     "prevented": (),
 }

@@ -27,8 +27,37 @@ from lookaside_sim.run.kinds import KINDS
 from lookaside_sim.run.recorder import failure_of
 from lookaside_sim.run.rows import Done, Failure, Node, Ran, Refused, Row, Rows
 from lookaside_sim.run.sites import Stacks
+from lookaside_sim.run.state import (
+    Block,
+    block_at,
+    block_of_list,
+    block_of_request,
+    live_blocks,
+)
 from lookaside_sim.system.drivers import Driver
 
+_TAME: Final = {
+    "AllocateEntry",
+    "FreeEntry",
+    "AllocateBlock",
+    "FreeBlock",
+    "ReadMemory",
+    "InitializeList",
+    "FlushList",
+    "DeleteList",
+    "ResetCounters",
+    "SetDepth",
+    "SetMinimumDepth",
+    "Tick",
+    "RaiseIrql",
+    "LowerIrql",
+    "SwitchProcessor",
+    "WriteMemory",
+    "LoadDriver",
+    "CreateProcess",
+    "EnterProcess",
+}
+"""Calls that leave the pool's own words alone; a write of the program has to lie in a block too."""
 _NOWHERE: Final = (CallSite("?", 0, "?"),)
 
 
@@ -105,11 +134,14 @@ class Player:
         lists: the lists by number, as far as they are known.
         name: of the run, for errors.
         made: see the attribute.
+        is_tame: see the attribute.
 
     Attributes:
         kernel: as given.
         lists: as given.
-        made: number of the step that made the block at an address, live or not.
+        made: what the block at an address is, live or not, or the number of the step that
+            asked for it.
+        is_tame: whether nothing that was played can have written over the pool's own words.
     """
 
     def __init__(
@@ -119,11 +151,14 @@ class Player:
         stacks: Stacks,
         lists: Sequence[LookasideList],
         name: str,
-        made: Mapping[int, int] | None = None,
+        made: Mapping[int, int | Block] | None = None,
+        *,
+        is_tame: bool = True,
     ) -> None:
         self.kernel = kernel
         self.lists = list(lists)
-        self.made = dict(made or ())
+        self.made: dict[int, int | Block] = dict(made or ())
+        self.is_tame = is_tame
         self._rows = rows
         self._stacks = stacks
         self._name = name
@@ -136,7 +171,20 @@ class Player:
     def copy(self) -> Player:
         """A player of its own that stands where this one stands."""
         kernel, lists = self.kernel.clone_along(self.lists)
-        return Player(kernel, self._rows, self._stacks, lists, self._name, self.made)
+        return Player(
+            kernel,
+            self._rows,
+            self._stacks,
+            lists,
+            self._name,
+            self.made,
+            is_tame=self.is_tame,
+        )
+
+    def know_blocks(self) -> None:
+        """Note what the blocks are that are there already."""
+        for address in live_blocks(self.kernel):
+            self.made[address] = block_at(self.kernel, address, None)
 
     # --- playing ---------------------------------------------------------------------------
 
@@ -175,7 +223,7 @@ class Player:
         shape, words, _, inside = row
         kind: Kind = KINDS[shape.kind]
         program = self.kernel.machine.program
-        if shape.context or program.running:
+        if shape.context or program.running or self.kernel.machine.processors.dpcs:
             self._enter(shape.context)
         around = self._row, self._nodes, self._next
         self._row = row
@@ -184,8 +232,12 @@ class Player:
         try:
             if inside and isinstance(self._next, Done) and self._next.what == "prevented":
                 return
-            if kind.makes_blocks and shape.branch != "hit" and shape.error < 0 and not inside:
-                self._note_block(words[-1], kind)
+            if self.is_tame and (
+                shape.kind not in _TAME
+                or (shape.kind == "WriteMemory" and not self._is_inside(words[0], shape.key[0]))
+            ):
+                self.is_tame = False
+            address = self._about_to_make(kind, row)
             result = kind.play(self, shape.key, words)
         except RunError:
             raise
@@ -196,19 +248,50 @@ class Player:
                 self._differs(f"it returned {result!r}, and {self._told(shape.error)}")
             if kind.has_result and not kind.is_same(self, words[-1], result):
                 self._differs(f"it returned {result!r}, and it had {words[-1]:#x}")
+            self._skip_told()
             if inside and self._next is not None:
                 self._differs(f"it did not come to {self._next!r}")
+            if address and kind.reuses_blocks:
+                self.made[address] = block_at(self.kernel, address, self._position)
         finally:
             self._row, self._nodes, self._next = around
 
-    def _note_block(self, address: int, kind: Kind) -> None:
-        """A call is about to return an address: of a block that it makes, or of an older one."""
-        if not kind.reuses_blocks or not self.kernel.pool.is_live(address):
-            self.made[address] = self._position
+    def _is_inside(self, address: int, size: int) -> bool:
+        """Whether a range lies in one live block."""
+        block = self.kernel.pool.find(address)
+        return block is not None and address + size <= block.address + block.size
+
+    def _about_to_make(self, kind: Kind, row: Row) -> int:
+        """Note what a call is about to make, if it makes a block; its address, else 0."""
+        shape, words, _, inside = row
+        if not kind.makes_blocks or shape.branch == "hit" or shape.error >= 0 or inside:
+            return 0
+        address = words[-1]
+        if kind.on_list:
+            self.made[address] = block_of_list(self.lists[shape.key[0]], self._position)
+        elif not kind.reuses_blocks:
+            self.made[address] = block_of_request(shape.key, self._position)
+        elif self.kernel.pool.is_live(address):
+            return 0
+        return address
+
+    def block(self, address: int) -> Block:
+        """What is known of the live block at an address."""
+        known = self.made.get(address)
+        if known is None:
+            return block_at(self.kernel, address, None)
+        if isinstance(known, Block):
+            return known
+        return block_of_request(self._rows.row(known).shape.key, known)
 
     def _set_nodes(self, inside: tuple[Node, ...]) -> None:
         self._nodes = iter(inside)
         self._next = next(self._nodes, None)
+
+    def _skip_told(self) -> None:
+        """Leave out what a routine of NT's does itself: calls within it, lists it makes."""
+        while isinstance(self._next, (Row, Done)):
+            self._pop()
 
     def _pop(self) -> Node | None:
         node = self._next
@@ -224,6 +307,30 @@ class Player:
             running[:] = [self.driver(base) for base in images]
         if tuple(machine.processors.dpcs) != dpcs:
             machine.processors.dpcs[:] = dpcs
+
+    # --- for whoever plays many rows, see `bulk` ------------------------------------------------
+
+    def stand_at(self, number: int) -> None:
+        """A row is about to be played by somebody else."""
+        self._position = number
+
+    def differs_at(self, number: int, row: Row, result: object, expected: int) -> None:
+        """A row returned something else than in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._differs(f"it returned {result!r}, and it had {expected:#x}")
+
+    def raised_at(self, number: int, row: Row, error: Exception) -> None:
+        """A row raised, and had not in the recording.
+
+        Raises:
+            RunError: always.
+        """
+        self._position, self._row = number, row
+        self._check_error(row.shape.error, error)
 
     # --- what came out otherwise ---------------------------------------------------------------
 
@@ -303,6 +410,9 @@ class Player:
     def _do_idle(self) -> None:
         self.kernel.processes.idle  # noqa: B018 - looking for it makes it
 
+    def _do_io_lists(self) -> None:
+        self.kernel.io_lists  # noqa: B018 - likewise
+
     def _do_routine(self, address: int) -> None:
         routines = self.kernel.routines
         routines.place_at(address, scripted(address))
@@ -311,8 +421,7 @@ class Player:
 
     def run_routine(self, address: int) -> int:
         """Do what a routine of the program did the next time it was called."""
-        while isinstance(self._next, Done):
-            self._do(self._pop())  # type: ignore[arg-type]
+        self._skip_told()
         node = self._next
         if not isinstance(node, Ran) or node.address != address:
             self._differs(f"the routine at {address:#x} was called, and it had {node!r}")
@@ -332,6 +441,7 @@ class Player:
 
     def takes_refusal(self) -> bool:
         """Whether the next request is one that failed because the program wanted so."""
+        self._skip_told()
         if isinstance(self._next, Refused):
             self._pop()
             return True
@@ -342,9 +452,7 @@ class Player:
         self.kernel.pool.requests.put(_Refusals())
 
     def _provide_stack(self) -> tuple[CallSite, ...]:
-        row = self._row
-        if row is None:
-            return _NOWHERE
+        row = self._row or self._rows.row(self._position)
         running = self.kernel.machine.program.running
         image = running[-1].image_base if running else 0
         return self._stacks.call_sites(row.stack, image) or _NOWHERE
@@ -353,7 +461,12 @@ class Player:
 
     def list(self, number: int) -> LookasideList:
         """A list by its number."""
-        return self.lists[number]
+        found = self.lists[number] if number < len(self.lists) else None
+        if found is None:  # a routine of NT's made it
+            address = self._rows.list_address(number)
+            self.lists += [None] * (number + 1 - len(self.lists))  # type: ignore[list-item]
+            found = self.lists[number] = self.kernel.list_at(address)
+        return found
 
     def allocate_routine(self, address: int) -> Any:
         """What plays the allocate routine at an address; None for 0."""
@@ -371,8 +484,13 @@ class Player:
             self.kernel.routines.place_at(address, routine)
         return routine
 
+    def code(self, address: int) -> Any:
+        """What plays the routine of the program's at an address; at 0 the next one."""
+        return self._routine(address, self.kernel.routines.address_of) or _unload
+
     def unload_routine(self, driver: Driver) -> None:
         """Have the driver's unload play what it did, if it did anything."""
+        self._skip_told()
         if isinstance(self._next, Ran) and not self._next.address:
             driver.on_unload(_unload)
 

@@ -230,7 +230,18 @@ class Rows:
 
     def lists_made(self) -> list[int]:
         """The addresses of the lists that the program made, by their numbers."""
-        found: dict[int, int] = {}
+        return [address for address, _ in self.names_made()]
+
+    def list_address(self, number: int) -> int:
+        """The address of a list that the program made, by the list's number."""
+        found: dict[int, tuple[int, str]] = {}
+        for each in (*self.between.values(), *self.inside.values()):
+            _find_lists(each, found)
+        return found[number][0]
+
+    def names_made(self) -> list[tuple[int, str]]:
+        """The addresses and names of the lists that the program made, by their numbers."""
+        found: dict[int, tuple[int, str]] = {}
         _find_lists([node for each in self.between.values() for node in each], found)
         _find_lists([node for each in self.inside.values() for node in each], found)
         return [found[number] for number in sorted(found)]
@@ -310,11 +321,26 @@ class Rows:
             at += counts[shape]
 
 
-def _find_lists(nodes: Iterable[Node], found: dict[int, int]) -> None:
+def _find_lists(nodes: Iterable[Node], found: dict[int, tuple[int, str]]) -> None:
     """Find the addresses of lists that were made, by their numbers."""
     for node in nodes:
         if isinstance(node, Done):
             if node.what == "list":
-                found[node.values[0]] = node.values[1]
+                found[node.values[0]] = node.values[1], node.values[2]
         elif isinstance(node, (Row, Ran)):
             _find_lists(node.inside, found)
+
+
+def rows_in(row: Row) -> Iterator[Row]:
+    """The rows inside a row, then it itself: the order in which they were over."""
+    for node in row.inside:
+        yield from _rows_of(node)
+    yield row
+
+
+def _rows_of(node: Node) -> Iterator[Row]:
+    if isinstance(node, Row):
+        yield from rows_in(node)
+    elif isinstance(node, Ran):
+        for each in node.inside:
+            yield from _rows_of(each)

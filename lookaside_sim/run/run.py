@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +10,11 @@ from typing import Any, Final
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel, made_again
 from lookaside_sim.lookaside.list import LookasideList
-from lookaside_sim.machine.calls import Outcome
-from lookaside_sim.nt.arguments import text
+from lookaside_sim.machine.calls import Branch, Outcome
+from lookaside_sim.nt.arguments import text, unsigned
+from lookaside_sim.nt.layouts import architecture
 from lookaside_sim.parts import KernelSettings
+from lookaside_sim.rooms import as_html
 from lookaside_sim.run import file
 from lookaside_sim.run.edits import Edit
 from lookaside_sim.run.film import Film
@@ -20,9 +22,23 @@ from lookaside_sim.run.machines import Machines
 from lookaside_sim.run.player import Player
 from lookaside_sim.run.recorder import Recorder, held_lists, is_fresh
 from lookaside_sim.run.rows import Refused, Rows
+from lookaside_sim.run.search import Search, Wanted
 from lookaside_sim.run.sites import Stacks
 from lookaside_sim.run.state import State, look
 from lookaside_sim.run.step import Step, StepMaker
+from lookaside_sim.run.suspects import suspects_of
+from lookaside_sim.run.traces import rows_of_trace, trace_of
+from lookaside_sim.run.watch import (
+    Access,
+    Watch,
+    bytes_at,
+    field_of,
+    list_named,
+    reads_of,
+    writes_to,
+)
+from lookaside_sim.trace.event import Event
+from lookaside_sim.trace.recorder import Recording
 
 _FAR: Final = 256
 """Steps that a film rather plays than being made anew."""
@@ -107,10 +123,29 @@ class Run(Sequence[Step]):
         self._maker.list_addresses = [*known, *self._rows.lists_made()]
 
     @property
+    def list_names(self) -> dict[int, str]:
+        """The names of the lists that were made, by address; the last one where several lay."""
+        base = [] if self._base is None else held_lists(self._base)
+        return {
+            **{each.address: each.name for each in base},
+            **dict(self._rows.names_made()),
+        }
+
+    @property
     def stop(self) -> Step | None:
         """The step that stopped the machine, the last one; None where none did."""
         last = self._step(len(self) - 1) if len(self) else None
         return last if last is not None and last.outcome is Outcome.STOPPED else None
+
+    @property
+    def rows(self) -> Rows:
+        """The calls in columns, for whoever searches them all."""
+        return self._rows
+
+    @property
+    def stacks(self) -> Stacks:
+        """Where the calls were made."""
+        return self._stacks
 
     # --- machines ------------------------------------------------------------------------------
 
@@ -129,7 +164,7 @@ class Run(Sequence[Step]):
     def state(self, position: int) -> State:
         """What views show of the machine after so many steps."""
         player = self._player(position)
-        return look(player.kernel, player.made)
+        return look(player.kernel, player.block)
 
     def edits(self, number: int) -> tuple[Edit, ...]:
         """What a step changed of the state, as edits that can be undone.
@@ -173,6 +208,132 @@ class Run(Sequence[Step]):
                     self._film, self._film_at, self._film_edits = film, end, edits
                 yield number, edits
 
+    # --- looking for steps, watching values ----------------------------------------------------
+
+    def find(
+        self,
+        *,
+        word: str | None = None,
+        routine: str | None = None,
+        branch: Branch | None = None,
+        outcome: Outcome | None = None,
+        address: int | None = None,
+        obj: str | int | None = None,
+        start: int | None = None,
+        back: bool = False,
+    ) -> Step | None:
+        """Find the next step, or the one before, that is all that is asked for.
+
+        Args:
+            word: what traces call it, such as ``"free"``.
+            routine: documented name.
+            branch: which way a list's routine went.
+            outcome: how it ended.
+            address: what it takes or returns, or a byte that it reads or writes.
+            obj: name or address of the list it is on.
+            start: the position to look from: forward at the steps from there on, back at
+                those before it. None is the beginning, or the end where it goes back.
+            back: whether to look back.
+
+        Returns:
+            The step; one that has it inside, in a routine of the program's. None for none.
+
+        Raises:
+            LookasideSimError: no list has that name.
+        """
+        self._know_lists()
+        at = None if obj is None else self._address_of(obj)
+        wanted = Wanted(word, routine, branch, outcome, address, at)
+        search = Search(self._rows, self._maker, wanted)
+        for number in search.numbers(self._start(start, back), back=back):
+            return self._step(number)
+        return None
+
+    def changes(
+        self,
+        obj: str | int | None,
+        field: str,
+        *,
+        start: int | None = None,
+        back: bool = False,
+    ) -> Iterator[tuple[int, int | None, int | None]]:
+        """Walk over the steps that changed a field.
+
+        Args:
+            obj: name or address of a list; None for the machine.
+            field: NT's name, see `lookaside_sim.run.state`; of the machine ``"Seconds"``,
+                ``"Irql"`` or ``"Processor"``.
+            start: the position to walk from; None for the beginning, or the end for back.
+            back: whether to walk back.
+
+        Yields:
+            The number of a step, the value before and the value after it; None while there is
+            no such list.
+
+        Raises:
+            LookasideSimError: no list has that name.
+            ValueError: no such field.
+            RunError: the replay came out otherwise than the recording.
+        """
+        address = None if obj is None else self._address_of(obj)
+        watch = Watch(self._rows, self._player, field_of(address, field))
+        return watch.changes(self._start(start, back), back=back)
+
+    def accesses(
+        self,
+        address: int,
+        size: int = 8,
+        *,
+        reads: bool = False,
+        start: int | None = None,
+        back: bool = False,
+    ) -> Iterator[Access]:
+        """Walk over the steps that wrote, or read, some bytes.
+
+        A step wrote them when they are others afterwards, whoever it was: the program, a list's
+        link, the pool; or when the program wrote the same bytes again.
+
+        Args:
+            address: of the first byte.
+            size: how many.
+            reads: whether reads count: those of the program, and of the link of an entry that
+                is taken off a list.
+            start: the position to walk from; None for the beginning, or the end for back.
+            back: whether to walk back.
+
+        Raises:
+            RunError: the replay came out otherwise than the recording.
+        """
+        bits = architecture(self._settings.arch).address_bits
+        address, size = unsigned("address", address, bits), unsigned("size", size, bits)
+        wrote = writes_to(address, size)
+        read = reads_of(address, size, architecture(self._settings.arch).pointer_size)
+        touches = (lambda row: wrote(row) or read(row)) if reads else wrote
+        known = None
+        if not reads and self._base is None:
+            arch = architecture(self._settings.arch)
+            known = suspects_of(self._rows, self._settings, arch, address, size)
+        watch = Watch(self._rows, self._player, bytes_at(address, size), touches, known)
+        for number, old, new in watch.changes(self._start(start, back), back=back):
+            kind = "w" if old != new or wrote(self._rows.row(number)) else "r"
+            yield Access(self._step(number), kind, address, old, new)
+
+    def history(self, address: int, size: int = 8, *, reads: bool = False) -> list[Access]:
+        """Every step that wrote, or read, some bytes, in order; see `accesses`."""
+        return list(self.accesses(address, size, reads=reads))
+
+    def _start(self, start: int | None, back: bool) -> int:
+        if start is None:
+            return len(self) if back else 0
+        if not 0 <= start <= len(self):
+            raise IndexError(f"start {start}: give a position, 0 to {len(self)}")
+        return start
+
+    def _address_of(self, obj: str | int) -> int:
+        return list_named(self._rows, self._base, obj) if isinstance(obj, str) else obj
+
+    # --- machines of its own ---------------------------------------------------------------------
+
     def _player(self, position: int) -> Player:
         if not 0 <= position <= len(self):
             raise IndexError(f"position {position}: give 0 to {len(self)}")
@@ -190,7 +351,11 @@ class Run(Sequence[Step]):
             kernel = made_again(self._settings)
         else:
             kernel, lists = self._base.clone_along(held_lists(self._base))
-        player = Player(kernel, self._rows, self._stacks, lists, self.name)
+        kernel.pool.leave_model()  # which every copy of the machine would make anew
+        fresh = self._base is None
+        player = Player(kernel, self._rows, self._stacks, lists, self.name, is_tame=fresh)
+        if not fresh:
+            player.know_blocks()
         if any(map(_has_refusals, self._rows.inside.values())):
             player.watch_refusals()
         return player
@@ -254,6 +419,53 @@ class Run(Sequence[Step]):
         run.file = Path(path)
         return run
 
+    @classmethod
+    def from_trace(
+        cls,
+        trace: str | Path | Iterable[Event],
+        *,
+        lookaside: Iterable[int] = (),
+        title: str = "",
+        kernel: Kernel | None = None,
+        partial: bool = False,
+    ) -> Run:
+        """Make a run of a trace by replaying it.
+
+        Args:
+            trace: a file of any format that `lookaside_sim.trace` reads, or events.
+            lookaside: sizes in bytes that get lists, see `lookaside_sim.trace.replay`.
+            title: one line on what it shows; of a file its name.
+            kernel: the machine, a fresh one; None for one with the defaults.
+            partial: whether a file that ends in the middle is read until there.
+
+        Returns:
+            The run. Where the machine stopped, the call that stopped it is the last step.
+
+        Raises:
+            TraceError: a file that is no trace, or an event that cannot follow those before.
+            ValueError: a size that no list can have.
+            OSError: the file cannot be read.
+        """
+        if not title and isinstance(trace, (str, Path)):
+            title = Path(trace).name
+        machine = Kernel() if kernel is None else kernel
+        base = None if is_fresh(machine) else machine.clone()
+        options = {"partial": partial} if isinstance(trace, (str, Path)) else {}
+        rows, stacks = rows_of_trace(trace, machine, lookaside, **options)
+        return cls(machine.settings, rows, stacks, title=text("title", title), base=base)
+
+    def trace(self) -> Recording:
+        """The run as a trace: what `lookaside_sim.trace.record` would have recorded.
+
+        A trace cannot say all that a run can; what is left out, it says in words.
+
+        Raises:
+            RunError: the replay came out otherwise than the recording.
+        """
+        return trace_of(self._player(0), self._rows)
+
+    _repr_html_ = as_html
+
     def __repr__(self) -> str:
         return f"<Run {self.title!r} of {len(self)} steps>"
 
@@ -284,6 +496,8 @@ def record(kernel: Kernel, title: str = "", *, source: bool = True) -> Iterator[
     Raises:
         BugCheck: the machine has stopped already.
         LookasideSimError: a call is under way on it.
+        RunError: when the block is left: calls overlapped, as threads of `step_through` make
+            them.
     """
     kernel.check_running()
     rows, stacks = Rows(), Stacks()
@@ -297,3 +511,4 @@ def record(kernel: Kernel, title: str = "", *, source: bool = True) -> Iterator[
         recorder.end()
         if source:
             stacks.keep_texts()
+    recorder.check_whole(run.name)

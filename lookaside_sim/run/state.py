@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -12,9 +12,10 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.run.rows import Key
 
 HELD: Final = "ListHead.Depth"
-_GETTERS: Final = {
+GETTERS: Final = {
     HELD: "current_depth",
     "Depth": "depth",
     "MaximumDepth": "maximum_depth",
@@ -30,7 +31,8 @@ _GETTERS: Final = {
     "AllocateEx": "allocate_ex",
     "FreeEx": "free_ex",
 }
-FIELDS: Final = tuple(_GETTERS)
+"""How a list's fields are read, by NT's names."""
+FIELDS: Final = tuple(GETTERS)
 """The fields that a state has of a list, by NT's names."""
 MACHINE_FIELDS: Final = ("Seconds", "Irql", "Processor")
 _LONGEST: Final = 0x20000
@@ -86,8 +88,9 @@ class Block:
 
     Attributes:
         size: bytes asked for.
-        tag: its tag.
-        pool_type: its pool, with the type bits its header keeps.
+        tag: its tag, as it was asked for.
+        pool_type: the type that was asked for, modifier bits included; of a block older than
+            the run what its header keeps of it.
         step: number of the step that made it; None for one older than the run.
     """
 
@@ -157,18 +160,15 @@ class State:
 # --- looking at a machine ------------------------------------------------------------------------
 
 
-def look(kernel: Kernel, made: Mapping[int, int] | None = None) -> State:
+def look(kernel: Kernel, block: Callable[[int], Block]) -> State:
     """See the state of a machine; nothing stops or changes.
 
     Args:
         kernel: the machine.
-        made: which step made a block, by its address.
+        block: what is known of the live block at an address.
     """
-    made = {} if made is None else made
     lists = {each.address: each for each in map(look_at, active(kernel)) if each is not None}
-    blocks = {
-        address: block_at(kernel, address, made.get(address)) for address in live_blocks(kernel)
-    }
+    blocks = {address: block(address) for address in live_blocks(kernel)}
     stop = kernel.bugcheck
     return State(
         lists, blocks, machine_fields(kernel), None if stop is None else Stopped.of(stop)
@@ -193,7 +193,7 @@ def look_at(lookaside: LookasideList) -> ListState | None:
 
 def fields_of(seen: ListFields) -> dict[str, int]:
     """The fields of a list by NT's names."""
-    return {name: int(getattr(seen, getter)) for name, getter in _GETTERS.items()}
+    return {name: int(getattr(seen, getter)) for name, getter in GETTERS.items()}
 
 
 def chain_from(lookaside: LookasideList, entry: int) -> tuple[int, ...]:
@@ -234,3 +234,16 @@ def machine_fields(kernel: Kernel) -> dict[str, int]:
         "Irql": int(kernel.irql),
         "Processor": kernel.processor,
     }
+
+
+def block_of_list(lookaside: LookasideList, step: int) -> Block:
+    """The block that a list is about to ask for."""
+    seen = lookaside.peek()
+    if seen is None:
+        return Block(0, PoolTag(0), PoolType(0), step)
+    return Block(seen.size, seen.tag, seen.type, step)
+
+
+def block_of_request(key: Key, step: int) -> Block:
+    """The block that a pool call asks for, by the call's key."""
+    return Block(key[1], PoolTag(key[2]), PoolType(key[0]), step)

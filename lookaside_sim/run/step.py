@@ -110,12 +110,12 @@ class StepMaker:
         return Step(
             number=number,
             word=kind.call.word,
-            routine=kind.routine,
+            routine=key[0] if shape.kind == "CallRoutine" else kind.routine,
             arguments=arguments,
             obj=self.list_addresses[key[0]] if kind.on_list else None,
             branch=Branch(shape.branch) if shape.branch else None,
             result=result,
-            outcome=self._outcome(row, result),
+            outcome=self.outcome(row),
             error=self._error(shape.error),
             time=self._rows.time_of(number),
             stack=self._stacks.stack(stack),
@@ -131,8 +131,10 @@ class StepMaker:
         failure = self._rows.errors[number]
         return f"{failure.kind}: {failure.text}" if failure.text else failure.kind
 
-    def _outcome(self, row: Row, result: object) -> Outcome:
+    def outcome(self, row: Row) -> Outcome:
+        """How a row ended."""
         shape = row.shape
+        result = row.words[-1] if row.words else 0
         if shape.error >= 0:
             kind = self._rows.errors[shape.error].kind
             if kind == "BugCheck":

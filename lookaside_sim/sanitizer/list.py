@@ -93,13 +93,42 @@ class SanitizedList(LookasideList):
         free: FreeRoutine | None,
         older: bool = False,
     ) -> NtStatus:
-        status = super()._set_up(settings, allocate, free, older)
         if isinstance(settings, NtStatus):
-            return status
-        self._ceiling = 1 if settings.pool_type & 1 else 2
+            return settings
+        ceiling = 1 if settings.pool_type & 1 else 2
+        self._check_set_up(ceiling)
+        status = super()._set_up(settings, allocate, free, older)
+        self._ceiling = ceiling
         self._entry_size = settings.size
         self._live.clear()
+        if self._place is not None:
+            self._sanitizer.list_begins(self)
         return status
+
+    def _check_set_up(self, ceiling: int) -> None:
+        """Report what makes an initialization a mistake; it then did not happen."""
+        where = self._calling_site()
+        if self._machine.gate > ceiling:
+            kind = "paged" if ceiling == 1 else "nonpaged"
+            self._report(
+                "irql",
+                self.address,
+                f"the {kind} list was initialized at IRQL {self._machine.gate} in {where}, and"
+                f" {ceiling} is the highest it may be used at",
+            )
+        if self._shared.registry.holds(self):
+            self._report(
+                "active-list",
+                self.address,
+                f"the list is active and was initialized again in {where}",
+            )
+        pool = self._pool.descriptor_at(self.address)
+        if pool is not None and pool.paged:
+            self._report(
+                "list-memory",
+                self.address,
+                f"the list was initialized in {where}, and its structure lies in paged pool",
+            )
 
     def allocate(self) -> int | None:
         """Take an entry; see `LookasideList.allocate`.
@@ -218,6 +247,8 @@ class SanitizedList(LookasideList):
         finally:
             if not self._active:
                 self._ceiling = _INACTIVE
+                if self._place is not None:
+                    self._sanitizer.list_ends(self)
 
     def _retire_free_entries(self, how: str) -> None:
         # Overwritten links are followed as far as they lead; the flush meets them itself.

@@ -44,14 +44,14 @@ class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
     Attributes:
-        driver: whose.
+        driver: whose; None for code outside any.
         size: bytes.
         alignment: in bytes.
         contents: what it begins with; zeroes follow.
     """
 
     word: ClassVar[str] = "data"
-    driver: Image
+    driver: Image | None
     size: int
     alignment: int
     contents: bytes

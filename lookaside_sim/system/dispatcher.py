@@ -26,7 +26,7 @@ NOTIFICATION_EVENT: Final = 0
 SYNCHRONIZATION_EVENT: Final = 1
 _MUTANT: Final = 2
 _SEMAPHORE: Final = 5
-_THREAD: Final = 6
+THREAD: Final = 6
 _NOTIFICATION_TIMER: Final = 8
 _SYNCHRONIZATION_TIMER: Final = 9
 _NAMES: Final = {
@@ -34,7 +34,7 @@ _NAMES: Final = {
     SYNCHRONIZATION_EVENT: ("synchronization event", "KeSetEvent"),
     _MUTANT: ("mutex", "KeReleaseMutex"),
     _SEMAPHORE: ("semaphore", "KeReleaseSemaphore"),
-    _THREAD: ("thread", "the end of its routine"),
+    THREAD: ("thread", "the end of its routine"),
     _NOTIFICATION_TIMER: ("timer", "KeSetTimer and the time until it is due"),
     _SYNCHRONIZATION_TIMER: (
         "synchronization timer",

@@ -14,7 +14,7 @@ from lookaside_sim.machine.calls import Call, IrqlChange
 from lookaside_sim.system.calls import Leaving
 from lookaside_sim.verifier.layers import SpecialPoolLayer, VerifierLayer
 from lookaside_sim.verifier.rule import Rule
-from lookaside_sim.verifier.rules import irql, lists, objects, quota, synchronization
+from lookaside_sim.verifier.rules import irql, lists, mdls, objects, quota, synchronization
 from lookaside_sim.verifier.rules.unload import left_behind
 from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
@@ -45,7 +45,7 @@ def enable(verification: Verification, shared: Shared) -> None:
         layer = SpecialPoolLayer(verification, special)
         pool.requests.put(layer)
         pool.add_outside(special.base, layer)
-    for module in (lists, irql, objects, quota, synchronization):
+    for module in (lists, irql, mdls, objects, quota, synchronization):
         for each in vars(module).values():
             if isinstance(each, Rule) and each.applies(verification):
                 machine.hooks.check(each.kind, partial(each.check, verification))

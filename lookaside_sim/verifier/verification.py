@@ -26,6 +26,7 @@ from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
+from lookaside_sim.system.references import References
 from lookaside_sim.system.threads import Threads
 from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 from lookaside_sim.verifier.low_resources import LowResources
@@ -45,6 +46,7 @@ class Verification:
         objects: its timers and resources.
         processes: its processes.
         threads: its threads.
+        references: its objects and handles.
 
     Attributes:
         verifier: as given.
@@ -55,6 +57,7 @@ class Verification:
         objects: as given.
         processes: as given.
         threads: as given.
+        references: as given.
         counters: the verifier's statistics.
         use: tracked pool of everybody.
         use_of: tracked pool of each driver; None is the code outside any.
@@ -72,6 +75,7 @@ class Verification:
         "objects",
         "pool",
         "processes",
+        "references",
         "registry",
         "slack",
         "special_pool",
@@ -92,6 +96,7 @@ class Verification:
         objects: KernelObjects,
         processes: Processes,
         threads: Threads,
+        references: References,
     ) -> None:
         self.verifier = verifier
         self.machine = machine
@@ -101,6 +106,7 @@ class Verification:
         self.objects = objects
         self.processes = processes
         self.threads = threads
+        self.references = references
         self.counters = VerifierCounters()
         self.use = PoolUse()
         self.use_of: dict[Image | None, PoolUse] = {}

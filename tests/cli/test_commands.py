@@ -17,7 +17,7 @@ from tests.cli.helpers import Command
 def test_each_module_of_a_subcommand_has_a_row_and_each_row_a_module() -> None:
     modules = [each.name for each in pkgutil.iter_modules(cli.__path__, f"{cli.__name__}.")]
     adding = {
-        name.rpartition(".")[2]
+        name.rpartition(".")[2].replace("_", "-")
         for name in modules
         if hasattr(importlib.import_module(name), "add_arguments")
     }

@@ -84,6 +84,11 @@ def test_what_a_compiler_makes_of_the_headers() -> None:
         ddi.KLOCK_QUEUE_HANDLE: (24, 12),
         ddi.OBJECT_ATTRIBUTES: (48, 24),
         ddi.UNICODE_STRING: (16, 8),
+        ddi.IRP: (208, 112),
+        ddi.IO_STACK_LOCATION: (72, 36),
+        ddi.MDL: (48, 28),
+        ddi.DEVICE_OBJECT: (328, 184),
+        ddi.DRIVER_OBJECT: (336, 168),
         ddi.SLIST_ENTRY: (16, 4),
     }.items():
         assert (type.size_on(X64), type.size_on(X86)) == sizes, type
@@ -93,6 +98,22 @@ def test_what_a_compiler_makes_of_the_headers() -> None:
         (ddi.ERESOURCE, "OwnerEntry", (48, 24)),
         (ddi.KTIMER, "DueTime", (24, 16)),
         (ddi.KDPC, "DeferredRoutine", (24, 12)),
+        (ddi.IRP, "AssociatedIrp", (24, 12)),
+        (ddi.IRP, "IoStatus", (48, 24)),
+        (ddi.IRP, "AllocationFlags", (71, 39)),
+        (ddi.IRP, "CancelRoutine", (104, 56)),
+        (ddi.IRP, "Tail.Overlay.DriverContext", (120, 64)),
+        (ddi.IRP, "Tail.Overlay.ListEntry", (168, 88)),
+        (ddi.IRP, "Tail.Overlay.CurrentStackLocation", (184, 96)),
+        (ddi.IO_STACK_LOCATION, "Parameters.Read.ByteOffset", (24, 12)),
+        (ddi.IO_STACK_LOCATION, "Parameters.DeviceIoControl.InputBufferLength", (16, 8)),
+        (ddi.IO_STACK_LOCATION, "Parameters.DeviceIoControl.IoControlCode", (24, 12)),
+        (ddi.IO_STACK_LOCATION, "CompletionRoutine", (56, 28)),
+        (ddi.DEVICE_OBJECT, "DeviceExtension", (64, 40)),
+        (ddi.DEVICE_OBJECT, "StackSize", (76, 48)),
+        (ddi.DRIVER_OBJECT, "DriverUnload", (104, 52)),
+        (ddi.DRIVER_OBJECT, "MajorFunction", (112, 56)),
+        (ddi.MDL, "MappedSystemVa", (24, 12)),
     ):
         assert (type.offset_on(X64, field), type.offset_on(X86, field)) == places
     assert (SLIST_HEADER.size_on(X64), SLIST_HEADER.alignment_on(X86)) == (16, 8)
@@ -183,7 +204,7 @@ def test_values_that_do_not_fit(current: Kernel) -> None:
 
 
 def test_memory_that_is_not_there_stops_the_machine(current: Kernel) -> None:
-    item = ITEM(0x10)
+    item = ITEM((1 << 8 * current.arch.pointer_size) - 0x1000)
     with pytest.raises(BugCheck):
         _ = item.Length
 

@@ -36,6 +36,7 @@ from lookaside_sim.system.calls import (
     InitializeResource,
     InitializeTimer,
     OptIntoNx,
+    PlaceData,
     SetTimer,
 )
 from tests.machine.call_table import Row, Scene, inside, stops
@@ -53,6 +54,7 @@ def fronts(
 
 
 DDI: dict[str, Row] = {
+    **fronts(PlaceData, lambda s: (ddi.ULONG,), "variable"),
     **fronts(
         InitializeList,
         lambda s: (s.blank, 0, 0, 0, 0, 8, b"Tabl", 0),
@@ -154,7 +156,7 @@ DDI_LOOKS = {
 }
 DDI_HELPERS = {
     *("literal", "structure", "union", "sizeof"),
-    *("FIELD_OFFSET", "CONTAINING_RECORD"),
+    *("FIELD_OFFSET", "CONTAINING_RECORD", "text_of"),
 }
 """Ways to write C down, which ask nothing of a machine."""
 WINDBG: dict[str, Row] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,7 @@ from lookaside_sim import (
     Kernel,
     LookasideAllocator,
     LookasideList,
+    LookasideSimError,
     PoolTag,
     PoolType,
     ddi,
@@ -374,7 +376,8 @@ def test_each_thread_has_calls_of_its_own(kernel: Kernel) -> None:
 
     lookaside = new_list(kernel, allocate=allocate)
     heard = Heard(kernel)
-    lookaside.allocate()
+    with kernel.step_through(lambda of, point: None):
+        lookaside.allocate()
     outer, tick, block = heard.calls
     assert tick.outer is None
     assert block.outer is outer
@@ -410,3 +413,57 @@ def test_a_call_takes_all_its_fields_and_no_more(arguments: tuple[int, ...]) -> 
         ReadMemory(*arguments)
     with pytest.raises(TypeError, match="unknown"):
         ReadMemory(1, 2, unknown=3)  # type: ignore[call-arg]
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+
+def test_a_second_thread_is_refused_while_a_call_is_under_way(kernel: Kernel) -> None:
+    refused: list[str] = []
+
+    def in_another_thread() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            with pytest.raises(LookasideSimError, match="one thread at a time") as caught:
+                threads.submit(kernel.tick).result()
+            refused.append(str(caught.value))
+
+    driver = kernel.load_driver("mydrv.sys")
+    driver.on_unload(in_another_thread)
+    driver.unload()
+    assert len(refused) == 1
+    assert refused[0].startswith("'tick' was called while")
+    assert kernel.seconds == 0
+    kernel.tick()
+    assert kernel.seconds == 1
+
+
+def test_threads_one_after_the_other_may_use_one_machine(kernel: Kernel) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(kernel.tick).result()
+    kernel.tick()
+    assert kernel.seconds == 2
+
+
+def test_threads_that_take_turns_are_not_refused(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+
+    def take_turns(of: object, point: object) -> None:
+        if kernel.seconds == 0:
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(kernel.tick).result()
+
+    stop = kernel.listen(lambda call: None)
+    with kernel.step_through(take_turns):
+        lookaside.allocate()
+    stop()
+    assert kernel.seconds == 1
+
+
+def test_a_copy_made_inside_a_call_can_be_used_by_another_thread(kernel: Kernel) -> None:
+    copies: list[Kernel] = []
+    driver = kernel.load_driver("mydrv.sys")
+    driver.on_unload(lambda: copies.append(kernel.clone()))
+    driver.unload()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(copies[0].tick).result()
+    assert copies[0].seconds == 1

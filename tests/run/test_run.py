@@ -36,7 +36,7 @@ def recorded(kernel: Kernel) -> Run:
             lookaside.free(entry)
         kernel.tick(3)
         run.note("here")
-        kernel.write(entries[3], b"\x41\x41\x41\x41")
+        kernel.write(entries[3], b"\x41\x41\x41\xc1")
         while True:
             lookaside.allocate()
     return run
@@ -55,7 +55,7 @@ def test_steps_say_what_was_called_how_it_went_and_where(kernel: Kernel) -> None
     assert run[7].arguments == {"Entry": run[1].result}
     assert run[13].word == "tick"
     assert run[14].time == 3
-    assert run[14].arguments["Data"] == b"AAAA"
+    assert run[14].arguments["Data"] == b"AAA\xc1"
     assert last.outcome is Outcome.STOPPED
     assert run.stop == last
     assert run.notes == {14: ["here"]}

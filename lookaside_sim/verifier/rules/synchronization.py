@@ -1,7 +1,7 @@
-"""Rules about mutexes, resources, critical regions and events.
+"""Rules about mutexes, resources, critical regions, events and references.
 
 Source:
-    [doc] bug check 0xC4 (0x33, 0x34, 0x37 to 0x3A, 0x3E, 0x80).
+    [doc] bug check 0xC4 (0x33, 0x34, 0x37 to 0x3A, 0x3C, 0x3E, 0x3F, 0x80).
 """
 
 from __future__ import annotations
@@ -102,6 +102,30 @@ def _event_set(verification: Verification, call: CallRoutine) -> None:
         )
 
 
+def _referenced(verification: Verification, call: CallRoutine) -> None:
+    """An object that is referenced or dereferenced lives (0x3F)."""
+    address = call.arguments[0]
+    if verification.references.at(address) is None:
+        change = -1 if call.name.startswith("ObDereference") else 1
+        mask = (1 << verification.machine.arch.address_bits) - 1
+        verification.stop(
+            Violation.REFERENCE_COUNT,
+            (address, change & mask, 0),
+            f"{call.name}({address:#x}): no object lives there",
+        )
+
+
+def _by_handle(verification: Verification, call: CallRoutine) -> None:
+    """A handle that is used is open (0x3C)."""
+    handle = call.arguments[0]
+    if verification.references.opened(handle) is None:
+        verification.stop(
+            Violation.REFERENCE_BY_BAD_HANDLE,
+            (handle, 0, 0),
+            f"ObReferenceObjectByHandle({handle:#x}): the handle is not open",
+        )
+
+
 _RULES: Final[dict[str, Callable[[Verification, CallRoutine], None]]] = {
     **dict.fromkeys(_ACQUIRES, _fast_mutex_acquired),
     "ExReleaseFastMutex": _fast_mutex_released,
@@ -110,4 +134,12 @@ _RULES: Final[dict[str, Callable[[Verification, CallRoutine], None]]] = {
     "KeLeaveCriticalRegion": _region_left,
     "KeLeaveGuardedRegion": _region_left,
     "KeSetEvent": _event_set,
+    **dict.fromkeys(
+        (
+            *("ObReferenceObject", "ObReferenceObjectWithTag", "ObReferenceObjectByPointer"),
+            *("ObDereferenceObject", "ObDereferenceObjectWithTag"),
+        ),
+        _referenced,
+    ),
+    "ObReferenceObjectByHandle": _by_handle,
 }
