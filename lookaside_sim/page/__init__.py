@@ -4,6 +4,16 @@ from lookaside_sim.page.advice import advice_section
 from lookaside_sim.page.culprit import Culprit, culprit
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.notebook import PoolPage
+from lookaside_sim.page.questions import Exam, Question
 from lookaside_sim.page.render import render
 
-__all__ = ["Culprit", "PoolPage", "advice_section", "culprit", "last_steps", "render"]
+__all__ = [
+    "Culprit",
+    "Exam",
+    "PoolPage",
+    "Question",
+    "advice_section",
+    "culprit",
+    "last_steps",
+    "render",
+]

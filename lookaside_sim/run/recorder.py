@@ -360,6 +360,10 @@ class Recorder:
             0 if free in routines.default_frees else free,
         )
 
+    def code_address(self, code: Any) -> int:
+        """The address of a routine of the program's; 0 where it has none."""
+        return self._kernel.routines.known_address(code)
+
     def blob(self, data: bytes) -> int:
         """The number of some bytes."""
         return self._rows.blob_number(data)

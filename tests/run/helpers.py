@@ -48,3 +48,8 @@ def assert_folds(run: Run, every: int = 1) -> int:
             assert state == run.state(number + 1), run[number]
             compared += 1
     return compared
+
+
+def nowhere(kernel: Kernel) -> int:
+    """An address of NT's half where nothing is mapped."""
+    return (1 << kernel.arch.address_bits) - PAGE_SIZE
