@@ -1,20 +1,23 @@
-"""The documented routines, positional, for transcribing C.
+"""The documented routines, positional, for transcribing C; ``from lookaside_sim.ddi import *``.
 
-NULL is 0 here, in arguments and results. List routines act on the kernel of the list, all
+NULL is 0 or None, in arguments; 0 in results. List routines act on the kernel of the list, all
 others on the kernel made current by ``with kernel:``. A custom routine is a callable with the
-documented parameters, that returns 0 for NULL.
+documented parameters, or the address of one, that returns 0 for NULL.
 
-A pointer to a structure is its address, or the object that stands for it, such as a
-`lookaside_sim.SpinLock`. A pointer to a variable that a routine stores a result in is an address in
-simulated memory, or a `Ref`::
+A pointer to a structure is its address, or the object that stands for it, such as fields that
+`structure` gave, or a `lookaside_sim.SpinLock`. A pointer to a variable that a routine stores a
+result in is an address in simulated memory, or a `Ref`::
 
     OldIrql = ddi.Ref()
     ddi.KeAcquireSpinLock(lock, OldIrql)  # KeAcquireSpinLock(&Lock, &OldIrql);
     ddi.KeReleaseSpinLock(lock, OldIrql.value)  # KeReleaseSpinLock(&Lock, OldIrql);
 
+A tag is given as ``literal("ypSM")`` for the C literal ``'ypSM'``, or as 4 bytes in memory order;
+a bare text could be either, and is refused. docs/ddi.md tells the rest.
+
 Source:
     [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
-    section 2.
+    section 2; docs/fidelity.md has a row for each.
 """
 
 from __future__ import annotations
@@ -23,107 +26,39 @@ from typing import TYPE_CHECKING
 
 from lookaside_sim.ddi import (
     arguments as _arguments,
-)
-from lookaside_sim.ddi import (
     asserts as _asserts,
-)
-from lookaside_sim.ddi import (
     constants as _constants,
-)
-from lookaside_sim.ddi import (
     devices as _devices,
-)
-from lookaside_sim.ddi import (
     dpcs as _dpcs,
-)
-from lookaside_sim.ddi import (
     events as _events,
-)
-from lookaside_sim.ddi import (
     handles as _handles,
-)
-from lookaside_sim.ddi import (
     interlocked as _interlocked,
-)
-from lookaside_sim.ddi import (
     io as _io,
-)
-from lookaside_sim.ddi import (
     io_structures as _io_structures,
-)
-from lookaside_sim.ddi import (
     irps as _irps,
-)
-from lookaside_sim.ddi import (
     irql as _irql,
-)
-from lookaside_sim.ddi import (
     known_structures as _known_structures,
-)
-from lookaside_sim.ddi import (
     lists as _lists,
-)
-from lookaside_sim.ddi import (
     lookaside as _lookaside,
-)
-from lookaside_sim.ddi import (
     mdls as _mdls,
-)
-from lookaside_sim.ddi import (
     memory as _memory,
-)
-from lookaside_sim.ddi import (
     mutexes as _mutexes,
-)
-from lookaside_sim.ddi import (
     pool as _pool,
-)
-from lookaside_sim.ddi import (
     pool_by_flags as _pool_by_flags,
-)
-from lookaside_sim.ddi import (
     resources as _resources,
-)
-from lookaside_sim.ddi import (
     rundown as _rundown,
-)
-from lookaside_sim.ddi import (
     runtime as _runtime,
-)
-from lookaside_sim.ddi import (
     slist as _slist,
-)
-from lookaside_sim.ddi import (
     spin_locks as _spin_locks,
-)
-from lookaside_sim.ddi import (
     status as _status,
-)
-from lookaside_sim.ddi import (
     strings as _strings,
-)
-from lookaside_sim.ddi import (
     structures as _structures,
-)
-from lookaside_sim.ddi import (
     threads as _threads,
-)
-from lookaside_sim.ddi import (
     timers as _timers,
-)
-from lookaside_sim.ddi import (
     types as _types,
-)
-from lookaside_sim.ddi import (
     variables as _variables,
-)
-from lookaside_sim.ddi import (
     waits as _waits,
-)
-from lookaside_sim.ddi import (
     wdf as _wdf,
-)
-from lookaside_sim.ddi import (
     work_items as _work_items,
 )
 from lookaside_sim.ddi.arguments import *
