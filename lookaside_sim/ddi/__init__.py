@@ -22,45 +22,9 @@ Source:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lookaside_sim.ddi import (
-    arguments as _arguments,
-    asserts as _asserts,
-    constants as _constants,
-    devices as _devices,
-    dpcs as _dpcs,
-    events as _events,
-    handles as _handles,
-    interlocked as _interlocked,
-    io as _io,
-    io_structures as _io_structures,
-    irps as _irps,
-    irql as _irql,
-    known_structures as _known_structures,
-    lists as _lists,
-    lookaside as _lookaside,
-    mdls as _mdls,
-    memory as _memory,
-    mutexes as _mutexes,
-    pool as _pool,
-    pool_by_flags as _pool_by_flags,
-    resources as _resources,
-    rundown as _rundown,
-    runtime as _runtime,
-    slist as _slist,
-    spin_locks as _spin_locks,
-    status as _status,
-    strings as _strings,
-    structures as _structures,
-    threads as _threads,
-    timers as _timers,
-    types as _types,
-    variables as _variables,
-    waits as _waits,
-    wdf as _wdf,
-    work_items as _work_items,
-)
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
@@ -97,48 +61,46 @@ from lookaside_sim.ddi.waits import *
 from lookaside_sim.ddi.wdf import *
 from lookaside_sim.ddi.work_items import *
 
+_MODULES = (
+    "arguments",
+    "asserts",
+    "constants",
+    "devices",
+    "dpcs",
+    "events",
+    "handles",
+    "interlocked",
+    "io",
+    "io_structures",
+    "irps",
+    "irql",
+    "known_structures",
+    "lists",
+    "lookaside",
+    "mdls",
+    "memory",
+    "mutexes",
+    "pool",
+    "pool_by_flags",
+    "resources",
+    "rundown",
+    "runtime",
+    "slist",
+    "spin_locks",
+    "status",
+    "strings",
+    "structures",
+    "threads",
+    "timers",
+    "types",
+    "variables",
+    "waits",
+    "wdf",
+    "work_items",
+)
+
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
-        (
-            name
-            for module in (
-                _arguments,
-                _asserts,
-                _constants,
-                _devices,
-                _dpcs,
-                _events,
-                _handles,
-                _interlocked,
-                _io,
-                _io_structures,
-                _irps,
-                _irql,
-                _known_structures,
-                _lists,
-                _lookaside,
-                _mdls,
-                _memory,
-                _mutexes,
-                _pool,
-                _pool_by_flags,
-                _resources,
-                _rundown,
-                _runtime,
-                _slist,
-                _spin_locks,
-                _status,
-                _strings,
-                _structures,
-                _threads,
-                _timers,
-                _types,
-                _variables,
-                _waits,
-                _wdf,
-                _work_items,
-            )
-            for name in module.__all__
-        ),
+        (name for module in _MODULES for name in import_module(f"{__name__}.{module}").__all__),
         key=lambda name: (not name.isupper(), name),  # constants first
     )
