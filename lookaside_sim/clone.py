@@ -26,7 +26,7 @@ from enum import Enum
 from functools import partial
 from struct import Struct
 from types import MethodType
-from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
@@ -69,8 +69,15 @@ _CONTAINERS: Final = frozenset(
 """What the parts keep things in, beside lists, dicts and tuples: the pickler knows them."""
 
 _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
-    Hooks: {"_listeners": (), "_readers": (), "_innermost": None},
-    Machine: {"reached": None},
+    Hooks: {
+        "_listeners": (),
+        "_readers": (),
+        "_company": (),
+        "_innermost": None,
+        "_thread": 0,
+        "takes_turns": False,
+    },
+    Machine: {"reached": None, "locked": False},
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},
@@ -80,56 +87,6 @@ _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
 
 _Reduced: TypeAlias = Any
 """What tells the pickler how to make an object again, or NotImplemented for its own way."""
-
-
-class Clonable:
-    """What can be cloned: the base of `Kernel`, which stands on a machine.
-
-    Attributes:
-        machine: what its parts stand on.
-    """
-
-    machine: Machine
-
-    def clone(self) -> Self:
-        """Copy the machine: what is done to one of the two never shows in the other.
-
-        Every byte, counter and seed is the same, so the same calls have the same results from
-        here on. Nothing is told to anybody, and a machine that has stopped can be copied.
-
-        Objects that the program holds (lists, drivers, locks, processes) are the original's.
-        In the copy they are found by address or name: `list_at`, `drivers`, `spin_locks`,
-        `processes`.
-
-        The program's own code is the same for both: allocate and free routines, which get the
-        copy's list when the copy calls them, and unload routines, which get nothing; see
-        `Driver.routines`.
-
-        Not carried over: who listens, to calls or to memory; being the current kernel
-        (``with kernel:``); a call under way. Taken inside a routine or listener, the copy
-        stands as the machine stands there: the driver whose code runs, the processor, its
-        IRQL. What the call would still have done is never done in the copy, and what a
-        ``with`` block of the original will undo, it undoes in the original.
-
-        Returns:
-            The copy. Cost: a few milliseconds for a machine with some megabytes of pool.
-        """
-        self.machine.memory.settle_all()  # slots refer to each other, deeper than any stack is
-        twin = copy_of(self, {**vars(self), "_tokens": []})
-        twin.machine.hooks.forget_listeners()
-        return twin
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self.clone()
-
-    def __copy__(self) -> NoReturn:
-        raise TypeError("a shallow copy of a Kernel would share its memory: use Kernel.clone()")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            "a Kernel cannot be pickled: it holds code of the running program, such as list"
-            " routines and call sites. Kernel.clone() copies one within the program"
-        )
 
 
 def copy_of(root: T, state: Mapping[str, Any]) -> T:

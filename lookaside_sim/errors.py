@@ -13,6 +13,7 @@
         ├── NotSupportedError grow, grow_zeroed, shrink
         ├── TraceError        a malformed trace; .file, .line, .field
         │   └── TraceEndError its file ends in the middle
+        ├── RunError          a run that is none, or does not go again; .file, .position, .reason
         └── InvariantError    the walk over the kernel found a broken invariant
 
 Exhaustion is no exception: NULL is ``None``. A wrong argument is a plain ``TypeError`` or
@@ -40,11 +41,10 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
+    "active-list",
+    "list-memory",
+    "entry-freed",
     "irql",
-    "freed-entry",
-    "freed-list",
-    "initialized-twice",
-    "paged-list",
 ]
 """What the sanitizer tells apart."""
 
@@ -135,6 +135,12 @@ class NamedBlock:
     tag: PoolTag
     call_site: object
 
+    def __str__(self) -> str:
+        return (
+            f"the {self.size}-byte block {self.tag!s} at {self.address:#x}, allocated in"
+            f" {self.call_site}"
+        )
+
     @classmethod
     def of(cls, block: LeakedBlock) -> NamedBlock:
         """Name a block."""
@@ -200,7 +206,10 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
 
     def __str__(self) -> str:
         values = ", ".join(f"{p:#x}" for p in self.parameters)
-        return f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        text = f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        if len(self.leaks) < 2:
+            return text  # the message names the one
+        return "\n    ".join((text, *map(str, self.leaks)))
 
 
 class SanitizerError(Exception):
@@ -240,19 +249,32 @@ class SanitizerError(Exception):
 
 
 class NtStatusError(Exception):
-    """An NTSTATUS that a routine raises (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE).
+    """An NTSTATUS that is raised, and that the driver's code can catch.
 
-    Not to be confused with a returned status, which is a plain `NtStatus` value.
+    A routine raises it where its contract says so (RAISE_ON_FAIL, POOL_RAISE_IF_ALLOCATION_FAILURE);
+    a touch of what is not mapped in the user half of the address space raises
+    STATUS_ACCESS_VIOLATION. Not to be confused with a returned status, which is a plain `NtStatus`.
 
     Args:
         status: the status raised.
         message: what could not be done.
+        information: the parameters of the exception; of an access violation 0 for a read, 1 for a
+            write or 8 for a jump, and the address.
+        code_address: where in the code it was raised; 0 where that was not asked.
     """
 
-    def __init__(self, status: NtStatus, message: str = "") -> None:
-        super().__init__(status, message)
+    def __init__(
+        self,
+        status: NtStatus,
+        message: str = "",
+        information: tuple[int, ...] = (),
+        code_address: int = 0,
+    ) -> None:
+        super().__init__(status, message, information, code_address)
         self.status = status
         self.message = message
+        self.information = information
+        self.code_address = code_address
 
     def __str__(self) -> str:
         text = f"{self.status.name} ({self.status:#010x})"
@@ -343,6 +365,26 @@ class TraceError(LookasideSimError, ValueError):
 
 class TraceEndError(TraceError):
     """A trace file that is valid until it ends in the middle: whoever wrote it was cut short."""
+
+
+class RunError(LookasideSimError, ValueError):
+    """A run that cannot be loaded, saved or played again.
+
+    Args:
+        file: name of the file, or of the run.
+        position: where: a byte of the file, or a step of the run; None for all of it.
+        reason: what is wrong there, and what would be right.
+    """
+
+    def __init__(self, file: str, position: int | None, reason: str) -> None:
+        super().__init__(file, position, reason)
+        self.file = file
+        self.position = position
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = self.file if self.position is None else f"{self.file}, position {self.position}"
+        return f"{where}: {self.reason}"
 
 
 class InvariantError(LookasideSimError, AssertionError):

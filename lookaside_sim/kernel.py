@@ -7,11 +7,11 @@ free entries in memory on a hit, the pool's door on a miss → blocks → pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from os import PathLike
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.list import LookasideList
@@ -23,14 +23,17 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
-from lookaside_sim.rooms import from_above
-from lookaside_sim.system.compiled import CompiledDriver
+from lookaside_sim.rooms import as_html, from_above
 from lookaside_sim.system.drivers import Driver
-from lookaside_sim.verifier.enable import EnableVerifier, enable
-from lookaside_sim.verifier.settings import Verifier
-from lookaside_sim.verifier.verification import Verification
+
+if TYPE_CHECKING:
+    from lookaside_sim.system.compiled import CompiledDriver
+    from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
+_when_made: ContextVar[tuple[Callable[[Kernel], object], ...]] = ContextVar(
+    "lookaside_sim_when_made", default=()
+)
 
 
 class Kernel(Parts):
@@ -51,6 +54,8 @@ class Kernel(Parts):
         strict_pool_tags: whether freeing with a wrong tag stops the machine for every block,
             not only for one with PROTECTED_POOL in its tag.
         sanitizer: whether lists check each call, see `lookaside_sim.sanitizer`.
+        kasan: whether the sanitizer reports accesses as KASAN does, by KASAN_ILLEGAL_ACCESS,
+            those beside pool blocks too; implies ``sanitizer``. On x64 only, as KASAN.
         small_pool_lists: whether the pool has its small-block lookaside lists. Choice: off,
             so that a pool call shows what the pool itself does.
         delayed_free: whether blocks freed wait on delayed free lists. Choice: off, likewise.
@@ -66,7 +71,9 @@ class Kernel(Parts):
         TypeError, ValueError: an argument that describes no machine.
 
     A kernel is for one thread at a time: nothing here is locked, and two calls at once corrupt
-    it. Each thread may have kernels of its own; threads of `step_through` hand over at points.
+    it. One that comes while another thread's tick, initialization, flush or the like is under way
+    is refused with a LookasideSimError; hits and plain pool calls do not look. Each thread may
+    have kernels of its own; threads of `step_through` hand over at points.
 
     What it is made of, such as `pool`, `drivers` and `machine`, is said at `Parts`.
     """
@@ -83,6 +90,7 @@ class Kernel(Parts):
         seed: int = 0,
         strict_pool_tags: bool = False,
         sanitizer: bool = False,
+        kasan: bool = False,
         small_pool_lists: bool = False,
         delayed_free: bool = False,
         track_pool: bool = False,
@@ -99,7 +107,8 @@ class Kernel(Parts):
                 nonpaged_nx_pool_bytes,
                 seed,
                 boolean("strict_pool_tags", strict_pool_tags),
-                boolean("sanitizer", sanitizer),
+                boolean("sanitizer", sanitizer) | boolean("kasan", kasan),
+                bool(kasan),
                 boolean("small_pool_lists", small_pool_lists),
                 boolean("delayed_free", delayed_free),
                 boolean("track_pool", track_pool),
@@ -107,11 +116,13 @@ class Kernel(Parts):
                 windows,
             )
         )
-        if verifier is not None and not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier, or None")
+        if verifier is not None:
+            _check_verifier(verifier, "a Verifier, or None")
         self._tokens: list[Token[Kernel | None]] = []
         if verifier is not None:
             self.enable_verifier(verifier)
+        for told in _when_made.get():
+            told(self)
 
     # --- drivers, the verifier, processors -----------------------------------------------------
 
@@ -176,13 +187,17 @@ class Kernel(Parts):
             TypeError: no settings.
         """
         self.machine.check_running()
-        if not isinstance(verifier, Verifier):
-            raise TypeError(f"verifier {shown(verifier)}: give a Verifier")
+        _check_verifier(verifier, "a Verifier")
         if self.verification is not None:
             raise LookasideSimError("the verifier is on already")
+        from lookaside_sim.verifier.enable import EnableVerifier
+
         self.machine.hooks.run(EnableVerifier(verifier), self._enable_verifier, verifier)
 
     def _enable_verifier(self, verifier: Verifier) -> None:
+        from lookaside_sim.verifier.enable import enable
+        from lookaside_sim.verifier.verification import Verification
+
         self.verification = Verification(
             verifier,
             self.machine,
@@ -252,9 +267,23 @@ class Kernel(Parts):
         The verifier stops the machine for quota that is charged in one.
 
         Raises:
-            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL.
+            BugCheck: IRQL_NOT_GREATER_OR_EQUAL above DISPATCH_LEVEL;
+                KMODE_EXCEPTION_NOT_HANDLED for a status that is raised inside and not caught.
         """
-        return self.machine.processors.dpc()
+        return self.machine.dpc()
+
+    def system_thread(self) -> AbstractContextManager[None]:
+        """Run what is inside as a system thread, in which nobody else catches what is raised.
+
+        Raises:
+            BugCheck: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED for a status that is raised inside and
+                not caught, such as STATUS_ACCESS_VIOLATION.
+
+        Source:
+            [doc] bug check 0x7E. Choice: elsewhere the Python code that calls is the caller that
+            may catch.
+        """
+        return self.machine.system_thread()
 
     # --- time, memory --------------------------------------------------------------------------
 
@@ -292,6 +321,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address or size that does not fit a pointer.
         """
         return self.machine.read(address, size)
@@ -305,6 +335,7 @@ class Kernel(Parts):
 
         Raises:
             BugCheck: PAGE_FAULT_IN_NONPAGED_AREA for the first address that is not mapped.
+            NtStatusError: STATUS_ACCESS_VIOLATION where that lies in the user half.
             TypeError, ValueError: an address that does not fit a pointer, or no bytes.
         """
         self.machine.write(address, data)
@@ -334,8 +365,10 @@ class Kernel(Parts):
         Raises:
             BugCheck: what the verifier or an unloaded driver explain it by; else
                 ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
-                where the page is there and does not permit it, and
-                PAGE_FAULT_IN_NONPAGED_AREA where it is not.
+                where the page is there and does not permit it; where it is not,
+                PAGE_FAULT_IN_NONPAGED_AREA, at DISPATCH_LEVEL and above
+                DRIVER_IRQL_NOT_LESS_OR_EQUAL.
+            NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """
         self.machine.touch_fault(address, operation)
 
@@ -412,10 +445,19 @@ class Kernel(Parts):
             )
         _current.reset(self._tokens.pop())
 
+    _repr_html_ = as_html
+
     def __repr__(self) -> str:
         state = f"stopped: {self.bugcheck.code.name}" if self.bugcheck else "running"
         used = sum(pool.bytes_in_use for pool in self.pool.descriptors)
         return f"<Kernel {self.arch.name} {used:#x} pool bytes, {state}>"
+
+
+def _check_verifier(given: object, wanted: str) -> None:
+    from lookaside_sim.verifier.settings import Verifier
+
+    if not isinstance(given, Verifier):
+        raise TypeError(f"verifier {shown(given)}: give {wanted}")
 
 
 def current_kernel() -> Kernel:
@@ -428,3 +470,29 @@ def current_kernel() -> Kernel:
     if kernel is None:
         raise LookupError("no kernel is current: put the call inside `with kernel:`")
     return kernel
+
+
+@contextmanager
+def kernels_told(told: Callable[[Kernel], object]) -> Iterator[None]:
+    """Tell somebody of every kernel that is made inside the block, when it is ready.
+
+    Clones are not made this way.
+    """
+    token = _when_made.set((*_when_made.get(), told))
+    try:
+        yield
+    finally:
+        _when_made.reset(token)
+
+
+def made_again(settings: KernelSettings) -> Kernel:
+    """Make a kernel with the settings of another one, and tell nobody.
+
+    Raises:
+        TypeError, ValueError: settings that describe no machine.
+    """
+    token = _when_made.set(())
+    try:
+        return Kernel(**settings._asdict())
+    finally:
+        _when_made.reset(token)

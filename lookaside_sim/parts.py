@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Self, cast
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
-import attrs
-
-from lookaside_sim.clone import Clonable
+from lookaside_sim.clonable import Clonable
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
@@ -28,32 +27,33 @@ from lookaside_sim.pool.kinds import make_pool
 from lookaside_sim.pool.ledger import BlockLedger
 from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.values import PoolLimits
-from lookaside_sim.sanitizer.list import SanitizedList
-from lookaside_sim.sanitizer.records import SanitizedShared, Sanitizer
-from lookaside_sim.system.devices import Devices
 from lookaside_sim.system.dispatcher import Dispatcher
 from lookaside_sim.system.dpcs import Dpcs
 from lookaside_sim.system.drivers import Drivers
-from lookaside_sim.system.framework import Framework
-from lookaside_sim.system.io import IoLists
 from lookaside_sim.system.objects import KernelObjects
-from lookaside_sim.system.parking import ParkingLayer
 from lookaside_sim.system.processes import Processes
 from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.quota import Quota
-from lookaside_sim.system.references import References
-from lookaside_sim.system.small_pool_lists import SmallPoolLists
-from lookaside_sim.system.system_threads import SystemThreads
 from lookaside_sim.system.threads import Threads
-from lookaside_sim.verifier.settings import Verifier
-from lookaside_sim.verifier.verification import Verification
+
+if TYPE_CHECKING:
+    # Many a machine has none of these; each is imported where it is made.
+    from lookaside_sim.sanitizer.records import Sanitizer
+    from lookaside_sim.system.devices import Devices
+    from lookaside_sim.system.framework import Framework
+    from lookaside_sim.system.io import IoLists
+    from lookaside_sim.system.parking import ParkingLayer
+    from lookaside_sim.system.references import References
+    from lookaside_sim.system.small_pool_lists import SmallPoolLists
+    from lookaside_sim.system.system_threads import SystemThreads
+    from lookaside_sim.verifier.settings import Verifier
+    from lookaside_sim.verifier.verification import Verification
 
 _MIB: Final = 1 << 20
 _DEFAULT_POOL_BYTES: Final = {"x64": 1024 * _MIB, "x86": 256 * _MIB}
 
 
-@attrs.frozen
-class KernelSettings:
+class KernelSettings(NamedTuple):
     """What a kernel was made with: the arguments of `Kernel`, by their names."""
 
     arch: str
@@ -65,6 +65,7 @@ class KernelSettings:
     seed: int
     strict_pool_tags: bool
     sanitizer: bool
+    kasan: bool
     small_pool_lists: bool
     delayed_free: bool
     track_pool: bool
@@ -95,10 +96,6 @@ class Parts(Clonable):
         dpcs: what queues DPCs.
         objects: timers and resources.
         dispatcher: events, semaphores, mutexes and waits.
-        references: objects, references and handles.
-        system_threads: what makes threads.
-        devices: the devices, and what is said of them.
-        framework: objects of the driver framework, KMDF.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
         compiled: what runs compiled drivers, once there is one.
@@ -119,11 +116,9 @@ class Parts(Clonable):
         )
         # Users know the default kind; the parts below know the protocol `Pool` only.
         self.pool = cast("PoolManager", made)
-        self.lists: Shared = (
-            SanitizedShared(self.machine, self.pool, SanitizedList)
-            if settings.sanitizer
-            else Shared(self.machine, self.pool, LookasideList)
-        )
+        if settings.kasan and settings.arch != "x64":
+            raise ValueError(f"kasan on {settings.arch}: KASAN is x64's alone")
+        self.lists = self._make_lists(settings)
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
@@ -140,32 +135,44 @@ class Parts(Clonable):
         self.dispatcher = Dispatcher(
             self.machine, self.threads, self.queues, self.balance_set.tick
         )
-        self.references = References(self.machine, self.pool)
-        self.system_threads = SystemThreads(
-            self.dispatcher, self.references, self.queues, self.lists.routines
-        )
-        self.devices = Devices(self.machine, self.spin_locks)
-        self.framework = Framework(self.machine, self.lists, self.spin_locks)
         self._io_lists: IoLists | None = None
-        self.small_pool_lists = (
-            SmallPoolLists(self.machine) if settings.small_pool_lists else None
-        )
+        self.small_pool_lists: SmallPoolLists | None = None
         self._parking: ParkingLayer | None = None
-        if self.small_pool_lists is not None:
-            self.balance_set.built_in.append(self.small_pool_lists)
         if settings.small_pool_lists or settings.delayed_free:
-            if not isinstance(made, PoolManager):
-                raise ValueError(
-                    f"pool={settings.pool!r} has no small-pool lists and no delayed frees"
-                )
-            self._parking = ParkingLayer(
-                self.machine, self.pool, self.small_pool_lists, delayed=settings.delayed_free
-            )
-            self.pool.requests.put(self._parking)
+            self._park(settings)
         self.verification: Verification | None = None
         self.compiled: object | None = None
         if settings.track_pool:
             self._ledger.open()
+
+    def _make_lists(self, settings: KernelSettings) -> Shared:
+        machine, pool = self.machine, self.pool
+        if not settings.sanitizer:
+            return Shared(machine, pool, LookasideList)
+        from lookaside_sim.sanitizer.accesses import watch
+        from lookaside_sim.sanitizer.list import SanitizedList
+        from lookaside_sim.sanitizer.records import SanitizedShared
+
+        lists = SanitizedShared(machine, pool, SanitizedList)
+        watch(machine, pool, lists.sanitizer, kasan=settings.kasan)
+        return lists
+
+    def _park(self, settings: KernelSettings) -> None:
+        """Let freed blocks wait before they are free."""
+        from lookaside_sim.system.parking import ParkingLayer
+        from lookaside_sim.system.small_pool_lists import SmallPoolLists
+
+        if settings.small_pool_lists:
+            self.small_pool_lists = SmallPoolLists(self.machine)
+            self.balance_set.built_in.append(self.small_pool_lists)
+        if not isinstance(self.pool, PoolManager):
+            raise ValueError(
+                f"pool={settings.pool!r} has no small-pool lists and no delayed frees"
+            )
+        self._parking = ParkingLayer(
+            self.machine, self.pool, self.small_pool_lists, delayed=settings.delayed_free
+        )
+        self.pool.requests.put(self._parking)
 
     def clone(self) -> Self:
         """Copy the machine; see `Clonable.clone`.
@@ -243,7 +250,7 @@ class Parts(Clonable):
     @property
     def sanitizer(self) -> Sanitizer | None:
         """What the sanitized lists know of their entries, or None."""
-        return self.lists.sanitizer if isinstance(self.lists, SanitizedShared) else None
+        return getattr(self.lists, "sanitizer", None)
 
     @property
     def pending_frees(self) -> dict[str, list[int]] | None:
@@ -254,9 +261,39 @@ class Parts(Clonable):
     def io_lists(self) -> IoLists:
         """The P and L lists of IRPs and MDLs, made when they are first needed."""
         if self._io_lists is None:
+            from lookaside_sim.system.io import IoLists
+
             self._io_lists = IoLists(self.machine, self.pool, self.quota, self.windows)
             self.balance_set.built_in.insert(0, self._io_lists)
         return self._io_lists
+
+    @cached_property
+    def references(self) -> References:
+        """Objects, references and handles."""
+        from lookaside_sim.system.references import References
+
+        return References(self.machine, self.pool)
+
+    @cached_property
+    def system_threads(self) -> SystemThreads:
+        """What makes threads."""
+        from lookaside_sim.system.system_threads import SystemThreads
+
+        return SystemThreads(self.dispatcher, self.references, self.queues, self.lists.routines)
+
+    @cached_property
+    def devices(self) -> Devices:
+        """The devices, and what is said of them."""
+        from lookaside_sim.system.devices import Devices
+
+        return Devices(self.machine, self.spin_locks)
+
+    @cached_property
+    def framework(self) -> Framework:
+        """Objects of the driver framework, KMDF."""
+        from lookaside_sim.system.framework import Framework
+
+        return Framework(self.machine, self.lists, self.spin_locks)
 
     @property
     def lookaside_lists(self) -> list[LookasideList]:
@@ -283,12 +320,25 @@ class Parts(Clonable):
         return cast("LookasideList", self.lists.at(address))
 
 
+@lru_cache
+def _default_limits(arch: str) -> PoolLimits:
+    """How much each pool may have where nobody says."""
+    default = _DEFAULT_POOL_BYTES[arch]
+    return PoolLimits(nonpaged=default, nonpaged_nx=default, paged=default)
+
+
 def _pool_limits(arch: Architecture, settings: KernelSettings) -> PoolLimits:
     """Check how much each pool may have.
 
     Raises:
         TypeError, ValueError: no number of bytes, or more than a pool has addresses.
     """
+    if (
+        settings.nonpaged_pool_bytes is None
+        and settings.nonpaged_nx_pool_bytes is None
+        and settings.paged_pool_bytes is None
+    ):
+        return _default_limits(arch.name)
     most = arch.pool_region_size - PAGE_SIZE  # the first page holds the list heads
 
     def limit(name: str, given: int | None, default: int) -> int:

@@ -24,10 +24,14 @@ FLOORS: Final = (
     ("system",),  # what else owns, uses or is charged for memory
     ("verifier", "sanitizer"),
     ("clone",),  # copies them
+    ("clonable",),  # imports that when a copy is asked for
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
     ("drive",),  # runs compiled drivers on a machine
+    ("run",),  # recordings that go to any point and back
+    ("page", "kd"),  # a run as one HTML file; the debugger's shell over it
+    ("lessons",),  # programs to predict, step by step
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
@@ -81,3 +85,13 @@ def from_above(module: str, name: str) -> Any:
         name: of what is in it.
     """
     return getattr(importlib.import_module(f"lookaside_sim.{module}"), name)
+
+
+def as_html(thing: object) -> str:
+    """A thing as a notebook shows it: the page that `lookaside_sim.page` makes of it.
+
+    The parts of the house have pages and know nothing of them: the room that makes them is opened
+    here, by name, when the first is shown.
+    """
+    made: str = from_above("page.notebook", "html_of")(thing)
+    return made

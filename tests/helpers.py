@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolType
+from lookaside_sim import (
+    BugCheck,
+    BugCheckCode,
+    Kernel,
+    LookasideList,
+    NtStatus,
+    NtStatusError,
+    PoolType,
+)
 from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.types import TagLike
 
@@ -55,6 +63,14 @@ def stop_of(call: Callable[[], object]) -> BugCheck:
     return caught.value
 
 
+def violation_of(call: Callable[[], object]) -> tuple[int, ...]:
+    """What the access violation says with which a call ends: the operation, and the address."""
+    with pytest.raises(NtStatusError) as caught:
+        call()
+    assert caught.value.status is NtStatus.STATUS_ACCESS_VIOLATION
+    return caught.value.information
+
+
 def stopped_by(
     kernel: Kernel, code: BugCheckCode, action: Callable[[], object]
 ) -> tuple[int, int, int, int]:
@@ -63,6 +79,11 @@ def stopped_by(
     assert kernel.bugcheck is stop
     assert stop.code is code
     return stop.parameters
+
+
+def nowhere(kernel: Kernel) -> int:
+    """An address in system space at which nothing is mapped: a touch stops the machine."""
+    return (1 << kernel.arch.address_bits) - 0x1000
 
 
 # --- blocks and memory -------------------------------------------------------------------

@@ -22,7 +22,7 @@ from lookaside_sim import (
     PoolTag,
     PoolType,
 )
-from tests.helpers import counters
+from tests.helpers import counters, nowhere
 
 MAXIMUM_ALIGNMENT = {"x64": 16, "x86": 8}
 
@@ -363,7 +363,7 @@ def test_leaving_after_a_stop_keeps_the_stop(
     kernel: Kernel, allocator: LookasideAllocator
 ) -> None:
     with pytest.raises(BugCheck) as stop, allocator:
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     assert stop.value is kernel.bugcheck
     assert allocator.lookaside.is_active
 

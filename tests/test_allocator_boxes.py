@@ -14,7 +14,7 @@ from lookaside_sim import (
     LookasideAllocator,
     LookasideSimError,
 )
-from tests.helpers import counters
+from tests.helpers import counters, nowhere
 
 VALUE = bytes(range(24))
 
@@ -98,7 +98,7 @@ def test_leaving_a_box_after_a_stop_keeps_the_stop(
     kernel: Kernel, allocator: LookasideAllocator
 ) -> None:
     with pytest.raises(BugCheck) as stop, allocator.box(VALUE):
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     assert stop.value is kernel.bugcheck
     assert allocator.lookaside.total_frees == 0
 

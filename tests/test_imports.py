@@ -13,8 +13,9 @@ import pytest
 
 import lookaside_sim
 
-# The front ends for test tools may load those; nothing else may.
-FOR_TESTS = "lookaside_sim.testing"
+# The front ends for test tools, and the face for one kind of terminal, may load those; nothing
+# else may.
+FOR_EXTRAS = ("lookaside_sim.testing", "lookaside_sim.kd.toolkit")
 
 PROGRAM = """
 import importlib, json, sys
@@ -63,7 +64,7 @@ def fresh(program: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def core() -> dict[str, Any]:
-    names = [name for name in modules() if not name.startswith(FOR_TESTS)]
+    names = [name for name in modules() if not name.startswith(FOR_EXTRAS)]
     assert {"lookaside_sim", "lookaside_sim.cli", "lookaside_sim.__main__"} <= set(names)
     # Each part comes first once; that there is no circle, test_layers shows for every module.
     parts = [
@@ -86,7 +87,7 @@ def test_the_package_alone_loads_neither_tools_nor_the_command() -> None:
     found = set(fresh(program).split())
     assert "lookaside_sim.kernel" not in found
     assert found.isdisjoint({"pytest", "_pytest", "hypothesis", "argparse"})
-    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_TESTS})
+    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_EXTRAS})
 
 
 def test_a_public_name_opens_its_room() -> None:
@@ -94,7 +95,14 @@ def test_a_public_name_opens_its_room() -> None:
     found = set(fresh(program).split())
     assert "lookaside_sim.kernel" in found
     assert found.isdisjoint({"pytest", "_pytest", "hypothesis", "argparse"})
-    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_TESTS})
+    assert found.isdisjoint({"lookaside_sim.cli", "lookaside_sim.trace", FOR_EXTRAS})
+
+
+def test_a_machine_imports_only_what_it_is_made_of() -> None:
+    program = "import sys, lookaside_sim; lookaside_sim.Kernel(); print(*sorted(sys.modules))"
+    found = set(fresh(program).split())
+    parts = {"verifier", "sanitizer", "clone", "system.io", "system.parking"}
+    assert found.isdisjoint({f"lookaside_sim.{part}" for part in parts})
 
 
 @pytest.mark.parametrize("package", [lookaside_sim, lookaside_sim.testing])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from lookaside_sim import (
     ddi,
     windbg,
 )
-from tests.helpers import allocated, new_list
+from tests.helpers import allocated, new_list, nowhere
 
 # --- construction ------------------------------------------------------------------------
 
@@ -31,6 +32,17 @@ def test_the_defaults() -> None:
     assert kernel.arch.name == "x64"
     assert (kernel.processors, kernel.irql, kernel.seconds) == (1, Irql.PASSIVE_LEVEL, 0)
     assert kernel.bugcheck is None
+
+
+def test_a_machine_takes_little_memory_until_its_pools_are_used() -> None:
+    kernels = [Kernel()]  # what all kernels share is made once
+    tracemalloc.start()
+    try:
+        kernels += [Kernel() for _ in range(10)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / 10 < 30_000
 
 
 @pytest.mark.parametrize("name", ["X64", "arm64", "", None, 64, ["x64"]])
@@ -120,7 +132,7 @@ def test_repr_shows_machine_pool_and_state(kernel: Kernel, arch: str) -> None:
     kernel.pool.allocate(0, 64, b"repr")
     assert repr(kernel) == f"<Kernel {arch} 0x1000 pool bytes, running>"
     with pytest.raises(BugCheck):
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     assert repr(kernel) == (
         f"<Kernel {arch} 0x1000 pool bytes, stopped: PAGE_FAULT_IN_NONPAGED_AREA>"
     )
@@ -145,10 +157,11 @@ def test_memory_written_is_read(kernel: Kernel) -> None:
     ("operation", "number"), [("read", 0), ("write", 2)], ids=["read", "write"]
 )
 def test_unmapped_memory_is_a_page_fault(kernel: Kernel, operation: str, number: int) -> None:
+    where = nowhere(kernel)
     with pytest.raises(BugCheck) as stop:
-        kernel.read(0x4000, 4) if operation == "read" else kernel.write(0x4000, b"abcd")
+        kernel.read(where, 4) if operation == "read" else kernel.write(where, b"abcd")
     assert stop.value.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
-    assert stop.value.parameters == (0x4000, number, 0, 0)
+    assert stop.value.parameters == (where, number, 0, 0)
     assert ("read" if number == 0 else "written") in stop.value.message
 
 
@@ -218,7 +231,7 @@ CALLS: dict[str, Callable[[Machine], object]] = {
     "raise_irql": lambda m: m.kernel.raise_irql(2),
     "lower_irql": lambda m: m.kernel.lower_irql(0),
     "read": lambda m: m.kernel.read(m.lookaside.address, 4),
-    "read nothing": lambda m: m.kernel.read(0, 0),
+    "read nothing": lambda m: m.kernel.read(nowhere(m.kernel), 0),
     "write": lambda m: m.kernel.write(m.lookaside.address, b"abcd"),
     "stop": lambda m: m.kernel.machine.stop(
         BugCheckCode.BAD_POOL_CALLER, (0, 0, 0, 0), "again"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from lookaside_sim.advise.sorting import WORTH, by_kind, sorter
 from lookaside_sim.advise.words import ALLOCATE, FREE
 from lookaside_sim.errors import TraceError
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType
@@ -20,6 +21,8 @@ _AT_ONCE: Final = 1 << 22
 """Calls that are held back at most before a second is over."""
 _SHARE: Final = 96
 """A kind with this part of a block's calls is taken out of it in one step, not call by call."""
+_FEW: Final = 40
+"""So few kinds are taken out in one step each, whatever their part is."""
 _CALLS: Final = [
     bytes(code & 1 ^ ALLOCATE if code >> 1 == place else 0 for code in range(256))
     for place in range(_SHARE)
@@ -82,13 +85,16 @@ class Streams:
     """
 
     __slots__ = (
+        "_adds",
         "_apart",
         "_bad",
         "_by_number",
         "_by_size",
+        "_counted",
         "_lists",
         "_live",
         "_name",
+        "_one_by_one",
         "_streams",
         "second",
     )
@@ -100,6 +106,9 @@ class Streams:
         # How calls of a size are added, and those of a packed trace's kind by its number.
         self._by_size: dict[int, Callable[[int], None]] = {}
         self._by_number: list[bytearray | None] = []
+        self._adds: list[Callable[[int], None] | None] = []
+        self._counted: set[int] = set()
+        self._one_by_one = 0
         self._bad: set[int] = set()
         self._live: dict[int, Callable[[int], None]] = {}
         self._lists: dict[str, tuple[int, int, PoolTag]] = {}
@@ -194,42 +203,57 @@ class Streams:
     def _block(self, block: Block) -> Iterator[Taken]:
         self._learn(block)
         by_number = self._by_number
-        rare = iter(block.rare)
-        uncounted = b""
-        if all(by_number[code >> 1] is None for code in set(block.rare)):
-            uncounted = bytes([RARE])
+        rare_done = 0
+        # Codes are dropped as early as they can be: most of all where few lists are asked for.
+        uncounted = bytearray() if self._counted & set(block.rare) else bytearray([RARE])
+        wanted: list[tuple[int, bytearray]] = []
+        for place, number in enumerate(block.frequent):
+            stream = by_number[number]
+            if stream is None:
+                uncounted += bytes((2 * place, 2 * place + 1))
+            elif place < _SHARE:
+                wanted.append((place, stream))
         start = 0
         for position, second in [*block.marks, (block.count, None)]:
             codes = block.codes[start:position]
             start = position
-            least = len(codes) // _SHARE
-            taken = bytearray(uncounted)
+            taken = uncounted[:]
             gone = 0
             # The most frequent kinds come first, as far as the writer could know.
-            is_frequent = least > 0
-            for place, number in enumerate(block.frequent):
-                stream = by_number[number]
-                if stream is None:
-                    taken += bytes((2 * place, 2 * place + 1))
-                elif is_frequent and place < _SHARE:
-                    calls = codes.translate(_CALLS[place], _OTHERS[place])
-                    is_frequent = len(calls) >= least
-                    stream += calls
-                    taken += bytes((2 * place, 2 * place + 1))
-                    gone += len(calls)
-                    if gone > len(codes) // 2:
-                        codes, gone = codes.translate(None, taken), 0
-            self._single_codes(block, codes.translate(None, taken), rare)
+            for place, stream in wanted:
+                calls = codes.translate(_CALLS[place], _OTHERS[place])
+                stream += calls
+                taken += bytes((2 * place, 2 * place + 1))
+                gone += len(calls)
+                if gone > len(codes) // 2:
+                    codes, gone = codes.translate(None, taken), 0
+                if len(wanted) > _FEW and len(calls) < len(codes) // _SHARE:
+                    break
+            codes = codes.translate(None, taken)
+            if codes:
+                rare_end = rare_done + codes.count(RARE)
+                self._other_codes(block, codes, block.rare[rare_done:rare_end])
+                rare_done = rare_end
             if second is not None:
                 yield self.taken()
                 self.second = second
 
-    def _single_codes(self, block: Block, codes: bytes, rare: Iterator[int]) -> None:
-        adds = [None if each is None else each.append for each in self._by_number]
+    def _other_codes(self, block: Block, codes: bytes, rare: Sequence[int]) -> None:
+        np = sorter(self._one_by_one) if len(codes) >= WORTH else None
+        if np is not None:
+            kinds = [2 * number + free for number in block.frequent for free in (0, 1)]
+            for number, calls in by_kind(np, kinds, codes, rare):
+                stream = self._by_number[number]
+                if stream is not None:
+                    stream += calls
+            return
+        self._one_by_one += len(codes)
+        adds = self._adds
         table = [adds[number] for number in block.frequent for _ in range(2)]
+        others = iter(rare)
         for code in codes:
             if code == RARE:
-                code = next(rare)
+                code = next(others)
                 add = adds[code >> 1]
             else:
                 add = table[code]
@@ -243,7 +267,13 @@ class Streams:
             if kind.is_still_live or kind.event.op == "free":
                 self._bad.add(len(by_number))
             is_call = kind.event.op == "alloc"
-            by_number.append(self._stream_for(kind.event) if is_call else None)
+            stream = self._stream_for(kind.event) if is_call else None
+            by_number.append(stream)
+            if stream is None:
+                self._adds.append(None)
+            else:
+                self._counted.update((2 * len(self._adds), 2 * len(self._adds) + 1))
+                self._adds.append(stream.append)
         if self._bad:
             codes = block.full_codes()
             for at, code in enumerate(codes):

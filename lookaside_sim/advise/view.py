@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from lookaside_sim.advise.advice import SHARE, Advice, Row
+from lookaside_sim.advise.bounds import Bounds
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.trace.text import pool_name
 
@@ -80,7 +81,8 @@ def as_values(
     Args:
         advice: what to turn.
         most: rows of either kind, the best first; None for all.
-        curves: whether each row tells what every fixed depth saves.
+        curves: whether each row tells what every fixed depth saves, and what its list did
+            in each second, as far as that was counted.
 
     Returns:
         Numbers, texts, lists and dicts of them.
@@ -101,9 +103,7 @@ def _values(row: Row, curves: bool) -> dict[str, Any]:
     values: dict[str, Any] = {
         "pool_type": pool_name(row.pool_type),
         "size": row.size,
-        "tag": None
-        if row.tag is None
-        else int(row.tag).to_bytes(4, "little").decode("latin-1"),
+        "tag": None if row.tag is None else bytes(row.tag).decode("latin-1"),
         "site": row.site,
         "sizes": list(row.sizes),
         "total_allocates": row.total_allocates,
@@ -123,7 +123,61 @@ def _values(row: Row, curves: bool) -> dict[str, Any]:
         values["best_depth_saves"] = saved[row.best_depth or 0]
         if curves:
             values["saved_by_depth"] = saved
+    if curves and row.seconds is not None:
+        values["seconds"] = [each._asdict() for each in row.seconds]
     return values
+
+
+def bounds_table(name: str, rows: Sequence[Bounds], most: int | None = 20) -> str:
+    """Show to people what is known of lists where calls were only counted.
+
+    Args:
+        name: of what was read.
+        rows: a list each, in order.
+        most: rows to show; None for all.
+
+    Returns:
+        Lines of text without a final newline.
+    """
+    calls = sum(row.calls for row in rows)
+    lines = [
+        f"Counts         {_printable(name)}: of poolmon",
+        f"Calls          {calls:,} between the first display and the last, of {len(rows):,} kinds",
+        "",
+        "Tag  Type      Calls  Per Block          Saved At Least         Saved At Most",
+    ]
+    for row in rows[:most]:
+        lines.append(
+            f"{_tag(row.tag)} {'Paged' if row.pool_type & 1 else 'Nonp ':5}"
+            f"{row.calls:10}{row.size:11}"
+            f"{row.at_least:15}{_percent(row.at_least, row.calls):>8}"
+            f"{row.at_most:14}{_percent(row.at_most, row.calls):>8}"
+        )
+    if most is not None and len(rows) > most:
+        lines.append(f"{len(rows) - most:,} more")
+    lines += [
+        "",
+        "In the worst order of the calls, and in the best; for one list, if the blocks of a tag are",
+        "all of one size.",
+    ]
+    return "\n".join(lines)
+
+
+def bounds_as_values(row: Bounds) -> dict[str, Any]:
+    """Turn what is known of one list into what JSON can hold.
+
+    Args:
+        row: what to turn.
+    """
+    return {
+        "pool_type": pool_name(row.pool_type),
+        "tag": bytes(row.tag).decode("latin-1"),
+        "size": row.size,
+        "total_allocates": row.total_allocates,
+        "total_frees": row.total_frees,
+        "pool_calls_saved_at_least": row.at_least,
+        "pool_calls_saved_at_most": row.at_most,
+    }
 
 
 def _tag(tag: PoolTag | None) -> str:

@@ -23,6 +23,7 @@ WORD: Final = 8
 """Calls of a word."""
 _MANY: Final = 512
 """Words from which on two at a time pay for their table."""
+_DIGITS: Final = bytes.maketrans(bytes([FREE, ALLOCATE]), b"01")
 _FREE_MISS: Final = 1 << 32
 """Both counts of misses in one number: those of frees above."""
 
@@ -50,15 +51,12 @@ def pack(stream: bytes) -> Calls:
         The same calls.
     """
     whole = len(stream) & -WORD
-    allocates = stream.count(ALLOCATE)
-    if not whole:
-        return Calls(b"", stream, allocates, len(stream) - allocates)
-    # Every eighth call as one long number: eight shifts do all words at once.
-    words = 0
-    for place in range(WORD):
-        words |= int.from_bytes(stream[place:whole:WORD], "big") << (WORD - 1 - place)
-    packed = words.to_bytes(whole // WORD, "big")
-    return Calls(packed, stream[whole:], allocates, len(stream) - allocates)
+    tail = stream[whole:]
+    # The calls as the digits of one long number: reading digits of base 2 takes the least time.
+    number = int(stream[:whole].translate(_DIGITS), 2) if whole else 0
+    allocates = number.bit_count() + tail.count(ALLOCATE)
+    words = number.to_bytes(whole // WORD, "big")
+    return Calls(words, tail, allocates, len(stream) - allocates)
 
 
 def unpack(calls: Calls) -> bytes:

@@ -1,4 +1,4 @@
-"""The command ``lookaside-sim``: one module a group of subcommands."""
+"""The command ``lookaside-sim``: one module a subcommand, imported when it is chosen."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Final, NoReturn
+from typing import Final
 
 from lookaside_sim import __version__
-from lookaside_sim.cli import advise, check, convert, drive, record, reduce, run, sweep
-from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.windbg.lookaside import printable
+from lookaside_sim.cli.commands import EXIT_BAD_INPUT, OneLineParser, add_commands
 
-EXIT_BAD_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """What a shell reports for a program that Ctrl-C ended."""
 EXIT_BROKEN_PIPE: Final = 141
 """What a shell reports for a program that wrote to a closed pipe."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports bad arguments in one line, as bad input is reported everywhere here."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _drop_output()
         return EXIT_INTERRUPTED
-    except (LookasideSimError, OSError, ValueError, RecursionError, MemoryError) as error:
+    except Exception as error:
+        if not _is_bad_input(error):
+            raise
         if sys.stderr is not None:
             print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
         if isinstance(error, OSError):
@@ -87,24 +79,27 @@ def _drop_output() -> None:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog="lookaside-sim",
         description="Simulate NT lookaside lists and the pool under them.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    run.add_command(commands)
-    advise.add_command(commands)
-    sweep.add_command(commands)
-    convert.add_command(commands)
-    record.add_command(commands)
-    reduce.add_commands(commands)
-    check.add_command(commands)
-    drive.add_command(commands)
+    add_commands(parser)
     return parser
 
 
+def _is_bad_input(error: Exception) -> bool:
+    """Whether an exception says what is wrong with the input, and not with the program."""
+    from lookaside_sim.errors import LookasideSimError
+
+    return isinstance(
+        error, (LookasideSimError, OSError, ValueError, RecursionError, MemoryError)
+    )
+
+
 def _one_line(error: Exception) -> str:
+    from lookaside_sim.windbg.lookaside import printable
+
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"

@@ -6,57 +6,60 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
-from lookaside_sim.trace.foreign.formats import load_any
+from lookaside_sim.trace.foreign.formats import POOLMON, load_any, load_counts
+
+if TYPE_CHECKING:
+    from lookaside_sim.trace.foreign.poolmon import TagCounts
 
 EXIT_OK: Final = 0
 _ROWS: Final = 20
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``advise`` to a parser's subcommands."""
-    advise = commands.add_parser(
-        "advise",
-        help="rank what a trace allocates by what a lookaside list would save",
-        description="Say, for every size and tag that a trace allocates, what a lookaside list"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``advise`` its description, arguments and command."""
+    parser.description = (
+        "Say, for every size and tag that a trace allocates, what a lookaside list"
         " of its own would do: its hits under NT's depth tuning, what it holds, and the best"
-        " fixed depth. One pass, exact for every list.",
+        " fixed depth. One pass, exact for every list."
     )
-    advise.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
-    advise.add_argument(
+    parser.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
+    parser.add_argument(
         "--by",
         choices=("size", "tag", "site"),
         default="tag",
         help="a list for each size, each size and tag (default), or each call site too",
     )
-    advise.add_argument(
+    parser.add_argument(
         "--size",
         metavar="SIZE",
         type=int,
         action="append",
         help="look at allocations of SIZE bytes only; repeatable",
     )
-    advise.add_argument(
+    parser.add_argument(
         "--groups", action="store_true", help="also look for sizes that one list serves"
     )
-    advise.add_argument(
+    parser.add_argument(
         "--arch", choices=("x64", "x86"), default="x64", help="the machine (default: x64)"
     )
-    advise.add_argument(
+    parser.add_argument(
         "--top", metavar="N", type=int, help=f"rows to show; 0 for all (default: {_ROWS})"
     )
-    advise.add_argument(
+    parser.add_argument(
         "--json", action="store_true", help="print JSON: all rows, unless --top says less"
     )
-    advise.add_argument(
-        "--curves", action="store_true", help="in JSON, what every fixed depth saves"
+    parser.add_argument(
+        "--curves",
+        action="store_true",
+        help="in JSON, what every fixed depth saves, and the tuning second by second",
     )
-    add_format(advise)
-    add_partial(advise)
-    advise.set_defaults(command=_advise)
+    add_format(parser)
+    add_partial(parser)
+    parser.set_defaults(command=_advise)
 
 
 def _advise(options: argparse.Namespace) -> int:
@@ -67,6 +70,10 @@ def _advise(options: argparse.Namespace) -> int:
         raise ValueError(f"--top {top}: give 0 or more")
     if top is None and not options.json:
         top = _ROWS
+    counts = load_counts(options.file, options.format)
+    if counts is not None:
+        _advise_counts(options, counts, top)
+        return EXIT_OK
     trace = load_any(options.file, options.format, partial=options.partial)
     with Progress(trace.name) as progress:
         advice = advise(
@@ -74,6 +81,7 @@ def _advise(options: argparse.Namespace) -> int:
             by=options.by,
             sizes=options.size,
             groups=options.groups,
+            by_second=options.curves,
             arch=options.arch,
             progress=progress.tell,
         )
@@ -85,3 +93,25 @@ def _advise(options: argparse.Namespace) -> int:
     else:
         print(table(advice, top or None))
     return EXIT_OK
+
+
+def _advise_counts(
+    options: argparse.Namespace, counts: list[TagCounts], top: int | None
+) -> None:
+    """Say what is known of lists where only counts are."""
+    from lookaside_sim.advise.bounds import bounds
+    from lookaside_sim.advise.view import bounds_as_values, bounds_table
+
+    if options.by != "tag" or options.groups or options.curves or options.size:
+        raise ValueError(
+            f"{options.file}: {POOLMON} counts by tag alone: leave out --by, --size, --groups"
+            " and --curves"
+        )
+    rows = [bounds(each.pool_type, each.tag, each.size, each.calls) for each in counts]
+    rows = [row for row in rows if row.calls]
+    rows.sort(key=lambda row: (-row.at_least, -row.at_most, -row.calls, row.tag))
+    if options.json:
+        json.dump([bounds_as_values(row) for row in rows[: top or None]], sys.stdout, indent=1)
+        print()
+    else:
+        print(bounds_table(str(options.file), rows, top or None))

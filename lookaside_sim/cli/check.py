@@ -14,70 +14,66 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from lookaside_sim.testing.conformance.contract import Contract
 
-__all__ = ["add_command"]
+__all__ = ["add_arguments"]
 
 _KINDS: Final = ("pool", "slab", "malloc")
 _PRELOADED: Final = "LOOKASIDE_SIM_PRELOADED"
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand.
-
-    Args:
-        commands: what ``add_subparsers`` returned.
-    """
-    check = commands.add_parser(
-        "check",
-        help="check an allocator in C",
-        description="Compile a C file with its malloc, calloc and free redirected to watched"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``check`` its description, arguments and command."""
+    parser.description = (
+        "Compile a C file with its malloc, calloc and free redirected to watched"
         " memory, run small programs of allocations and frees on it in a process of its own,"
-        " and print the smallest one that goes wrong. Ends with 1 if there is one.",
+        " and print the smallest one that goes wrong. Ends with 1 if there is one."
     )
-    check.add_argument("file", metavar="FILE.c", type=Path)
-    check.add_argument(
+    parser.add_argument("file", metavar="FILE.c", type=Path)
+    parser.add_argument(
         "--allocate", metavar="NAME", required=True, help="returns an entry, or NULL"
     )
-    check.add_argument("--free", metavar="NAME", required=True, help="takes an entry back")
-    check.add_argument(
+    parser.add_argument("--free", metavar="NAME", required=True, help="takes an entry back")
+    parser.add_argument(
         "--create", metavar="NAME", help="makes an allocator, of nothing or a size"
     )
-    check.add_argument("--delete", metavar="NAME", help="gives everything back")
-    check.add_argument(
+    parser.add_argument("--delete", metavar="NAME", help="gives everything back")
+    parser.add_argument(
         "--contract",
         metavar="SOURCE",
         help="what it promises: pool(64), slab(), malloc(), Contract(order='lifo'); by default"
         " safe memory, capacity that is not lost, and no growth",
     )
-    check.add_argument(
+    parser.add_argument(
         "--size", metavar="BYTES", type=int, help="of an entry, where no function is told"
     )
-    check.add_argument("--examples", metavar="N", type=int, help="programs to run")
-    check.add_argument("--seed", metavar="N", type=int, help="chooses the random ones")
-    check.add_argument(
+    parser.add_argument("--examples", metavar="N", type=int, help="programs to run")
+    parser.add_argument("--seed", metavar="N", type=int, help="chooses the random ones")
+    parser.add_argument(
         "--threads", metavar="N", type=int, default=1, help="also let N threads use it at once"
     )
-    check.add_argument(
+    parser.add_argument(
         "--sanitize", choices=("address", "undefined"), help="build it with a sanitizer"
     )
-    check.add_argument(
+    parser.add_argument(
         "--option", metavar="OPTION", action="append", default=[], help="of the compiler"
     )
-    check.set_defaults(command=_check)
+    parser.set_defaults(command=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
     from lookaside_sim.testing import AllocatorDifference, check_allocator
+    from lookaside_sim.testing.adapters.c_compiler import find_sanitizer
     from lookaside_sim.testing.adapters.c_source import CSource
 
     source = CSource(
         options.file, options.allocate, options.free, options.create, options.delete
     )
     contract = _contract(options.contract, source.default_contract(options.size))
-    if options.sanitize == "address" and _PRELOADED not in os.environ:
-        return _again_with_sanitizer()
     flags = [*options.option]
-    if options.sanitize:
-        flags.append(f"-fsanitize={options.sanitize}")
+    if options.sanitize is not None:
+        sanitizer = find_sanitizer(options.sanitize)
+        if sanitizer.runtime and _PRELOADED not in os.environ:
+            return _again_with(sanitizer.runtime)
+        flags += sanitizer.options
     with tempfile.TemporaryDirectory(prefix="lookaside-") as made:
         folder = Path(made)
         library = source.build(folder, flags)
@@ -92,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
             print(f"{options.file.name}: {difference.report()}")
             return 1
         wrong = (
-            source.stress(folder, options.threads, options.size or 32)
+            source.stress(folder, options.threads, options.size or 32, options.option)
             if options.threads > 1
             else None
         )
@@ -142,17 +138,12 @@ def _value(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def _again_with_sanitizer() -> int:
+def _again_with(runtime: str) -> int:
     """Run the same command with AddressSanitizer loaded first, as it has to be."""
-    from lookaside_sim.testing.adapters.c_source import find_compiler
-
-    compiler = find_compiler() or "cc"
-    asked = [compiler, "-print-file-name=libasan.so"]
-    library = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     environment = {
         **os.environ,
         _PRELOADED: "1",
-        "LD_PRELOAD": library,
+        "LD_PRELOAD": runtime,
         "PYTHONMALLOC": "malloc",
         "ASAN_OPTIONS": "detect_leaks=0",
     }

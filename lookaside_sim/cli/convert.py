@@ -5,30 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from lookaside_sim.trace import Event, Trace, save
-from lookaside_sim.trace.foreign.formats import FORMATS, Recording, load_any
+from lookaside_sim.trace import Trace, save
+from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
 
 EXIT_OK: Final = 0
 _PARTIAL_HELP: Final = "use a trace that ends in the middle until there, with a warning"
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``convert`` to a parser's subcommands."""
-    convert = commands.add_parser(
-        "convert",
-        help="write a trace in another format",
-        description="Read a trace and write it in the format that the name of OUT ends in:"
-        " .jsonl, .jsonl.gz, or .lkt for packed columns, a tenth of what .jsonl.gz takes.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``convert`` its description, arguments and command."""
+    parser.description = (
+        "Read a trace and write it in the format that the name of OUT ends in:"
+        " .jsonl, .jsonl.gz, or .lkt for packed columns, a tenth of what .jsonl.gz takes."
     )
-    convert.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
-    convert.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
-    add_format(convert)
-    add_partial(convert)
-    convert.set_defaults(command=_convert)
+    parser.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
+    parser.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
+    add_format(parser)
+    add_partial(parser)
+    parser.set_defaults(command=_convert)
 
 
 def add_partial(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +39,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         dest="format",
-        choices=tuple(FORMATS),
+        choices=(*FORMATS, POOLMON),
         help=f"what another tool recorded ({kinds}); by default seen by its first lines",
     )
 
@@ -63,20 +60,13 @@ def _convert(options: argparse.Namespace) -> int:
     trace = load_any(options.file, options.format, partial=options.partial)
     before = options.file.stat().st_size
     output: Path = options.output
-    count = 0
-
-    def counted() -> Iterator[Event]:
-        nonlocal count
-        for event in trace:
-            count += 1
-            yield event
 
     # The name's end says the format; nothing is left behind, and IN may be OUT.
     unfinished = output.with_name(
         f"{output.name.partition('.')[0]}.{os.getpid()}.{output.name}"
     )
     try:
-        save(unfinished, counted(), trace.header.source)
+        count = save(unfinished, trace, trace.header.source)
         unfinished.replace(output)
     finally:
         unfinished.unlink(missing_ok=True)

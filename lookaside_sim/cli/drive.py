@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -33,22 +33,20 @@ _SCAN_ALL_SETS: Final = 3
 """Seconds in which the balance set manager has scanned every list."""
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``drive`` to a parser's subcommands."""
-    drive = commands.add_parser(
-        "drive",
-        help="run a compiled driver, x64 or x86, and say what is wrong with it",
-        description="Load a .sys file, run its DriverEntry, the routines that are named and its"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``drive`` its description, arguments and command."""
+    parser.description = (
+        "Load a .sys file, run its DriverEntry, the routines that are named and its"
         " DriverUnload; print what it says, its lists, what it leaves behind and the stop. The"
-        " exit code is 1 where something is wrong with the driver. Needs the extra `drive`.",
+        " exit code is 1 where something is wrong with the driver. Needs the extra `drive`."
     )
-    drive.set_defaults(command=_drive)
-    drive.add_argument("file", metavar="FILE", type=Path, help="a .sys file")
-    drive.add_argument("--verifier", action="store_true", help="switch Driver Verifier on")
-    drive.add_argument(
+    parser.set_defaults(command=_drive)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a .sys file")
+    parser.add_argument("--verifier", action="store_true", help="switch Driver Verifier on")
+    parser.add_argument(
         "--sanitizer", action="store_true", help="check each call of a list, and each write"
     )
-    drive.add_argument(
+    parser.add_argument(
         "--call",
         metavar="SYMBOL",
         action="append",
@@ -57,21 +55,21 @@ def add_command(commands: Any) -> None:
         help="call a routine after DriverEntry; integers behind it, as in 'Read 0 16', are its"
         " arguments; repeatable",
     )
-    drive.add_argument(
+    parser.add_argument(
         "--fail-each-allocation",
         action="store_true",
         help="run the driver once for each allocation it makes, with that one refused",
     )
-    drive.add_argument(
+    parser.add_argument(
         "--arch", choices=("x64", "x86"), help="the machine (default: the file's)"
     )
-    drive.add_argument(
+    parser.add_argument(
         "--unknown",
         choices=("stop", "zero"),
         default="stop",
         help="what an import does that nobody provides (default: stop)",
     )
-    drive.add_argument(
+    parser.add_argument(
         "--seconds",
         type=float,
         default=60.0,
@@ -208,7 +206,7 @@ class Run:
             entry
             for pair in kernel.io_lists.pairs
             for each in pair.lists
-            for entry in chain(kernel.memory, each.first, "one of NT's own lists", lost_bits)
+            for entry in chain(kernel.memory, each.first, pair.name, lost_bits)
         }
 
     def _log(self, driver: CompiledDriver) -> None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from lookaside_sim.trace import Event, save
+from lookaside_sim.trace import save
 
 EXIT_OK: Final = 0
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``record`` to a parser's subcommands."""
-    record = commands.add_parser(
-        "record",
-        help="record the heap of a Linux program as a trace",
-        description="Run a program with a small library in front of malloc and free, and write"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``record`` its description, arguments and command."""
+    parser.description = (
+        "Run a program with a small library in front of malloc and free, and write"
         " what it allocates as a trace. Needs a C compiler. Give the program itself: what a"
-        " script starts is not recorded.",
+        " script starts is not recorded."
     )
-    record.add_argument(
+    parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="default: PROGRAM.lkt, packed"
     )
-    record.add_argument("command_line", metavar="-- COMMAND", nargs="+", help="what to run")
-    record.set_defaults(command=_record)
+    parser.add_argument("command_line", metavar="-- COMMAND", nargs="+", help="what to run")
+    parser.set_defaults(command=_record)
 
 
 def _record(options: argparse.Namespace) -> int:
@@ -33,16 +30,8 @@ def _record(options: argparse.Namespace) -> int:
 
     command: list[str] = options.command_line
     output = options.output or Path(f"{Path(command[0]).name}.lkt")
-    count = 0
     with recorded(command) as (recording, code):
-
-        def counted() -> Iterator[Event]:
-            nonlocal count
-            for event in recording:
-                count += 1
-                yield event._replace(line=0)
-
-        save(output, counted(), f"malloc and free of {' '.join(command)}")
+        count = save(output, recording, f"malloc and free of {' '.join(command)}")
     told = f", exit code {code}" if code else ""
     print(f"{count:,} events of {command[0]}{told}: {output}, {output.stat().st_size:,} bytes")
     return EXIT_OK

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim import windbg
+from lookaside_sim.cli.chart import Depths
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.errors import BugCheck
@@ -20,17 +21,15 @@ EXIT_STOPPED: Final = 1
 """The trace stopped the machine: a result, not an error of the command."""
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``run`` to a parser's subcommands."""
-    run = commands.add_parser(
-        "run",
-        help="run a trace and print the lists and the pool at its end",
-        description="Run a trace file, then print each lookaside list in the debugger's layout"
-        " and a summary: hit rates, pool calls saved, what the pool holds by tag.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``run`` its description, arguments and command."""
+    parser.description = (
+        "Run a trace file, then print each lookaside list in the debugger's layout"
+        " and a summary: hit rates, pool calls saved, what the pool holds by tag."
     )
-    run.set_defaults(command=_run)
-    run.add_argument("file", metavar="FILE", type=Path, help="a .jsonl or .jsonl.gz trace")
-    run.add_argument(
+    parser.set_defaults(command=_run)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a .jsonl or .jsonl.gz trace")
+    parser.add_argument(
         "--lookaside",
         metavar="SIZE",
         type=_count,
@@ -38,25 +37,25 @@ def add_command(commands: Any) -> None:
         default=[],
         help="serve heap allocations of exactly SIZE bytes from a lookaside list; repeatable",
     )
-    run.add_argument(
+    parser.add_argument(
         "--arch", choices=("x64", "x86"), default="x64", help="the machine (default: x64)"
     )
-    run.add_argument(
+    parser.add_argument(
         "--nonpaged-bytes", metavar="N", type=_count, help="limit of nonpaged pool, in bytes"
     )
-    run.add_argument(
+    parser.add_argument(
         "--paged-bytes", metavar="N", type=_count, help="limit of paged pool, in bytes"
     )
-    run.add_argument(
+    parser.add_argument(
         "--seed", metavar="N", type=_count, default=0, help="seed of uninitialized memory"
     )
-    run.add_argument(
+    parser.add_argument(
         "--debugger-depth",
         action="store_true",
         help="print Current Depth 0, as WinDbg does on x64, not the true depth",
     )
-    add_format(run)
-    add_partial(run)
+    add_format(parser)
+    add_partial(parser)
 
 
 def _count(text: str) -> int:
@@ -77,6 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
+    depths = Depths(kernel)
     try:
         with Progress(trace.name) as line:
 
@@ -92,6 +92,9 @@ def _run(options: argparse.Namespace) -> int:
         shown = done.lists.values()
         print(windbg.lookasides(kernel, shown, debugger_depth=options.debugger_depth))
         print()
+        for each in depths.charts(shown):
+            print(each)
+            print()
     print(summary(trace, done))
     return EXIT_OK
 

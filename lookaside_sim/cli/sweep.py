@@ -6,7 +6,7 @@ import argparse
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
@@ -25,37 +25,35 @@ _FIELDS: Final = (
 )
 
 
-def add_command(commands: Any) -> None:
-    """Add the subcommand ``sweep`` to a parser's subcommands."""
-    sweep = commands.add_parser(
-        "sweep",
-        help="try many policies for the lists of a trace",
-        description="Give every combination of the values to the lists of a trace, and rank them"
-        " by the pool calls they save. VALUES are numbers and ranges: 4,8,16-64/16.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``sweep`` its description, arguments and command."""
+    parser.description = (
+        "Give every combination of the values to the lists of a trace, and rank them"
+        " by the pool calls they save. VALUES are numbers and ranges: 4,8,16-64/16."
     )
-    sweep.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
     for field in _FIELDS:
         option = "--" + field.replace("_", "-")
-        sweep.add_argument(option, metavar="VALUES", type=_values, help="default: NT's")
-    sweep.add_argument(
+        parser.add_argument(option, metavar="VALUES", type=_values, help="default: NT's")
+    parser.add_argument(
         "--size",
         metavar="SIZE",
         type=int,
         action="append",
         help="only lists of SIZE; repeatable",
     )
-    sweep.add_argument("--workers", metavar="N", type=int, default=1, help="processes")
-    sweep.add_argument("--top", metavar="N", type=int, default=20, help="policies to show")
-    sweep.add_argument(
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes")
+    parser.add_argument("--top", metavar="N", type=int, default=20, help="policies to show")
+    parser.add_argument(
         "-o",
         "--output",
         metavar="RESULTS",
         type=Path,
         help="a JSON Lines file of all results; what it holds is not worked out again",
     )
-    add_format(sweep)
-    add_partial(sweep)
-    sweep.set_defaults(command=_sweep)
+    add_format(parser)
+    add_partial(parser)
+    parser.set_defaults(command=_sweep)
 
 
 def _values(text: str) -> list[int]:

@@ -39,10 +39,9 @@ class BalanceSet:
 
     Attributes:
         built_in: NT's own lists.
-        scanning: whether lists are being scanned, under their spin lock.
     """
 
-    __slots__ = ("_lists", "_machine", "_phase", "_set", "built_in", "scanning")
+    __slots__ = ("_lists", "_machine", "_phase", "_set", "built_in")
 
     def __init__(self, machine: Machine, lists: Shared) -> None:
         self._machine = machine
@@ -50,7 +49,6 @@ class BalanceSet:
         self._phase = 0
         self._set = 0
         self.built_in: list[BuiltInLists] = []
-        self.scanning = False
 
     def tick(self, seconds: int) -> None:
         """Let seconds pass, with one scan in each; see `Kernel.tick`."""
@@ -59,6 +57,10 @@ class BalanceSet:
         self._machine.hooks.run(Tick(seconds), self._pass, seconds)
 
     def _pass(self, seconds: int) -> None:
+        with self._machine.system_thread():
+            self._let_pass(seconds)
+
+    def _let_pass(self, seconds: int) -> None:
         machine = self._machine
         # One round scans every set of lists once. A round that changes nothing is what every
         # later one is as well: nobody runs meanwhile.
@@ -82,13 +84,13 @@ class BalanceSet:
             changed = self._scan_built_in()
         else:
             minimum = self._lists.minimum_depth
-            self.scanning = True
+            self._machine.locked = True
             try:
                 # All links first: a ring must not leave the lists before it tuned.
                 lists = registry.walk(registry.paged if self._phase else registry.nonpaged)
                 changed = adjust_depths(cast("tuple[ListOnMemory, ...]", tuple(lists)), minimum)
             finally:
-                self.scanning = False
+                self._machine.locked = False
         self._phase = (self._phase + 1) % SCAN_PERIOD
         return changed
 

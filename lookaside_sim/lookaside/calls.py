@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.lookaside.initialize import ListSettings
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.machine.calls import Call
 from lookaside_sim.nt.types import NtStatus
 
 
-@attrs.define(eq=False, repr=False)
 class ListCall(Call):
     """A call on one list.
 
@@ -23,7 +20,6 @@ class ListCall(Call):
     lookaside: ListOnMemory
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeList(ListCall):
     """A list is initialized. The result is the status.
 
@@ -44,7 +40,6 @@ class InitializeList(ListCall):
         return isinstance(self.settings, NtStatus)
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateEntry(ListCall):
     """An entry is asked for. The result is its address, None for NULL."""
 
@@ -56,7 +51,6 @@ class AllocateEntry(ListCall):
         return self.result is None
 
 
-@attrs.define(eq=False, repr=False)
 class FreeEntry(ListCall):
     """An entry is given back.
 
@@ -68,28 +62,24 @@ class FreeEntry(ListCall):
     entry: int
 
 
-@attrs.define(eq=False, repr=False)
 class FlushList(ListCall):
     """The free entries are given back."""
 
     word: ClassVar[str] = "flush"
 
 
-@attrs.define(eq=False, repr=False)
 class DeleteList(ListCall):
     """A list is deleted."""
 
     word: ClassVar[str] = "delete"
 
 
-@attrs.define(eq=False, repr=False)
 class ResetCounters(ListCall):
     """The debugger zeroes a list's counters."""
 
     word: ClassVar[str] = "reset"
 
 
-@attrs.define(eq=False, repr=False)
 class SetDepth(ListCall):
     """The debugger writes a list's depth.
 
@@ -101,7 +91,6 @@ class SetDepth(ListCall):
     depth: int
 
 
-@attrs.define(eq=False, repr=False)
 class SetMinimumDepth(Call):
     """ExMinimumLookasideDepth is set, for all lists.
 

@@ -42,6 +42,7 @@ from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.rooms import as_html
 
 
 class Point(Enum):
@@ -74,6 +75,7 @@ class ListOnMemory(ListFields):
         "name",
     )
 
+    _repr_html_ = as_html
     address: int
     name: str
     _shared: Shared
@@ -213,7 +215,8 @@ class ListOnMemory(ListFields):
                 self._plan = plan
             return self._requests.top.allocate(plan) or None
         allocate = routines.allocate_routine(routine)
-        entry = allocate(PoolType(pool_type), size, PoolTag(tag), self) or None
+        run = self._machine.hooks.run_inside
+        entry = run(routine, allocate, PoolType(pool_type), size, PoolTag(tag), self) or None
         return entry and unsigned(
             "what the allocate routine returned", entry, self.arch.address_bits
         )
@@ -223,7 +226,7 @@ class ListOnMemory(ListFields):
         if routine in routines.default_frees:
             self._requests.top.free(entry)
             return
-        routines.free_routine(routine)(entry, self)
+        self._machine.hooks.run_inside(routine, routines.free_routine(routine), entry, self)
 
     # --- the routines, step by step --------------------------------------------------------
 
@@ -244,9 +247,12 @@ class ListOnMemory(ListFields):
         if self._first:
             if call is not None:
                 call.branch = Branch.HIT
-            entry: int | None = self._pop()
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                entry = self._pop()
+            finally:
+                # The call is counted, also where a link leads to what raises.
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.POPPED)
             return entry or None
@@ -299,9 +305,11 @@ class ListOnMemory(ListFields):
                 call.branch = Branch.HIT
             if reached is not None:
                 self._stand_at(Point.ROOM_SEEN, reached)
-            self._push(entry)
-            if place is not None:
-                place.put_back_head(self)
+            try:
+                self._push(entry)
+            finally:
+                if place is not None:
+                    place.put_back_head(self)
             if reached is not None:
                 reached(self, Point.PUSHED)
 

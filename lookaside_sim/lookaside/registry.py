@@ -102,17 +102,24 @@ class Registry:
         self._offset = arch.list_entry_offset
         self._by_entry: dict[int, Registered] = {}
         self._walked: dict[int, tuple[Registered, ...]] = {}
-        self.nonpaged = ListHead(
-            arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
-        )
-        self.paged = ListHead(
-            arch.lookaside_heads_start + 0x40, arch.pointer_size, self.forget_walks
-        )
+        start, size, changed = arch.lookaside_heads_start, arch.pointer_size, self.forget_walks
+        self.nonpaged = ListHead(start, size, changed)
+        self.paged = ListHead(start + 0x40, size, changed)
         machine.memory.attach(self.nonpaged)
         machine.memory.attach(self.paged)
 
     def insert(self, lookaside: Registered, *, paged: bool) -> None:
-        """InsertTailList: append a list, checking the old end points back at the head."""
+        """InsertTailList: append a list, checking the old end points back at the head.
+
+        Under the spin lock of its system-wide list, so that a link which leads nowhere is 0xA.
+        """
+        self._machine.locked = True
+        try:
+            self._insert(lookaside, paged)
+        finally:
+            self._machine.locked = False
+
+    def _insert(self, lookaside: Registered, paged: bool) -> None:
         memory = self._machine.memory
         size = self._machine.arch.pointer_size
         head = self.paged if paged else self.nonpaged
@@ -129,15 +136,26 @@ class Registry:
         self._by_entry[entry] = lookaside
 
     def remove(self, lookaside: Registered) -> None:
-        """RemoveEntryList: unlink a list, checking that both neighbors point at it."""
+        """RemoveEntryList: unlink a list, checking that both neighbors point at it.
+
+        Under the spin lock, likewise.
+        """
+        self._machine.locked = True
+        try:
+            self._remove(lookaside)
+        finally:
+            self._machine.locked = False
+
+    def _remove(self, lookaside: Registered) -> None:
         memory = self._machine.memory
         size = self._machine.arch.pointer_size
         entry = lookaside.address + self._offset
         self.forget_walks()
         flink = memory.read_pointer(entry)
         blink = memory.read_pointer(entry + size)
+        last = (1 << self._machine.arch.address_bits) - 1  # above it addresses begin anew
         for neighbor, back in (
-            (flink, memory.read_pointer(flink + size)),
+            (flink, memory.read_pointer(flink + size & last)),
             (blink, memory.read_pointer(blink)),
         ):
             if back != entry:
@@ -147,7 +165,7 @@ class Registry:
                     f" at {lookaside.address:#x} deleted before, or never initialized?",
                 )
         memory.write_pointer(blink, flink)
-        memory.write_pointer(flink + size, blink)
+        memory.write_pointer(flink + size & last, blink)
         self._by_entry.pop(entry, None)
 
     def holds(self, lookaside: Registered) -> bool:

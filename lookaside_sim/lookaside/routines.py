@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, cast
 
 from lookaside_sim.machine.machine import Machine
@@ -78,8 +78,8 @@ class Routines:
             self._ex_allocate, self._ex_free = start - 2 * _SPACING, start - _SPACING
             self._at[self._ex_allocate] = self._call_pool_allocate
             self._at[self._ex_free] = self._call_pool_free
-        self.default_allocates = frozenset({self.default_allocate, self._ex_allocate})
-        self.default_frees = frozenset({self.default_free, self._ex_free})
+        self.default_allocates = _set_of(self.default_allocate, self._ex_allocate)
+        self.default_frees = _set_of(self.default_free, self._ex_free)
 
     def allocate_address(self, routine: AllocateRoutine | None, *, older: bool = False) -> int:
         """The address to store in AllocateEx for a routine, None for the default.
@@ -144,6 +144,10 @@ class Routines:
         """The routine that lies at an address, if one does."""
         return self._at.get(address)
 
+    def known_address(self, routine: Callable[..., Any]) -> int:
+        """The address of a routine; 0 where it was given none yet."""
+        return self._address_of.get(_key(routine), 0)
+
     def address_of(self, routine: Callable[..., Any]) -> int:
         """The address of a routine, which gets one if it has none yet."""
         key = _key(routine)
@@ -154,7 +158,7 @@ class Routines:
 
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
-        return self._call_target(address)(*arguments)
+        return self._machine.hooks.run_inside(address, self._call_target(address), *arguments)
 
     def _call_target(self, address: int) -> Callable[..., Any]:
         routine = self._at.get(address)
@@ -212,6 +216,12 @@ class Routines:
     @staticmethod
     def _as_word(argument: object) -> int:
         return argument if isinstance(argument, int) else int(getattr(argument, "address", 0))
+
+
+@lru_cache
+def _set_of(*addresses: int) -> frozenset[int]:
+    """The same set for every machine of one kind."""
+    return frozenset(addresses)
 
 
 def _key(routine: Callable[..., Any]) -> Hashable:

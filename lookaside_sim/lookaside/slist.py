@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, SListHeader, pack, unpack
 from lookaside_sim.machine.calls import Call
@@ -26,7 +24,6 @@ from lookaside_sim.nt.types import USHORT_MASK, NtStatus
 _EMPTY = SListHeader(first=0, depth=0, sequence=0)
 
 
-@attrs.define(eq=False, repr=False)
 class SListCall(Call):
     """A call on one SLIST.
 
@@ -37,14 +34,12 @@ class SListCall(Call):
     head: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeSList(SListCall):
     """An SLIST is initialized."""
 
     word: ClassVar[str] = "slist"
 
 
-@attrs.define(eq=False, repr=False)
 class PushEntry(SListCall):
     """An entry is put in front. The result is the entry that was first, 0 for none.
 
@@ -56,7 +51,6 @@ class PushEntry(SListCall):
     entry: int
 
 
-@attrs.define(eq=False, repr=False)
 class PopEntry(SListCall):
     """The first entry is taken off. The result is its address, 0 for none."""
 
@@ -68,7 +62,6 @@ class PopEntry(SListCall):
         return not self.result
 
 
-@attrs.define(eq=False, repr=False)
 class FlushSList(SListCall):
     """All entries are taken off. The result is the first one's address, 0 for none."""
 

@@ -75,6 +75,11 @@ class Sites:
             self._by_instruction[instruction] = site
         return site
 
+    def known(self, code: CodeType, instruction: int) -> int:
+        """The address that an instruction's line was given; 0 where nobody asked for one yet."""
+        site = self._by_instruction.get((id(code), instruction))
+        return 0 if site is None else site.address
+
 
 def calling_frame(skipped: int = 0) -> FrameType | None:
     """The innermost frame that is not this package's own.

@@ -21,11 +21,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, ClassVar, TypeVar, TypeVarTuple
+from typing import Any, ClassVar, TypeVar, TypeVarTuple, dataclass_transform
 
 import attrs
 
-from lookaside_sim.errors import BugCheck, SanitizerError
+from lookaside_sim.errors import BugCheck, LookasideSimError, SanitizerError
 
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
@@ -55,9 +55,25 @@ class Outcome(Enum):
     """It stopped the machine, with what it had done by then."""
 
 
-@attrs.define(eq=False, repr=False)
+def _make_and_call(self: Call, *values: Any, **named: Any) -> None:
+    """Make the ``__init__`` of a kind of call, for this one and all later ones, and call it."""
+    kind = type(self)
+    fields = kind._fields
+    arguments = [f"{each}=kind.{each}" if hasattr(kind, each) else each for each in fields]
+    lines = [f"self.{each} = {each}" for each in fields] or ["pass"]
+    source = f"def __init__({', '.join(['self', *arguments])}):\n " + "\n ".join(lines)
+    scope: dict[str, Any] = {"kind": kind}
+    exec(source, scope)
+    kind.__init__ = scope["__init__"]  # type: ignore[method-assign]
+    kind.__init__(self, *values, **named)
+
+
+@dataclass_transform(eq_default=False)
 class Call:
     """One call, as whoever looks on sees it.
+
+    A kind of call says in annotations what was asked; those are what it is made with, in that
+    order or by name, those of its bases first. The attributes below come later.
 
     Attributes:
         word: what it is called in traces and programs.
@@ -71,17 +87,28 @@ class Call:
     """
 
     word: ClassVar[str] = ""
-    result: Any = attrs.field(default=None, init=False)
-    error: BaseException | None = attrs.field(default=None, init=False)
-    branch: Branch | None = attrs.field(default=None, init=False)
-    outer: Call | None = attrs.field(default=None, init=False, repr=False)
-    inner_error: BaseException | None = attrs.field(default=None, init=False, repr=False)
-    is_over: bool = attrs.field(default=False, init=False, repr=False)
+    _fields: ClassVar[tuple[str, ...]] = ()
+    result: Any = None
+    error: BaseException | None = None
+    branch: Branch | None = None
+    outer: Call | None = None
+    inner_error: BaseException | None = None
+    is_over: bool = False
 
-    # One for all kinds, since a generated one each would be half the price of importing them.
+    # What attrs would do, but when the first of a kind is made: there are many kinds, and to
+    # compile methods for all would be a good part of the price of importing the package.
+    def __init_subclass__(cls) -> None:
+        added = [
+            name
+            for name, kind in cls.__annotations__.items()  # its own; texts
+            if not kind.startswith("ClassVar")
+        ]
+        cls._fields = (*cls._fields, *added)
+        cls.__init__ = _make_and_call  # type: ignore[assignment,method-assign]
+
     def __repr__(self) -> str:
-        shown = [each for each in attrs.fields(type(self)) if each.repr]
-        values = (f"{each.name}={getattr(self, each.name)!r}" for each in shown)
+        shown = ("result", "error", "branch", *self._fields)
+        values = (f"{name}={getattr(self, name)!r}" for name in shown)
         return f"{type(self).__name__}({', '.join(values)})"
 
     @property
@@ -107,7 +134,6 @@ Listener = Callable[[Call], object]
 """Called with a call when it begins, and once more when it is over (`Call.is_over`)."""
 
 
-@attrs.define(eq=False, repr=False)
 class ReadMemory(Call):
     """`Kernel.read`; told only to listeners that asked for reads."""
 
@@ -116,7 +142,6 @@ class ReadMemory(Call):
     size: int
 
 
-@attrs.define(eq=False, repr=False)
 class WriteMemory(Call):
     """`Kernel.write`."""
 
@@ -130,7 +155,6 @@ class WriteMemory(Call):
         return len(self.data)
 
 
-@attrs.define(eq=False, repr=False)
 class TouchMemory(Call):
     """`Kernel.touch_fault`: the program touches memory that is not there.
 
@@ -144,7 +168,6 @@ class TouchMemory(Call):
     operation: int
 
 
-@attrs.define(eq=False, repr=False)
 class Tick(Call):
     """`Kernel.tick`: seconds pass."""
 
@@ -152,7 +175,6 @@ class Tick(Call):
     seconds: int
 
 
-@attrs.define(eq=False, repr=False)
 class RaiseIrql(Call):
     """KeRaiseIrql. The result is the level before."""
 
@@ -160,7 +182,6 @@ class RaiseIrql(Call):
     level: int
 
 
-@attrs.define(eq=False, repr=False)
 class LowerIrql(Call):
     """KeLowerIrql."""
 
@@ -168,7 +189,6 @@ class LowerIrql(Call):
     level: int
 
 
-@attrs.define(eq=False, repr=False)
 class SwitchProcessor(Call):
     """Another processor runs from now on."""
 
@@ -176,7 +196,6 @@ class SwitchProcessor(Call):
     number: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeLock(Call):
     """A word becomes a spin lock that is free.
 
@@ -190,7 +209,6 @@ class InitializeLock(Call):
     name: str
 
 
-@attrs.define(eq=False, repr=False)
 class AcquireLock(Call):
     """A spin lock is acquired. The result is the IRQL before.
 
@@ -206,7 +224,6 @@ class AcquireLock(Call):
     at_dpc_level: bool
 
 
-@attrs.define(eq=False, repr=False)
 class ReleaseLock(Call):
     """A spin lock is let go.
 
@@ -239,6 +256,28 @@ class IrqlChange:
     by_spin_lock: bool
 
 
+@attrs.define(eq=False)
+class Inside:
+    """Something that happens in the middle of a call, where the program has a say.
+
+    Told to `Hooks.accompany` alone: nothing that NT does is a call here.
+
+    Attributes:
+        what: "routine" where the program's own code is called: an allocate or free routine of
+            a list, an unload routine; "refused" where a request for pool was let fail.
+        address: of the routine; 0 for an unload routine and for a request.
+        result: what the routine returned; None while it runs.
+        error: what it raised, or None.
+        is_over: whether it has ended.
+    """
+
+    what: str
+    address: int = 0
+    result: Any = attrs.field(default=None, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    is_over: bool = attrs.field(default=False, init=False)
+
+
 class _Innermost(threading.local):
     """The innermost call of each thread: who simulates processors runs each in its own."""
 
@@ -257,16 +296,21 @@ class Hooks:
 
     Attributes:
         listening: whether anybody listens: the one look on paths that matter.
+        takes_turns: whether threads hand over to each other inside calls, as those of
+            `Kernel.step_through` do. Otherwise a second one that calls meanwhile is refused.
     """
 
     __slots__ = (
         "_changed",
         "_checks",
+        "_company",
         "_followers",
         "_innermost",
         "_listeners",
         "_readers",
+        "_thread",
         "listening",
+        "takes_turns",
     )
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -275,8 +319,11 @@ class Hooks:
         self._followers: dict[type[Any], list[Callable[[Any], None]]] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._readers: tuple[Listener, ...] = ()
-        self._innermost = _Innermost()
+        self._company: tuple[Callable[[Inside], object], ...] = ()
+        self._innermost: _Innermost | None = None  # made for the first listener
+        self._thread = 0
         self.listening = False
+        self.takes_turns = False
 
     # --- who looks on ----------------------------------------------------------------------
 
@@ -284,9 +331,18 @@ class Hooks:
         """Have a function see each call of a kind before it has an effect."""
         self._checks.setdefault(kind, []).append(check)
 
-    def follow(self, kind: type[R], follower: Callable[[R], None]) -> None:
-        """Have a function see each call of a kind after it succeeded."""
-        self._followers.setdefault(kind, []).append(follower)
+    def follow(
+        self, kind: type[R], follower: Callable[[R], None], *, first: bool = False
+    ) -> None:
+        """Have a function see each call of a kind after it succeeded.
+
+        Args:
+            kind: of call.
+            follower: the function.
+            first: whether it sees the call before those that follow already.
+        """
+        followers = self._followers.setdefault(kind, [])
+        followers.insert(0 if first else len(followers), follower)
 
     def listen(self, listener: Listener, *, reads: bool = False) -> Callable[[], None]:
         """Tell a listener of every call from now on, also on a machine that has stopped.
@@ -322,14 +378,38 @@ class Hooks:
 
         return stop
 
+    def accompany(self, companion: Callable[[Inside], object]) -> Callable[[], None]:
+        """Tell somebody of what the program does in the middle of calls.
+
+        Args:
+            companion: called with an `Inside` when it begins and once more when it is over.
+
+        Returns:
+            Ends it; calling it again does nothing.
+        """
+
+        def told(inside: Inside) -> None:
+            companion(inside)
+
+        self._company = (*self._company, told)
+
+        def stop() -> None:
+            self._company = tuple(each for each in self._company if each is not told)
+
+        return stop
+
     def forget_listeners(self) -> None:
         """Nobody listens any more, and no call is under way."""
-        self._innermost = _Innermost()
+        self._thread = 0
+        self._innermost = None
+        self._company = ()
         self._set((), ())
 
     def _set(self, listeners: tuple[Listener, ...], readers: tuple[Listener, ...]) -> None:
         self._listeners, self._readers = listeners, readers
         listening = bool(listeners)
+        if listening and self._innermost is None:
+            self._innermost = _Innermost()
         if listening != self.listening:
             self.listening = listening
             self._changed()
@@ -344,7 +424,8 @@ class Hooks:
     @property
     def call(self) -> Call | None:
         """The innermost call that runs and is told, None while nobody listens."""
-        return self._innermost.call if self.listening else None
+        innermost = self._innermost
+        return innermost.call if self.listening and innermost is not None else None
 
     def run(self, call: Call, do: Callable[[*Ts], R], *args: *Ts) -> R:
         """Let a call happen: tell that it begins, check it, do it, tell how it ended.
@@ -356,7 +437,24 @@ class Hooks:
 
         Returns:
             What ``do`` returned.
+
+        Raises:
+            LookasideSimError: a call of another thread is under way; nothing happened.
         """
+        thread, before = threading.get_ident(), self._thread
+        if before not in (0, thread) and not self.takes_turns:
+            raise LookasideSimError(
+                f"{call.word or type(call).__name__!r} was called while a call of another thread"
+                " is under way on this machine: a kernel is for one thread at a time. Give each"
+                " thread a kernel of its own, or lock around the calls"
+            )
+        self._thread = thread
+        try:
+            return self._run(call, do, *args)
+        finally:
+            self._thread = before
+
+    def _run(self, call: Call, do: Callable[[*Ts], R], *args: *Ts) -> R:
         if not self.listening:
             for check in self._checks.get(type(call), ()):
                 check(call)
@@ -366,6 +464,7 @@ class Hooks:
             return result
         listeners = self._readers if type(call) is ReadMemory else self._listeners
         innermost = self._innermost
+        assert innermost is not None, "somebody listens"
         outer = call.outer = innermost.call
         innermost.call = call
         rest = iter(listeners)
@@ -396,6 +495,41 @@ class Hooks:
                 _tell_the_rest(call, rest)
                 raise
         return result
+
+    def run_inside(self, address: int, routine: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Let the program's own code run in the middle of a call, and tell who goes along.
+
+        Args:
+            address: of the routine, 0 for an unload routine.
+            routine: the code.
+            *args: for it.
+
+        Returns:
+            What it returned.
+        """
+        company = self._company
+        if not company:
+            return routine(*args)
+        inside = Inside("routine", address)
+        for each in company:
+            each(inside)
+        try:
+            result = inside.result = routine(*args)
+        except BaseException as error:
+            inside.error = error
+            raise
+        finally:
+            inside.is_over = True
+            for each in company:
+                each(inside)
+        return result
+
+    def tell_refused(self) -> None:
+        """A request for pool was let fail, as the program wanted."""
+        inside = Inside("refused")
+        inside.is_over = True
+        for each in self._company:
+            each(inside)
 
     def happened(self, change: object) -> None:
         """Let followers see what is no call of its own."""

@@ -7,10 +7,12 @@ the `Kernel` that builds them all.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.calls import ReadMemory, TouchMemory, WriteMemory
 from lookaside_sim.machine.gate import Gate
 from lookaside_sim.machine.processors import Processors
@@ -22,11 +24,13 @@ from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason
 from lookaside_sim.nt.arguments import raw_bytes, shown, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import Irql
+from lookaside_sim.nt.types import Irql, NtStatus
 
 _VERBS: Final = {READ: "read", EXECUTE: "executed", WRITE: "written"}
 _IRQL_OPERATIONS: Final = {READ: 0, WRITE: 1, EXECUTE: 8}
 """Parameter 3 of DRIVER_IRQL_NOT_LESS_OR_EQUAL."""
+_NOT_CANONICAL: Final = (1 << 64) - 1
+"""The address that an access violation reports where the processor told none."""
 _NOT_PERMITTED: Final = {
     WRITE: BugCheckCode.ATTEMPTED_WRITE_TO_READONLY_MEMORY,
     EXECUTE: BugCheckCode.ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY,
@@ -54,12 +58,15 @@ class Machine(Gate):
         arch: as given.
         memory: its address space.
         program: whose code runs.
+        quota_cookie: what ProcessBilled is scrambled with, on x64 from Windows 8 on; 0 elsewhere.
         processors: the processors and their IRQLs.
         seconds: seconds simulated so far.
         explainers: asked in turn when memory is touched that is not there.
         each_second: called when a second has passed.
         touch_checks: see each touch of memory before it happens, the program's and those that
             list routines make in memory which somebody else owns.
+        locked: whether a routine of NT's holds a spin lock of its own, and so runs at
+            DISPATCH_LEVEL whatever its caller's IRQL is.
         reached: told of each point inside a list's routine where another processor could
             come, see `step_through`. None is nobody.
     """
@@ -69,9 +76,11 @@ class Machine(Gate):
         "arch",
         "each_second",
         "explainers",
+        "locked",
         "memory",
         "processors",
         "program",
+        "quota_cookie",
         "reached",
         "seconds",
         "touch_checks",
@@ -81,11 +90,15 @@ class Machine(Gate):
         super().__init__()
         self.arch = arch
         self.seconds = 0
+        self.locked = False
         self.explainers: list[Explainer] = []
         self.touch_checks: list[TouchCheck] = []
         self.each_second: list[Callable[[], None]] = []
         self.reached: Reached | None = None
         self._program_touches = False
+        # Choice: as random as the garbage, and as reproducible.
+        drawn = random.Random(f"cookie {seed}").getrandbits(8 * arch.pointer_size)
+        self.quota_cookie = drawn if arch.scrambles_billed else 0
         self.memory = Memory(arch, seed, self.page_fault)
         self.program = Program(self.memory)
         self.processors = Processors(self, processors, irql_bits=arch.irql_bits)
@@ -119,6 +132,7 @@ class Machine(Gate):
 
     def _step(self, reached: Reached | None) -> None:
         self.reached = reached
+        self.hooks.takes_turns = reached is not None
         self._look_again()
 
     # --- faults ----------------------------------------------------------------------------
@@ -139,10 +153,13 @@ class Machine(Gate):
                 (IRQL_NOT_LESS_OR_EQUAL where NT's own code touches it),
                 PAGE_FAULT_IN_NONPAGED_AREA below; for what the page does not permit
                 ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY.
+            NtStatusError: STATUS_ACCESS_VIOLATION below DISPATCH_LEVEL for an address in the user
+                half, and at any IRQL for one on x64 that is not canonical.
 
         Source:
-            [doc] bug checks 0x50, 0xA, 0xD1, 0xBE, 0xFC. Choice: parameter 2 of the last two,
-            the page table entry, is 0.
+            [doc] bug checks 0x50, 0xA, 0xD1, 0xBE, 0xFC; EXCEPTION_RECORD. Choice: parameter 2 of
+            0xBE and 0xFC, the page table entry, is 0. [inferred] what is not canonical raises
+            whatever the IRQL, as a read of the highest address: the processor tells no address.
         """
         by_program, self._program_touches = self._program_touches, False
         if self.bugcheck is None:
@@ -152,24 +169,66 @@ class Machine(Gate):
         if reason is Reason.NOT_PERMITTED:
             code = _NOT_PERMITTED[operation]
             self.stop(code, (address, 0, 0, 0), f"{what}, and {reason.value}")
-        if Irql.DISPATCH_LEVEL <= self.gate <= self.arch.highest_irql:
+        self.check_running()
+        if self.arch.user_end <= address < self.arch.system_start:
+            self._access_violation((0, _NOT_CANONICAL), f"{what}, which is not canonical")
+        irql = max(self.gate, Irql.DISPATCH_LEVEL) if self.locked else self.gate
+        if irql >= Irql.DISPATCH_LEVEL:
             self.stop(
                 BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
                 if by_program
                 else BugCheckCode.IRQL_NOT_LESS_OR_EQUAL,
                 (
                     address,
-                    self.gate,
+                    irql,
                     _IRQL_OPERATIONS[operation],
                     self.program.call_site().address,
                 ),
-                f"{what} at IRQL {self.gate}, and {reason.value}",
+                f"{what} at IRQL {irql}, and {reason.value}",
+            )
+        if address < self.arch.user_end:
+            self._access_violation(
+                (_IRQL_OPERATIONS[operation], address), f"{what}, and {reason.value}"
             )
         self.stop(
             BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA,
             (address, operation, 0, 0),
             f"{what}, and {reason.value}",
         )
+
+    def _access_violation(self, information: tuple[int, int], message: str) -> NoReturn:
+        raise NtStatusError(
+            NtStatus.STATUS_ACCESS_VIOLATION,
+            message,
+            information,
+            self.program.call_site().address,
+        )
+
+    @contextmanager
+    def system_thread(self) -> Iterator[None]:
+        """Run what is inside where nobody catches a status; see `Kernel.system_thread`."""
+        try:
+            yield
+        except NtStatusError as error:
+            self.stop(
+                BugCheckCode.SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+                (int(error.status), error.code_address, 0, 0),
+                f"nobody in a system thread caught {error}",
+            )
+
+    @contextmanager
+    def dpc(self) -> Iterator[None]:
+        """Run what is inside as a DPC routine; see `Kernel.in_dpc`."""
+        with self.processors.dpc():
+            try:
+                yield
+            except NtStatusError as error:
+                first, second = (*error.information, 0, 0)[:2]
+                self.stop(
+                    BugCheckCode.KMODE_EXCEPTION_NOT_HANDLED,
+                    (int(error.status), error.code_address, first, second),
+                    f"nobody in a DPC routine caught {error}",
+                )
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
         """Stop the machine for a touch by the program itself; see `Kernel.touch_fault`."""

@@ -63,12 +63,12 @@ class ProcessorScope:
     def __enter__(self) -> int:
         processors = self._processors
         before = processors.current
-        processors._switch(self._number)
+        processors.switch_to(self._number)
         self._order.enter(processors.scopes, before)
         return self._number
 
     def __exit__(self, *exception: object) -> None:
-        self._processors._switch(self._order.leave(self._processors.scopes))
+        self._processors.switch_to(self._order.leave(self._processors.scopes))
 
 
 class Processors:
@@ -84,15 +84,16 @@ class Processors:
         current: number of the processor that runs.
         irql_bits: as given.
         scopes: which one each block that was entered goes back to, innermost last.
+        dpcs: a processor for each DPC routine that runs on it, innermost last.
     """
 
     __slots__ = (
         "_gate",
-        "_in_dpc",
         "_irql",
         "_irqls",
         "count",
         "current",
+        "dpcs",
         "irql_bits",
         "scopes",
     )
@@ -108,22 +109,34 @@ class Processors:
         self.scopes: list[int] = []
         self._irql = 0
         self._irqls = [0] * count
-        self._in_dpc: list[int] = []  # a processor for each DPC routine that runs on it
+        self.dpcs: list[int] = []
 
     @property
     def irql(self) -> Irql | X86Irql | int:
         """The current IRQL, as an `Irql` where the level has a name, or as an `X86Irql`."""
-        above = self.irql_bits > _X64_IRQL_BITS and self._irql > Irql.DISPATCH_LEVEL
+        return self.irql_of(self.current)
+
+    def irql_of(self, number: int) -> Irql | X86Irql | int:
+        """The IRQL of a processor, likewise.
+
+        Args:
+            number: 0 to count - 1.
+        """
+        level = self._irql if number == self.current else self._irqls[number]
+        above = self.irql_bits > _X64_IRQL_BITS and level > Irql.DISPATCH_LEVEL
         try:
-            return (X86Irql if above else Irql)(self._irql)
+            return (X86Irql if above else Irql)(level)
         except ValueError:
-            return self._irql
+            return level
+
+    @property
+    def levels(self) -> list[int]:
+        """The IRQL of each processor."""
+        levels = list(self._irqls)
+        levels[self.current] = self._irql
+        return levels
 
     # --- IRQL ------------------------------------------------------------------------------
-
-    def irql_of(self, number: int) -> int:
-        """The IRQL of a processor."""
-        return self._irql if number == self.current else self._irqls[number]
 
     def raise_irql(self, level: int) -> IrqlScope:
         """Raise the IRQL; see `Kernel.raise_irql`."""
@@ -180,7 +193,7 @@ class Processors:
     @property
     def in_dpc(self) -> bool:
         """Whether a DPC routine runs on the current processor."""
-        return self.current in self._in_dpc
+        return self.current in self.dpcs
 
     @contextmanager
     def dpc(self) -> Iterator[None]:
@@ -192,11 +205,11 @@ class Processors:
         """
         with self.raise_irql(Irql.DISPATCH_LEVEL):
             processor = self.current
-            self._in_dpc.append(processor)
+            self.dpcs.append(processor)
             try:
                 yield
             finally:
-                self._in_dpc.remove(processor)
+                self.dpcs.remove(processor)
 
     # --- which one runs ----------------------------------------------------------------------
 
@@ -207,7 +220,8 @@ class Processors:
             raise ValueError(f"processor {number}: give 0 to {self.count - 1}")
         return ProcessorScope(self, number)
 
-    def _switch(self, number: int) -> None:
+    def switch_to(self, number: int) -> None:
+        """Run on another processor from now on; `on` knows the way back."""
         self._gate.hooks.run(SwitchProcessor(number), self._switch_to, number)
 
     def _switch_to(self, number: int) -> None:

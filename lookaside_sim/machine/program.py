@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Final, Self
 
 from lookaside_sim.errors import LookasideSimError
@@ -39,16 +40,18 @@ class Image:
         image_base: first address of its range.
         image_end: first address behind it.
         loaded: whether it has not been unloaded.
+        next_data: where its data section has room, as far as is known.
+        sites: the lines of its code that were given addresses.
     """
 
     __slots__ = (
-        "_next_data",
         "_program",
-        "_sites",
         "image_base",
         "image_end",
         "loaded",
         "name",
+        "next_data",
+        "sites",
     )
 
     def __init__(self, program: Program, name: str, base: int, size: int = IMAGE_SIZE) -> None:
@@ -57,8 +60,8 @@ class Image:
         self.image_base = base
         self.image_end = base + size
         self.loaded = True
-        self._next_data = base + size // 2
-        self._sites = Sites(base + CODE_OFFSET)
+        self.next_data = base + size // 2
+        self.sites = Sites(base + CODE_OFFSET)
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in its range."""
@@ -66,16 +69,16 @@ class Image:
 
     def call_site(self) -> CallSite:
         """The line of the program that runs, with an address in this image."""
-        return self._program.site_in(self._sites)
+        return self._program.site_in(self.sites)
 
     def find_data_place(self, size: int, alignment: int) -> int | None:
         """Find room in its data section; None when that is full."""
-        address = -(-self._next_data // alignment) * alignment
+        address = -(-self.next_data // alignment) * alignment
         while not self._program.memory.is_unmapped(address, size):
             address += alignment
         if address + size > self.image_end:
             return None
-        self._next_data = address + size
+        self.next_data = address + size
         return address
 
     def __enter__(self) -> Self:
@@ -214,6 +217,15 @@ class Program:
         self._next_data = -(-(address + size) // alignment) * alignment
         return address
 
+    def take_data_place(self, address: int, size: int, alignment: int = 0) -> None:
+        """Set a place aside if it is the one that `find_data_place` finds next."""
+        image = self.current
+        before = self._next_data, 0 if image is None else image.next_data
+        if self.find_data_place(size, alignment) != address:
+            self._next_data = before[0]
+            if image is not None:
+                image.next_data = before[1]
+
     @property
     def is_watched(self) -> bool:
         """Whether the verifier watches the code that runs now."""
@@ -238,6 +250,10 @@ class Program:
     def calling_stack(self) -> tuple[CallSite, ...]:
         """The innermost frames of the program, at most 8, innermost first."""
         return frames() if self.stack_provider is None else tuple(self.stack_provider())
+
+    def known_address(self, image: Image | None, code: CodeType, instruction: int) -> int:
+        """The address that a line was given as one of an image's; 0 for none yet."""
+        return (self._sites if image is None else image.sites).known(code, instruction)
 
     def site_in(self, sites: Sites) -> CallSite:
         """The line that runs, with the address it has among some sites."""

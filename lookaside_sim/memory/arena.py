@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import mmap
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, cast
 
 from lookaside_sim.memory.notices import Changed, Notices
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
@@ -40,6 +41,7 @@ EXPOSED: Final = 6
 """Blocks with headers that somebody else may have written: nothing in it is cached."""
 HEADS: Final = 7
 """List heads of the pool manager."""
+_MAPPED: Final = re.compile(rb"[^%c%c]+" % (UNMAPPED, RETURNED))
 
 _ALL: Final = range(HEADS + 1)
 _TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
@@ -48,8 +50,6 @@ _TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 
 NO_BLOCK: Final = 0xFF
 
-_FIRST_PAGES: Final = 1
-"""Backed at once: list heads. Most pools of most machines are never used."""
 _LEAST_PAGES: Final = 16
 """Backed from the first use on."""
 _LARGE: Final = 1 << 20
@@ -66,6 +66,37 @@ def garbage(seed: int) -> bytes:
     return random.Random(seed).randbytes(_GARBAGE_SIZE).replace(b"\0", b"\xa5")
 
 
+@lru_cache(maxsize=64)
+def _no_blocks(units: int) -> bytes:
+    """Marks of units in which no block starts."""
+    return bytes([NO_BLOCK]) * units
+
+
+def _word_format(pointer_size: int) -> Literal["Q", "I"]:
+    """Of a pointer, for a view."""
+    return "Q" if pointer_size == 8 else "I"
+
+
+@lru_cache(maxsize=16)
+def _begin(
+    heads: bytes, pointer_size: int, unit_shift: int
+) -> tuple[bytearray, memoryview, memoryview, bytearray, bytearray]:
+    """The bytes of a first page, its views, states and marks, none of which can be written."""
+    data = heads or bytes(PAGE_SIZE)
+    view = memoryview(data)
+    # Typed as what they will be: nobody writes here before `Arena.open`.
+    return (
+        cast(bytearray, data),
+        view.cast(_word_format(pointer_size)),
+        view.cast("I"),
+        cast(bytearray, bytes([HEADS if heads else UNMAPPED])),
+        cast(bytearray, _no_blocks(PAGE_SIZE >> unit_shift)),
+    )
+
+
+_NOTHING: Final = cast(set[int], frozenset())
+
+
 class Arena:
     """A range of pages.
 
@@ -76,6 +107,8 @@ class Arena:
         garbage: what fresh pages are filled from; longer than a page.
         executable: whether code in it may run.
         notices: told of each change.
+        heads: the bytes of its first page, where list heads lie in it from the start; none
+            where no page is mapped so far.
 
     Attributes:
         base: address of the first byte.
@@ -114,6 +147,7 @@ class Arena:
         *,
         executable: bool = False,
         notices: Notices | None = None,
+        heads: bytes = b"",
     ) -> None:
         self._arch = arch
         self._garbage = garbage
@@ -121,13 +155,30 @@ class Arena:
         self.executable = executable
         self.base = base
         self.pages = pages
-        self.data: bytearray | mmap.mmap = bytearray()
-        self.states = bytearray()
-        self.marks = bytearray()
-        self.unmade: set[int] = set()
-        self.words = memoryview(b"")
-        self.ulongs = memoryview(b"")
-        self.reach(min(_FIRST_PAGES, pages))
+        self.data: bytearray | mmap.mmap
+        self.data, self.words, self.ulongs, self.states, self.marks = _begin(
+            heads, arch.pointer_size, arch.pool_header.unit_shift
+        )
+        self.unmade: set[int] = _NOTHING
+        if not heads:
+            self.open()
+
+    def open(self) -> None:
+        """Have bytes and tables of its own from now on; somebody is about to use the pool.
+
+        Until then all machines share those of an arena that begins with the same list heads:
+        most pools of most machines are never used.
+        """
+        if self.unmade is _NOTHING:
+            self.unmade = set()
+            self.states = bytearray(self.states)
+            self.marks = bytearray(self.marks)
+            self.data = bytearray(self.data)
+            self._view()
+
+    def shares(self, start: int, end: int) -> bool:
+        """Whether its range, mapped or not, shares a byte with another range."""
+        return start < self.base + (self.pages << PAGE_SHIFT) and self.base < end
 
     def reach(self, pages: int) -> bool:
         """Back at least so many pages.
@@ -138,24 +189,38 @@ class Arena:
         have = len(self.states)
         if pages <= have:
             return False
-        want = max(pages, 2 * have, _LEAST_PAGES) if have else pages
-        want = min(want, self.pages)
-        size = want << PAGE_SHIFT
-        # A large buffer comes from the system, which backs only the pages that are touched.
-        data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
+        self.open()
+        want = max(pages, 2 * have, _LEAST_PAGES)
         old = self.data  # lives until everybody was told, who may have lent its address
-        self._copy(old, data)
-        self.data = data
-        view = memoryview(data)
-        self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
-        self.ulongs = view.cast("I")
-        self.states.extend(bytes(want - have))
-        units = (want - have) * self._arch.pool_header.units_per_page
-        self.marks.extend(bytes([NO_BLOCK]) * units)
+        self._grow(min(want, self.pages))
         if self._notices.listeners:
-            self._notices.tell(Changed.BUFFER, self.base, size)
+            self._notices.tell(Changed.BUFFER, self.base, len(self.data))
         del old
         return True
+
+    def _grow(self, pages: int) -> None:
+        """Back so many pages, more than before."""
+        have = len(self.states)
+        size = pages << PAGE_SHIFT
+        # A large buffer comes from the system, which backs only the pages that are touched.
+        data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
+        self._copy(self.data, data)
+        self.data = data
+        self._view()
+        self.states.extend(bytes(pages - have))
+        units = (pages - have) * self._arch.pool_header.units_per_page
+        self.marks.extend(_no_blocks(units))
+
+    def _view(self) -> None:
+        view = memoryview(self.data)
+        self.words = view.cast(_word_format(self._arch.pointer_size))
+        self.ulongs = view.cast("I")
+
+    def mapped_ranges(self) -> Iterator[tuple[int, int]]:
+        """The starts and ends of what is mapped, in order."""
+        for run in _MAPPED.finditer(self.states):
+            first, behind = run.span()
+            yield self.base + (first << PAGE_SHIFT), self.base + (behind << PAGE_SHIFT)
 
     def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
         """Copy what there is to copy: pages without bytes of their own stay the system's."""
@@ -263,9 +328,11 @@ class Arenas:
 
     def add(self, arena: Arena) -> None:
         """Take an arena in."""
-        last = arena.base + (arena.pages << PAGE_SHIFT) - 1
-        for number in range(arena.base >> self._region_shift, (last >> self._region_shift) + 1):
-            self._by_region[number] = arena
+        first = arena.base >> self._region_shift
+        last = arena.base + (arena.pages << PAGE_SHIFT) - 1 >> self._region_shift
+        self._by_region[first] = arena
+        if last > first:
+            self._by_region.update(dict.fromkeys(range(first + 1, last + 1), arena))
 
     def all(self) -> Iterator[Arena]:
         """Every arena, each once."""
@@ -285,10 +352,31 @@ class Arenas:
             return None
         return arena, page
 
+    def in_regions(self, start: int, end: int) -> tuple[int, Arena | None]:
+        """The first pool region of a range that an arena has, and the arena; None for none.
+
+        Cost: of the regions of the range, or of those with arenas if they are fewer.
+        """
+        by_region, shift = self._by_region, self._region_shift
+        first, last = start >> shift, end - 1 >> shift
+        if first == last:
+            return first << shift, by_region.get(first)
+        numbers: Iterable[int] = range(first, last + 1)
+        if last - first > len(by_region):
+            numbers = sorted(number for number in by_region if first <= number <= last)
+        for number in numbers:
+            if number in by_region:
+                return number << shift, by_region[number]
+        return 0, None
+
     def set_aside(self, start: int, end: int) -> Arena | None:
         """The first arena whose range, mapped or not, shares a byte with another range."""
+        shift = self._region_shift
+        if start >> shift == end - 1 >> shift:
+            arena = self._by_region.get(start >> shift)
+            return arena if arena is not None and arena.shares(start, end) else None
         for arena in self._by_region.values():
-            if start < arena.base + (arena.pages << PAGE_SHIFT) and arena.base < end:
+            if arena.shares(start, end):
                 return arena
         return None
 

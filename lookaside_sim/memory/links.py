@@ -49,6 +49,9 @@ class _LinksOnly:
         self.free_irql = -1  # no machine runs at it: the pool looks closer before it frees
 
 
+_LINKS_ONLY: Final = _LinksOnly()
+
+
 class LinkCache:
     """The links of lists in one address space.
 
@@ -69,7 +72,6 @@ class LinkCache:
     __slots__ = (
         "_arenas",
         "_blocks",
-        "_plan",
         "_pointer_size",
         "_slots",
         "leave",
@@ -88,7 +90,6 @@ class LinkCache:
         self._arenas = arenas
         self._blocks = blocks
         self._slots = slots
-        self._plan = _LinksOnly()
         self._pointer_size = pointer_size
         self.leave = self.suspend = _nothing
         self.reasons = Uncached(0)
@@ -112,7 +113,7 @@ class LinkCache:
         arena, page = found
         if not self._blocks.start_at(arena, page, entry):
             return None
-        return slots.make_for_links(arena, entry, self._plan)
+        return slots.make_for_links(arena, entry, _LINKS_ONLY)
 
     def slot_at(self, address: int) -> Slot:
         """The slot that the header of a list refers to; where none may be, one apart.
@@ -145,7 +146,7 @@ class LinkCache:
                 at = entry - arena.base
                 arena.words[at // self._pointer_size] = target.address
                 return True
-            slot = self._slots.make_for_links(found[0], entry, self._plan)
+            slot = self._slots.make_for_links(found[0], entry, _LINKS_ONLY)
         elif not slot.used:
             return False
         slot.flink = target

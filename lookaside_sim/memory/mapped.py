@@ -50,13 +50,16 @@ class Mapped:
 
     # --- mapping and unmapping -----------------------------------------------------------
 
-    def add_arena(self, base: int, pages: int, *, executable: bool = False) -> Arena:
+    def add_arena(
+        self, base: int, pages: int, *, executable: bool = False, heads: bytes = b""
+    ) -> Arena:
         """Set a range aside for a pool.
 
         Args:
             base: its address, at the start of a page.
             pages: most pages it can have.
             executable: whether code in it may run.
+            heads: the bytes of its first page, if list heads lie there.
 
         Raises:
             ValueError: no whole pages of the address space, or not all of them free, or
@@ -67,15 +70,12 @@ class Mapped:
             raise ValueError(
                 f"base {base:#x}, pages {pages}: give the start of a page, and some"
             )
-        self._check_free("base", base, size)
-        shift = self.arch.pool_region_shift
-        for number in range(base >> shift, ((base + size - 1) >> shift) + 1):
-            other = self._arenas.near(number << shift)
-            if other is not None:
-                raise ValueError(
-                    f"base {base:#x}: the arena at {other.base:#x} has the pool region"
-                    f" {number << shift:#x}"
-                )
+        number, other = self._arenas.in_regions(base, base + size)
+        self._check_free("base", base, size, may_hold_arenas=other is not None)
+        if other is not None:
+            raise ValueError(
+                f"base {base:#x}: the arena at {other.base:#x} has the pool region {number:#x}"
+            )
         arena = Arena(
             self.arch,
             base,
@@ -83,6 +83,7 @@ class Mapped:
             self._garbage,
             executable=executable,
             notices=self._notices,
+            heads=heads,
         )
         self._arenas.add(arena)
         return arena
@@ -172,16 +173,19 @@ class Mapped:
             region.executable = executable
         self.notice(Changed.PERMISSIONS, region.address, region.size)
 
-    def _check_free(self, name: str, start: int, size: int) -> None:
+    def _check_free(
+        self, name: str, start: int, size: int, *, may_hold_arenas: bool = True
+    ) -> None:
         if not 0 < start <= self._limit - size:
             raise ValueError(
                 f"{name} {start:#x}: {size:#x} bytes there lie outside the address space"
             )
-        arena = self._arenas.set_aside(start, start + size)
+        end = start + size
+        arena = self._arenas.set_aside(start, end) if may_hold_arenas else None
         if (
-            self._structures.overlapping(start, start + size)
-            or self._regions.overlapping(start, start + size)
-            or (arena is not None and not self._arenas.is_unmapped(start, start + size))
+            self._structures.overlapping(start, end)
+            or self._regions.overlapping(start, end)
+            or (arena is not None and not self._arenas.is_unmapped(start, end))
         ):
             raise ValueError(f"{name} {start:#x}: {size:#x} bytes there are already mapped")
         if arena is not None:
@@ -232,6 +236,25 @@ class Mapped:
                 return False
             address = found[1]
         return True
+
+    def mapped_ranges(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What is mapped in a range: starts and ends, by address; neighbors may touch.
+
+        Args:
+            start: first address of the range.
+            end: first address behind it.
+        """
+        found = [each for arena in self._arenas.all() for each in arena.mapped_ranges()]
+        found += [(each.address, each.end) for each in self._regions.overlapping(start, end)]
+        found += [
+            (each.address, each.address + each.image_size)
+            for each in self._structures.overlapping(start, end)
+        ]
+        return sorted(
+            (max(first, start), min(behind, end))
+            for first, behind in found
+            if first < end and start < behind
+        )
 
     def structure_at(self, address: int) -> Structure | None:
         """The structure that holds an address, if any."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 
@@ -29,6 +30,15 @@ def _pages(start: int, end: int) -> range:
     return range(start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1)
 
 
+def _shares(structure: Structure, start: int, end: int) -> bool:
+    """Whether a structure shares a byte with a range."""
+    address = structure.address
+    return address < end and start < address + structure.image_size
+
+
+_address: Final = attrgetter("address")
+
+
 class Structures:
     """The structures of one address space, found by the pages they touch.
 
@@ -44,7 +54,11 @@ class Structures:
         """Take a structure in."""
         start = structure.address
         for page in _pages(start, start + structure.image_size):
-            self._by_page.setdefault(page, []).append(structure)
+            here = self._by_page.get(page)
+            if here is None:
+                self._by_page[page] = [structure]
+            else:
+                here.append(structure)
 
     def detach_range(self, start: int, end: int) -> list[Structure]:
         """Let go of every structure that begins in a range.
@@ -86,14 +100,18 @@ class Structures:
         """
         if start >= end or not self._by_page:
             return []
-        pages: Iterable[int] = _pages(start, end)
-        if (end - start) >> PAGE_SHIFT > len(self._by_page):
-            within = _pages(start, end)
+        within = _pages(start, end)
+        pages: Iterable[int] = within
+        if len(within) == 1:
+            here = self._by_page.get(within[0], ())
+            found_here = [each for each in here if _shares(each, start, end)]
+            return found_here if len(found_here) < 2 else sorted(found_here, key=_address)
+        if len(within) > len(self._by_page):
             pages = [page for page in self._by_page if page in within]
         found = {
             each.address: each
             for page in pages
             for each in self._by_page.get(page, ())
-            if each.address < end and start < each.address + each.image_size
+            if _shares(each, start, end)
         }
         return [found[address] for address in sorted(found)]

@@ -7,7 +7,9 @@ somebody else's, such as numpy's, that do not calculate as Python's.
 from __future__ import annotations
 
 import operator
-from typing import Final, SupportsIndex
+from typing import Final, SupportsIndex, TypeVar
+
+T = TypeVar("T")
 
 MOST_SHOWN: Final = 80
 """Characters of a value that an error shows."""
@@ -63,7 +65,7 @@ def unsigned(name: str, value: SupportsIndex, bits: int) -> int:
         TypeError: no integer.
         ValueError: an integer that the type cannot hold.
     """
-    number = integer(name, value)
+    number = value if type(value) is int else integer(name, value)
     if not 0 <= number < 1 << bits:
         raise ValueError(f"{name} {shown(number)}: give 0 to {(1 << bits) - 1:#x}")
     return number
@@ -106,6 +108,17 @@ def raw_bytes(name: str, value: object) -> bytes:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise TypeError(f"{name} {shown(value)}: give bytes")
     return bytes(value)
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Take an argument that must be of a class.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} {shown(value)}: give a {kind.__name__}")
+    return value
 
 
 def check_callable(name: str, value: object) -> None:

@@ -26,7 +26,7 @@ class BugCheckCode(IntEnum):
     #: P1 is the kind of damage: 3 free list link, 6 previous size, 0xE freed header,
     #: 0x20 next header disagrees, 0x22 no tracking entry; then addresses and values.
     BAD_POOL_HEADER = 0x19
-    #: exception code, code address, parameters 0 and 1 of the exception.
+    #: status, code address, its parameters 0 and 1: raised in a DPC routine, and caught by nobody.
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E
     #: IRP, 0, 0, 0: it is sent on, and has no stack location left.
     NO_MORE_IRP_STACK_LOCATIONS = 0x35
@@ -34,8 +34,8 @@ class BugCheckCode(IntEnum):
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44
     #: address, 0 read / 2 write / 0x10 execute, code address, fault type.
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50
-    #: status, address of the code, exception record, context: nobody handles it in a thread of
-    #: the system's, such as the one that loads drivers.
+    #: status, code address, exception record, context record: raised in a system thread, and
+    #: caught by nobody.
     SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7E
     #: number of the trap, 0, 0, 0: 8 for a double fault, as a stack that is used up gives.
     UNEXPECTED_KERNEL_MODE_TRAP = 0x7F
@@ -47,7 +47,7 @@ class BugCheckCode(IntEnum):
     #: front of or around the data, 0x24 bytes behind it, 0x30 and 0x31 IRQL.
     SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION = 0xC1
     #: P1 is the kind of misuse: 6 and 7 already freed, 8 and 9 IRQL, 0xA tag,
-    #: 0x46 invalid address, 0x9A must succeed, 0x9B tag 0, 0x9C tag 'BIG '.
+    #: 0x40 user address, 0x46 invalid address, 0x9A must succeed, 0x9B tag 0, 0x9C tag 'BIG '.
     BAD_POOL_CALLER = 0xC2
     #: P1 is the violation; see `lookaside_sim.nt.violations`.
     DRIVER_VERIFIER_DETECTED_VIOLATION = 0xC4
@@ -82,6 +82,8 @@ class BugCheckCode(IntEnum):
     WDF_VIOLATION = 0x10D
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
+    #: address, bytes touched, code address, KASAN's code of the memory with 0x100 for a write.
+    KASAN_ILLEGAL_ACCESS = 0x1F2
 
     @classmethod
     def _missing_(cls, value: object) -> BugCheckCode | None:

@@ -233,6 +233,10 @@ class PoolTag(int):
         """
         return cls(int.from_bytes(_tag_text(literal), "big"))
 
+    def __bytes__(self) -> bytes:
+        """Its four characters in memory order, protected or not."""
+        return self.to_bytes(4, "little")
+
     @property
     def is_protected(self) -> bool:
         """Whether the PROTECTED_POOL bit is set."""

@@ -6,6 +6,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -46,7 +47,7 @@ class BigBlocks:
         tags: the tag table.
         stops: what the pool stops for.
         tails: gets the end of a last page.
-        pools: the pools.
+        pools: the pools, by the number of their region.
 
     Attributes:
         tails: as given; another one when the pools decide in another way from now on.
@@ -74,7 +75,7 @@ class BigBlocks:
         tags: TagTable,
         stops: PoolStops,
         tails: Tails,
-        pools: tuple[PoolDescriptor, ...],
+        pools: Mapping[int, PoolDescriptor],
     ) -> None:
         layout = memory.arch.pool_header
         self._machine = machine
@@ -86,7 +87,7 @@ class BigBlocks:
         self._unit_mask = layout.unit - 1
         self._units_per_page = layout.units_per_page
         self._region_shift = memory.arch.pool_region_shift
-        self._pools_by_region = {pool.base >> self._region_shift: pool for pool in pools}
+        self._pools_by_region = pools
         self.table: dict[int, BigBlock] = {}
 
     def allocate(self, plan: PoolPlan) -> int:

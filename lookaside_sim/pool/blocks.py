@@ -23,6 +23,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from lookaside_sim.errors import NtStatusError
@@ -88,7 +89,7 @@ class Blocks:
         memory: its address space.
         tags: the tag table.
         stops: what it stops for.
-        pools: the pools.
+        pools: the pools, by the number of their region.
 
     Attributes:
         big: serves what no block with a header can; set once, when it is made.
@@ -122,7 +123,7 @@ class Blocks:
         memory: Memory,
         tags: TagTable,
         stops: PoolStops,
-        pools: tuple[PoolDescriptor, ...],
+        pools: Mapping[int, PoolDescriptor],
     ) -> None:
         layout = memory.arch.pool_header
         self._machine = machine
@@ -140,7 +141,7 @@ class Blocks:
         self._lowest_type = 1 << layout.type_shift
         self._units_per_page = layout.units_per_page
         self._region_shift = memory.arch.pool_region_shift
-        self._pools_by_region = {pool.base >> self._region_shift: pool for pool in pools}
+        self._pools_by_region = pools
 
     def allocate(self, plan: PoolPlan) -> int:
         """Allocate what a plan says.
@@ -411,6 +412,8 @@ class Blocks:
             # tracking entry; any other address is invalid.
             if pool is not None:
                 self._stops.not_tracked(pool.name, address)
+            if address < self._memory.arch.system_start:
+                self._stops.user_address(address)
             self._stops.invalid_address(address)
         # Reading the header comes first, and faults where there is none.
         in_use = self._stops.ulong1(address - self._header_size) & self._in_use_bit

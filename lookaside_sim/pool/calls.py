@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.machine.calls import Call
 from lookaside_sim.nt.types import PoolTag, PoolType
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateBlock(Call):
     """A pool block is asked for. The result is its address, None for NULL.
 
@@ -37,7 +34,6 @@ class AllocateBlock(Call):
         return self.result is None
 
 
-@attrs.define(eq=False, repr=False)
 class FreeBlock(Call):
     """A pool block is freed.
 

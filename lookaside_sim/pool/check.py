@@ -109,7 +109,10 @@ def blocks_of_page(memory: Memory, pool: PoolDescriptor, page: int) -> Iterator[
     if first is not None:
         # The end of a big allocation's last page: what is in front of it has no header.
         start = first << PAGE_SHIFT
-        used = start + memory.big_blocks[start] - base
+        size = memory.big_blocks.get(start)
+        if size is None:
+            return  # the machine stopped before the allocation was done
+        used = start + size - base
         offset = -(-used // layout.unit) * layout.unit
     memory.render_page(pool.arena, page)
     while offset < PAGE_SIZE:
@@ -206,6 +209,7 @@ def _check_pool(
             f"{pool.name} has {mapped} pages, {pool.runs.in_use} counted, and may have"
             f" {pool.runs.limit}"
         )
+    words, pointer_size = arena.words, memory.arch.pointer_size
     for index in range(len(pool.head_addresses)):
         entries = list(pool.entries(index))
         hint = pool.may_hold(index)
@@ -214,9 +218,14 @@ def _check_pool(
             _fail(f"list {index} of {pool.name}: {len(entries)} entries, wrong hint")
         before_entry = pool.head_addresses[index]
         for entry in [*entries, pool.head_addresses[index]]:
-            blink = arena.words[(entry - pool.base) // memory.arch.pointer_size + 1]
+            at = entry + pointer_size - pool.base
+            if at % pointer_size or not 0 <= at < len(arena.data):
+                blink = memory.peek_pointer(entry + pointer_size)
+            else:  # nearly always; what `peek_pointer` would say, since all is rendered
+                blink = words[at // pointer_size]
             if blink != before_entry:
-                _fail(f"the entry {entry:#x} points back at {blink:#x}, not {before_entry:#x}")
+                back = "nowhere" if blink is None else f"at {blink:#x}"
+                _fail(f"the entry {entry:#x} points back {back}, not at {before_entry:#x}")
             before_entry = entry
         for entry in entries:
             if free.pop(entry, 0) != index + 1:

@@ -20,7 +20,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, EXPOSED, HEADS, RETURNED
+from lookaside_sim.memory.arena import BLOCKS, EXPOSED, RETURNED
 from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
@@ -64,9 +64,9 @@ class PoolDescriptor:
         base: address of the pool.
         limit: pages it may use.
         sides: the side of the tag table that its blocks are charged to.
+        stop: stops the machine.
         paged: whether its blocks may be paged out.
         is_nx: whether they cannot be executed.
-        stop: stops the machine.
 
     Attributes:
         arena: its memory.
@@ -79,7 +79,7 @@ class PoolDescriptor:
         hints: byte ``i`` is 1 when the list of ``i`` units may hold an entry; for `model`,
             which takes a hint back only when it finds the list empty.
         hot: what the pool manager's hot paths need of the pool and its arena, to be unpacked
-            at once; made anew when the arena grows.
+            at once; made by `open`, and anew when the arena grows.
     """
 
     __slots__ = (
@@ -110,9 +110,9 @@ class PoolDescriptor:
         base: int,
         limit: int,
         sides: dict[int, Side],
-        paged: bool,
-        is_nx: bool,
         stop: StopFunction,
+        paged: bool = False,
+        is_nx: bool = False,
     ) -> None:
         arch = memory.arch
         self.name = name
@@ -127,17 +127,15 @@ class PoolDescriptor:
         self._align_mask = arch.pointer_size - 1
         window = min(2 * limit + _SPARE_PAGES, arch.pool_region_size >> PAGE_SHIFT)
         executable = base == arch.nonpaged_pool_start
-        self.arena = memory.add_arena(base, window, executable=executable)
+        self.head_addresses, heads = _empty_heads(base, arch.pointer_size)
+        self.arena = memory.add_arena(base, window, executable=executable, heads=heads)
         self.runs = PageRuns(first=1, window=window - 1, limit=limit)
-        lists = arch.pool_header.units_per_page
-        self.listed = bytearray(lists)
+        self.listed = bytearray()
         self.hints = bytearray()
         self.heads: list[Slot] = []
-        self.head_addresses, empty = _empty_heads(base, arch.pointer_size)
-        self.arena.states[0] = HEADS
-        self.arena.data[:PAGE_SIZE] = empty
-        self._set_hot()
         memory.watch_page(base >> PAGE_SHIFT, self.count_lists)
+
+    hot: HotTuple
 
     @property
     def end(self) -> int:
@@ -155,9 +153,19 @@ class PoolDescriptor:
         if self.arena.reach(pages):
             self._set_hot()
 
+    def open(self) -> None:
+        """Make what requests need: many a machine never uses all three pools."""
+        if not self.heads:
+            lists = len(self.head_addresses)
+            self.listed.extend(bytes(lists))
+            self.heads.extend([UNKNOWN] * (lists + 1))
+            self.hints.extend(bytes(lists + 1))
+            self.arena.open()
+            self._set_hot()
+
     def _set_hot(self) -> None:
         arena = self.arena
-        self.hot: HotTuple = (
+        self.hot = (
             self.base,
             arena.words,
             arena.ulongs,
@@ -171,9 +179,7 @@ class PoolDescriptor:
     def head(self, units: int) -> Slot:
         """The head of the list with blocks of a size."""
         if not self.heads:
-            # The first request of this pool: many a machine never uses all three.
-            self.heads.extend([UNKNOWN] * (len(self.listed) + 1))
-            self.hints.extend(bytes(len(self.heads)))
+            self.open()
         head = self.heads[units]
         if head is UNKNOWN:
             head = self.heads[units] = Slot(self.head_addresses[units - 1])
@@ -272,7 +278,7 @@ class PoolDescriptor:
         """Whether the hints say that list ``index`` holds an entry."""
         if self._memory.slots.decide:
             return bool(self.hints and self.hints[index + 1])
-        return bool(self.listed[index])
+        return bool(self.listed and self.listed[index])
 
     def _holds(self, address: int) -> bool:
         """Whether an address is mapped memory of this pool."""

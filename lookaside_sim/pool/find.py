@@ -33,7 +33,7 @@ class Finder:
 
     Args:
         memory: the address space.
-        pools: the pools.
+        pools: the pools, by the number of their region.
         big: the big page table, by address.
     """
 
@@ -49,13 +49,13 @@ class Finder:
     def __init__(
         self,
         memory: Memory,
-        pools: tuple[PoolDescriptor, ...],
+        pools: Mapping[int, PoolDescriptor],
         big: Mapping[int, BigBlock],
     ) -> None:
         self._memory = memory
         self._layout = memory.arch.pool_header
         self._region_shift = memory.arch.pool_region_shift
-        self._pools_by_region = {pool.base >> self._region_shift: pool for pool in pools}
+        self._pools_by_region = pools
         self._big = big
         self._outside: dict[int, Outside] = {}
 

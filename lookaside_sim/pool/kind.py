@@ -121,5 +121,11 @@ class Pool(Protocol):
     def pages_of_blocks(self, paged: bool) -> Iterable[int]:
         """Addresses of the pages whose blocks have headers."""
 
+    def is_live(self, address: int) -> bool:
+        """Whether a live block starts at an address, whatever its header says; looks only."""
+
+    def live_blocks(self) -> Iterable[int]:
+        """Addresses of the live blocks of the pools, whatever their headers say."""
+
     def check(self) -> None:
         """Verify every invariant."""

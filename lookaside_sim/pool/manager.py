@@ -94,39 +94,46 @@ class PoolManager:
         self._machine = machine
         self.tag_table = TagTable(layout.units_per_page, layout.unit)
         self._known: dict[tuple[int, int, TagLike], PoolPlan] = {}
-        self.nonpaged, self.nonpaged_nx, self.paged = (
-            PoolDescriptor(
-                name,
-                memory=memory,
-                base=base,
-                limit=limit >> PAGE_SHIFT,
-                sides=self.tag_table.paged if paged else self.tag_table.nonpaged,
-                paged=paged,
-                is_nx=is_nx,
-                stop=machine.stop,
-            )
-            for name, base, limit, paged, is_nx in (
-                ("NonPagedPool", arch.nonpaged_pool_start, limits.nonpaged, False, False),
-                (
-                    "NonPagedPoolNx",
-                    arch.nonpaged_nx_pool_start,
-                    limits.nonpaged_nx,
-                    False,
-                    True,
-                ),
-                ("PagedPool", arch.paged_pool_start, limits.paged, True, False),
-            )
+        tags, stop = self.tag_table, machine.stop
+        self.nonpaged = PoolDescriptor(
+            "NonPagedPool",
+            memory=memory,
+            base=arch.nonpaged_pool_start,
+            limit=limits.nonpaged >> PAGE_SHIFT,
+            sides=tags.nonpaged,
+            stop=stop,
         )
-        pools = self.descriptors
-        self._plans = Plans(layout, self.tag_table, *pools)
+        self.nonpaged_nx = PoolDescriptor(
+            "NonPagedPoolNx",
+            memory=memory,
+            base=arch.nonpaged_nx_pool_start,
+            limit=limits.nonpaged_nx >> PAGE_SHIFT,
+            sides=tags.nonpaged,
+            stop=stop,
+            is_nx=True,
+        )
+        self.paged = PoolDescriptor(
+            "PagedPool",
+            memory=memory,
+            base=arch.paged_pool_start,
+            limit=limits.paged >> PAGE_SHIFT,
+            sides=tags.paged,
+            stop=stop,
+            paged=True,
+        )
+        pools = self.nonpaged, self.nonpaged_nx, self.paged
+        shift = arch.pool_region_shift
+        by_region = {pool.base >> shift: pool for pool in pools}
+        nonpaged_nx = self.nonpaged_nx if arch.has_nx_pool else self.nonpaged
+        self._plans = Plans(layout, self.tag_table, self.nonpaged, nonpaged_nx, self.paged)
         self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
-        blocks = Blocks(machine, memory, self.tag_table, self.stops, pools)
+        blocks = Blocks(machine, memory, self.tag_table, self.stops, by_region)
         tails = ByteTails(memory, blocks)
         self._big = blocks.big = BigBlocks(
-            machine, memory, self.tag_table, self.stops, tails, pools
+            machine, memory, self.tag_table, self.stops, tails, by_region
         )
         self._headers = Headers(memory)
-        self._finder = Finder(memory, pools, self._big.table)
+        self._finder = Finder(memory, by_region, self._big.table)
         self.requests = Requests(machine, blocks)
         self._switch = Switch(
             memory,
@@ -322,7 +329,8 @@ class PoolManager:
         self.leave_model()  # no slot knows that bit
         headers.set_bit(pool, address, QUOTA_BIT)
         if self._machine.arch.pointer_size == 8:
-            pool.arena.words[(address - pool.base - headers.size) // 8 + 1] = process
+            at = (address - pool.base - headers.size) // 8 + 1
+            pool.arena.words[at] = self._scrambled(address, process)
         else:
             last = address + headers.bytes_of(pool, address) - headers.size - 4
             self._machine.memory.write_pointer(last, process)
@@ -337,9 +345,19 @@ class PoolManager:
         ):
             return None
         if self._machine.arch.pointer_size == 8:
-            return pool.arena.words[(address - pool.base - headers.size) // 8 + 1]
+            at = (address - pool.base - headers.size) // 8 + 1
+            return self._scrambled(address, pool.arena.words[at])
         last = address + headers.bytes_of(pool, address) - headers.size - 4
         return self._machine.memory.read_pointer(last)
+
+    def _scrambled(self, address: int, process: int) -> int:
+        """ProcessBilled of a block for a process; and the process for ProcessBilled.
+
+        Source:
+            docs/sources.md, pool section 2: the process, the cookie and the header's address.
+        """
+        cookie = self._machine.quota_cookie
+        return process ^ cookie ^ (address - self._headers.size) if cookie else process
 
     def serves(self, pool_type: int) -> bool:
         """Whether a pool type can be asked for at all."""
@@ -417,6 +435,28 @@ class PoolManager:
         if pool is not None and pool.has_blocks(address):
             page = (address - pool.base) >> PAGE_SHIFT
             yield from blocks_of_page(self._machine.memory, pool, page)
+
+    def is_live(self, address: int) -> bool:
+        """Whether a live block starts at an address, whatever its header says; looks only."""
+        pool = self.ordinary_at(address)
+        if pool is None:
+            block = self.find(address)
+            return block is not None and block.address == address
+        return address in self.big_blocks or (
+            pool.has_blocks(address) and self._headers.is_live(pool, address)
+        )
+
+    def live_blocks(self) -> Iterator[int]:
+        """Addresses of the live blocks of the three pools, whatever their headers say."""
+        memory = self._machine.memory
+        shift = memory.arch.pool_header.unit_shift
+        for pool in self.descriptors:
+            for address in range(pool.base, pool.end, PAGE_SIZE):
+                if pool.has_blocks(address):
+                    page = (address - pool.base) >> PAGE_SHIFT
+                    for position in sorted(memory.block_starts(pool.arena, page)):
+                        yield pool.base + (position << shift)
+        yield from self.big_blocks
 
     def pages_of_blocks(self, paged: bool) -> Iterator[int]:
         """Addresses of the pages whose blocks have headers."""

@@ -17,11 +17,12 @@ Source:
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import CACHED
-from lookaside_sim.memory.slots import UNKNOWN, Slot
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.blocks import FREE_TAG, Blocks, exhausted
 from lookaside_sim.pool.descriptor import PoolDescriptor
@@ -42,6 +43,9 @@ class Stale:
     def __init__(self, tag: int) -> None:
         self.sizes = self.unused = 0
         self.tag = tag
+
+
+_FREE: Final = Stale(int(FREE_TAG))
 
 
 @lru_cache
@@ -65,7 +69,6 @@ class Model:
         "_blocks",
         "_by_address",
         "_edge",
-        "_free_plan",
         "_header_size",
         "_machine",
         "_memory",
@@ -97,7 +100,6 @@ class Model:
         self._header_size = layout.size
         self._units_per_page = layout.units_per_page
         self._offsets = _offsets(layout.unit_shift, layout.units_per_page)
-        self._free_plan = Stale(int(FREE_TAG))
         self.fragments: dict[int, Slot] = {}
         """The ``Frag`` units in front of tails, by address: in use, and nobody's."""
 
@@ -185,7 +187,7 @@ class Model:
                 return address
         # Link the remainder behind its list.
         head = heads[rest]
-        if head is UNKNOWN:
+        if head is None:  # UNKNOWN
             head = pool.head(rest)
         blink = head.blink
         slot.flink = head
@@ -253,7 +255,7 @@ class Model:
         slot.units = units
         # Link it in front of its list.
         head = pool.heads[units]
-        if head is UNKNOWN:
+        if head is None:  # UNKNOWN
             head = pool.head(units)
         flink = head.flink
         slot.flink = flink
@@ -319,7 +321,7 @@ class Model:
         slot.behind = edge
         slot.units = rest
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         if rest > 1:
             self._link_tail(pool, slot)
         return address
@@ -350,7 +352,7 @@ class Model:
         slot.front = fragment
         slot.units = self._units_per_page - units - 1
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         self._link_tail(pool, slot)
 
     def reach_tail(self, pool: PoolDescriptor, page: int, units: int) -> int:
@@ -379,7 +381,7 @@ class Model:
         behind.front = slot
         slot.units = units
         slot.used = False
-        slot.plan = self._free_plan
+        slot.plan = _FREE
         head = pool.head(units)
         flink = head.flink
         slot.flink = flink

@@ -19,6 +19,7 @@ _ALREADY_FREED: Final = 0x07
 _ALLOCATE_IRQL: Final = 0x08
 _FREE_IRQL: Final = 0x09
 _WRONG_TAG: Final = 0x0A
+_USER_ADDRESS: Final = 0x40
 _INVALID_ADDRESS: Final = 0x46
 _MUST_SUCCEED: Final = 0x9A
 _NO_TAG: Final = 0x9B
@@ -135,6 +136,14 @@ class PoolStops:
             BugCheckCode.BAD_POOL_HEADER,
             (_PREVIOUS_SIZE_TOO_LARGE, entry - previous, 0, entry),
             f"the header at {entry:#x} puts the block before it in another page",
+        )
+
+    def user_address(self, address: int) -> NoReturn:
+        """Stop for a free of pages that lie below system space."""
+        self._machine.stop(
+            BugCheckCode.BAD_POOL_CALLER,
+            (_USER_ADDRESS, address, self._memory.arch.system_start, 0),
+            f"{address:#x} was freed, which lies in the user half of the address space",
         )
 
     def invalid_address(self, address: int) -> NoReturn:

@@ -10,7 +10,6 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.machine.program import Image
 
 
-@attrs.define(eq=False, repr=False)
 class LoadDriver(Call):
     """A driver is loaded. The result is the driver.
 
@@ -22,7 +21,6 @@ class LoadDriver(Call):
     name: str
 
 
-@attrs.define(eq=False, repr=False)
 class CallRoutine(Call):
     """A routine of NT's is called that is no other call here.
 
@@ -36,14 +34,12 @@ class CallRoutine(Call):
     arguments: tuple[Any, ...]
 
 
-@attrs.define(eq=False, repr=False)
 class OptIntoNx(Call):
     """The running code's NonPagedPool is not executable from now on."""
 
     word: ClassVar[str] = "nx-opt-in"
 
 
-@attrs.define(eq=False, repr=False)
 class PlaceData(Call):
     """A piece of a driver's data is made. The result is its address.
 
@@ -61,7 +57,6 @@ class PlaceData(Call):
     contents: bytes
 
 
-@attrs.define(eq=False, repr=False)
 class UnloadDriver(Call):
     """A driver is unloaded.
 
@@ -73,7 +68,6 @@ class UnloadDriver(Call):
     driver: Image
 
 
-@attrs.define(eq=False, repr=False)
 class CreateProcess(Call):
     """A process is made. The result is the process.
 
@@ -89,7 +83,6 @@ class CreateProcess(Call):
     paged_quota: int
 
 
-@attrs.define(eq=False, repr=False)
 class EnterProcess(Call):
     """Code runs in another process from now on.
 
@@ -103,7 +96,6 @@ class EnterProcess(Call):
     process: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeTimer(Call):
     """A timer is initialized.
 
@@ -115,7 +107,6 @@ class InitializeTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False, repr=False)
 class SetTimer(Call):
     """A timer is started. The result is whether it was active.
 
@@ -129,7 +120,6 @@ class SetTimer(Call):
     seconds: int
 
 
-@attrs.define(eq=False, repr=False)
 class CancelTimer(Call):
     """A timer is stopped. The result is whether it was active.
 
@@ -141,7 +131,6 @@ class CancelTimer(Call):
     timer: int
 
 
-@attrs.define(eq=False, repr=False)
 class InitializeResource(Call):
     """An ERESOURCE is initialized.
 
@@ -153,7 +142,6 @@ class InitializeResource(Call):
     resource: int
 
 
-@attrs.define(eq=False, repr=False)
 class DeleteResource(Call):
     """An ERESOURCE is deleted.
 
@@ -165,7 +153,6 @@ class DeleteResource(Call):
     resource: int
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateIrp(Call):
     """An IRP is asked for. The result is its address, 0 for NULL.
 
@@ -184,7 +171,6 @@ class AllocateIrp(Call):
         return not self.result
 
 
-@attrs.define(eq=False, repr=False)
 class FreeIrp(Call):
     """An IRP is freed.
 
@@ -196,7 +182,6 @@ class FreeIrp(Call):
     irp: int
 
 
-@attrs.define(eq=False, repr=False)
 class AllocateMdl(Call):
     """An MDL is asked for. The result is its address, 0 for NULL.
 
@@ -219,7 +204,6 @@ class AllocateMdl(Call):
         return not self.result
 
 
-@attrs.define(eq=False, repr=False)
 class FreeMdl(Call):
     """An MDL is freed.
 

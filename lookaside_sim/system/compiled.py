@@ -85,7 +85,7 @@ class CompiledDriver(Driver):
         code: CodeOfDriver,
     ) -> None:
         super().__init__(drivers, name, base, size)
-        self._next_data = base + image_size
+        self.next_data = base + image_size
         self._code = code
         self._has_started = False
 

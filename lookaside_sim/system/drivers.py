@@ -189,6 +189,7 @@ class Driver(Image):
                 DRIVER_VERIFIER_DETECTED_VIOLATION (0x62) for unfreed pool (with pool
                 tracking), then DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS for
                 lists not deleted. The exception's ``leaks`` are the unfreed blocks.
+                SYSTEM_THREAD_EXCEPTION_NOT_HANDLED for a status that the unload routine raises.
             LookasideSimError: it is unloaded already.
 
         Source:
@@ -202,8 +203,9 @@ class Driver(Image):
 
     def _unload(self) -> None:
         if self._unload_routine is not None:
-            with self:
-                self._unload_routine()
+            machine = self._drivers.machine
+            with machine.system_thread(), self:
+                machine.hooks.run_inside(0, self._unload_routine)
         self._drivers.machine.hooks.happened(Leaving(self))
         self.loaded = False
         self._drivers.unmap(self)
@@ -353,7 +355,7 @@ class Drivers:
             what += f": its lookaside list {left[-1].name!r} at {left[-1].address:#x} was not"
             what += " deleted"
         write = int(bool(operation & WRITE))
-        if self._balance_set.scanning or machine.gate >= 2:
+        if machine.locked or machine.gate >= 2:
             machine.stop(
                 BugCheckCode.SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD,
                 (address, max(machine.gate, 2), write, 0),

@@ -91,7 +91,8 @@ class Framework:
         self._objects: dict[int, FrameworkObject] = {}
         self._roots: dict[int, int] = {}
         self._count = 0
-        machine.hooks.follow(Leaving, self._left)
+        # What a driver leaves is gone before anybody looks for leaks.
+        machine.hooks.follow(Leaving, self._left, first=True)
 
     # --- objects ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import boolean, unsigned
 from lookaside_sim.nt.io_layouts import IO_LAYOUTS, MOST_STACK_LOCATIONS
 from lookaside_sim.nt.windows import Windows
 from lookaside_sim.pool.kind import Pool
@@ -118,7 +118,7 @@ class IoLists:
         stack_size = unsigned("stack size", stack_size, 7)
         if not stack_size:
             raise ValueError(f"stack size 0: give 1 to {MOST_STACK_LOCATIONS} locations")
-        charge_quota = bool(charge_quota)
+        charge_quota = boolean("charge_quota", charge_quota)
         call = AllocateIrp(stack_size, charge_quota)
         return self._machine.hooks.run(call, self.irps.allocate, stack_size, charge_quota)
 
@@ -154,7 +154,8 @@ class IoLists:
         self._machine.check_running()
         bits = self._machine.arch.address_bits
         address, irp = unsigned("address", address, bits), unsigned("irp", irp, bits)
-        length, secondary = unsigned("length", length, 32), bool(secondary)
+        length = unsigned("length", length, 32)
+        secondary = boolean("secondary", secondary)
         call = AllocateMdl(address, length, secondary, irp)
         return self._machine.hooks.run(
             call, self._mdls.allocate, address, length, secondary, irp

@@ -120,18 +120,19 @@ class Irps:
     def _initialize(self, irp: int, size: int, stack_size: int, flags: int) -> None:
         """IoInitializeIrp: zeroes but for what every IRP begins its life with."""
         layout, pointer = self._layout, self._machine.arch.pointer_size
+        last = (1 << self._machine.arch.address_bits) - 1  # an overwritten list led to its end
         used = layout.irp_size(stack_size)
         image = bytearray(used)
         image[0:2] = IO_TYPE_IRP.to_bytes(2, "little")
-        image[2:4] = size.to_bytes(2, "little")
-        empty = (irp + layout.thread_list_entry).to_bytes(pointer, "little")
+        image[2:4] = (size & 0xFFFF).to_bytes(2, "little")
+        empty = (irp + layout.thread_list_entry & last).to_bytes(pointer, "little")
         at = layout.thread_list_entry
         image[at : at + 2 * pointer] = empty * 2
         image[layout.stack_count] = stack_size
         image[layout.stack_count + 1] = stack_size + 1  # CurrentLocation
         image[layout.allocation_flags] = flags
         at = layout.current_stack_location
-        image[at : at + pointer] = (irp + used).to_bytes(pointer, "little")
+        image[at : at + pointer] = (irp + used & last).to_bytes(pointer, "little")
         self._machine.memory.write(irp, bytes(image))
 
     def free(self, irp: int) -> None:

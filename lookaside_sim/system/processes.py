@@ -75,12 +75,12 @@ class ProcessScope:
     def __enter__(self) -> Process:
         processes = self._processes
         before = processes.current
-        processes._enter(self._process)
+        processes.enter(self._process)
         self._order.enter(processes.scopes, before)
         return self._process
 
     def __exit__(self, *exception: object) -> None:
-        self._processes._enter(self._order.leave(self._processes.scopes))
+        self._processes.enter(self._order.leave(self._processes.scopes))
 
 
 class Processes:
@@ -151,12 +151,17 @@ class Processes:
             raise ValueError(f"process {process.name!r}: give one of this machine")
         return ProcessScope(self, process)
 
-    def _enter(self, process: Process) -> None:
+    def enter(self, process: Process) -> None:
+        """Run in another process from now on; `running` knows the way back."""
         call = EnterProcess(process.name, process.address)
         self._machine.hooks.run(call, self._set_current, process)
 
     def _set_current(self, process: Process) -> None:
         self.current = process
+
+    def at(self, address: int) -> Process | None:
+        """The process whose EPROCESS lies at an address."""
+        return self._by_address.get(address)
 
     def charge(self, process: Process, block: PoolAllocation) -> None:
         """Charge a process the bytes of a block.

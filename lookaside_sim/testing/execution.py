@@ -7,7 +7,7 @@ from typing import Final
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
-from lookaside_sim.nt.types import Irql, PoolTag
+from lookaside_sim.nt.types import Irql, NtStatus, PoolTag
 from lookaside_sim.testing.counters import set_counters
 from lookaside_sim.testing.faults import FaultInjector
 from lookaside_sim.testing.programs.steps import (
@@ -88,7 +88,8 @@ class Execution:
             return
         if lookaside.type.is_paged and self.kernel.irql > Irql.APC_LEVEL:
             return
-        self._run_on(lookaside, self.live[number], step)
+        with self.kernel.system_thread():
+            self._run_on(lookaside, self.live[number], step)
 
     def finish(self) -> None:
         """Clean up: free what is live and delete the lists."""
@@ -186,7 +187,9 @@ class Execution:
         for _ in range(count):
             try:
                 entry = lookaside.allocate()
-            except NtStatusError:
+            except NtStatusError as error:
+                if error.status is NtStatus.STATUS_ACCESS_VIOLATION:
+                    raise
                 entry = None
             if entry is None:
                 self.refused += 1

@@ -16,8 +16,9 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from lookaside_sim.errors import TraceEndError
 from lookaside_sim.trace import lines, pack, packed
@@ -27,6 +28,9 @@ from lookaside_sim.trace.lines import FORMAT, GZIP_SUFFIX, TIME_UNIT, VERSION, C
 from lookaside_sim.trace.text import OPS, as_json, parse
 
 __all__ = ["OPS", "Event", "Header", "Trace", "load", "parse", "save"]
+
+_BATCH: Final = 1 << 12
+"""Events that are packed at a time."""
 
 
 class Trace:
@@ -98,31 +102,41 @@ def load(path: str | Path) -> Trace:
     return Trace(path)
 
 
-def save(path: str | Path, events: Iterable[Event], source: str = "") -> None:
+def save(path: str | Path, events: Iterable[Event], source: str = "") -> int:
     """Write a trace file; the same events give the same bytes.
 
     Args:
         path: the file; compressed when it ends in ``.gz``, packed when it ends in ``.lkt``.
-        events: the events, in order of time.
+        events: the events, in order of time; a `Trace` is packed many events at a time.
         source: free text for the header.
+
+    Returns:
+        How many events were written.
 
     Raises:
         OSError: the file cannot be written.
         ValueError: a packed file takes no event before the one in front of it.
     """
     if str(path).endswith(packed.SUFFIX):
-        pack.write(Path(path), events, source)
-        return
+        chunks = events.chunks() if isinstance(events, Trace) else _batches(iter(events))
+        return pack.write(Path(path), chunks, source)
     header = {"format": FORMAT, "version": VERSION, "time_unit": TIME_UNIT, "source": source}
     with Path(path).open("wb") as raw:
         if str(path).endswith(GZIP_SUFFIX):
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped:
-                _write(zipped, header, events)
-        else:
-            _write(raw, header, events)
+                return _write(zipped, header, events)
+        return _write(raw, header, events)
 
 
-def _write(file: IO[bytes] | gzip.GzipFile, header: object, events: Iterable[Event]) -> None:
+def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
+    while batch := list(islice(events, _BATCH)):
+        yield batch
+
+
+def _write(file: IO[bytes] | gzip.GzipFile, header: object, events: Iterable[Event]) -> int:
     file.write(json.dumps(header).encode() + b"\n")
+    count = 0
     for event in events:
         file.write(json.dumps(as_json(event), separators=(",", ":")).encode() + b"\n")
+        count += 1
+    return count

@@ -10,7 +10,7 @@ Ids and times are columns of differences, which who counts calls passes over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import partial
 from itertools import accumulate, count
 from pathlib import Path
@@ -68,6 +68,7 @@ class Block:
         section: the section, whose first part was read as ``head``.
         head: what that part says.
         kinds: the kinds known so far.
+        no_frees: twice the number, plus 1, of each kind that is no allocation.
 
     Attributes:
         line: line that the first event would have as JSON.
@@ -82,6 +83,7 @@ class Block:
 
     __slots__ = (
         "_ids",
+        "_no_frees",
         "_section",
         "_times",
         "codes",
@@ -93,8 +95,11 @@ class Block:
         "rare",
     )
 
-    def __init__(self, section: Section, head: Any, kinds: list[Kind]) -> None:
+    def __init__(
+        self, section: Section, head: Any, kinds: list[Kind], no_frees: Set[int]
+    ) -> None:
         self._section = section
+        self._no_frees = no_frees
         self.line = section.line
         self.kinds = kinds
         try:
@@ -177,13 +182,12 @@ class Block:
     def _check_frees(self) -> None:
         """Refuse a free of what is no allocation."""
         kinds = self.kinds
-        freed = {code >> 1 for code in self.rare if code & 1}
-        freed |= {
+        freed = {
             number
             for place, number in enumerate(self.frequent)
-            if 2 * place + 1 in self.codes and kinds[number].event.op != "alloc"
+            if kinds[number].event.op != "alloc" and 2 * place + 1 in self.codes
         }
-        if any(kinds[number].event.op != "alloc" for number in freed):
+        if freed or not self._no_frees.isdisjoint(self.rare):
             self._section.refuse("a free of what is no allocation")
 
     def _decoded_times(self) -> list[int]:
@@ -284,13 +288,20 @@ def blocks(path: Path, name: str) -> Iterator[Block]:
         found = sections(file, name)
         _header(found)
         kinds: list[Kind] = []
+        no_frees: set[int] = set()
         line, time, identity = 2, 0, 0
         for section in found:
             section.line = line
             if section.kind == KINDS:
+                known = len(kinds)
                 _add_kinds(section, kinds)
+                no_frees.update(
+                    2 * number + 1
+                    for number in range(known, len(kinds))
+                    if kinds[number].event.op != "alloc"
+                )
             elif section.kind == EVENTS:
-                block = Block(section, section.json(), kinds)
+                block = Block(section, section.json(), kinds, no_frees)
                 if (block.times[0], block.ids[0]) != (time, identity):
                     section.refuse("does not follow the block before it")
                 time, identity = block.times[1], block.ids[1]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lookaside_sim.errors import NtStatusError
+from lookaside_sim.errors import BugCheck, NtStatusError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.calls import (
     AllocateEntry,
@@ -68,10 +68,13 @@ class Recording:
         save(path, self.events, source)
 
     def hear(self, call: Call) -> None:
-        """Record a call that is over, unless it did not take effect."""
+        """Record a call that is over, unless it did not take effect.
+
+        What stopped the machine is recorded too: replayed, it stops another.
+        """
         if not call.is_over or is_inside_list_call(call):
             return
-        if call.error is None or isinstance(call.error, NtStatusError):
+        if call.error is None or isinstance(call.error, (NtStatusError, BugCheck)):
             self._record(call)
         self._record_irql()
 

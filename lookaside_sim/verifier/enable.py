@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import attrs
-
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.calls import Call, IrqlChange
 from lookaside_sim.system.calls import Leaving
@@ -22,7 +20,6 @@ from lookaside_sim.verifier.settings import Verifier
 from lookaside_sim.verifier.verification import Verification
 
 
-@attrs.define(eq=False, repr=False)
 class EnableVerifier(Call):
     """Driver Verifier is switched on.
 
@@ -59,8 +56,12 @@ def enable(verification: Verification, shared: Shared) -> None:
     machine.touch_checks.append(partial(_check_touch, verification))
     machine.explainers.append(partial(_explain_fault, verification))
     shared.minimum_depth = 0
-    for lookaside in shared.registry.active():
-        lookaside.disable()
+    machine.locked = True
+    try:
+        for lookaside in shared.registry.active():
+            lookaside.disable()
+    finally:
+        machine.locked = False
 
 
 def _check_touch(

@@ -7,14 +7,12 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.nt.arguments import boolean, instance, unsigned
 from lookaside_sim.nt.types import PoolType
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside.list import LookasideList
-
 
 _BASE_NAMES: Final = {
     0: "NonPagedPool",
@@ -48,6 +46,7 @@ def pool_type_name(pool_type: int) -> str:
         The base type's name, then the modifiers', blank separated. Choice: the transcripts
         show NonPagedPoolNx and RaiseIfAllocationFailure; others are named likewise.
     """
+    pool_type = unsigned("pool_type", pool_type, 32)
     base = pool_type & _BASE_BITS
     names = [_BASE_NAMES[base]]
     if pool_type & PoolType.POOL_NX_ALLOCATION and base in _NX_NAMES:
@@ -68,6 +67,8 @@ def lookaside(lookaside_list: LookasideList, *, debugger_depth: bool = False) ->
     Returns:
         Seven lines without a final newline; one that says so for a list whose memory is gone.
     """
+    instance("lookaside_list", lookaside_list, LookasideList)
+    debugger_depth = boolean("debugger_depth", debugger_depth)
     width = lookaside_list.arch.pointer_size * 2
     label = (
         f'Lookaside "{printable(lookaside_list.name)}" @ 0x{lookaside_list.address:0{width}x}'
@@ -108,6 +109,8 @@ def lookasides(
     Returns:
         The lists, a blank line after each, then four lines of totals in bytes.
     """
+    instance("kernel", kernel, Kernel)
+    debugger_depth = boolean("debugger_depth", debugger_depth)
     shown = kernel.lookaside_lists if lists is None else list(lists)
     blocks = [lookaside(each, debugger_depth=debugger_depth) + "\n" for each in shown]
     seen = [fields for each in shown if (fields := each.peek()) is not None]
@@ -134,7 +137,7 @@ def reset_counters(lookaside_list: LookasideList) -> None:
     Raises:
         BugCheck: the machine has stopped.
     """
-    lookaside_list.reset_counters()
+    instance("lookaside_list", lookaside_list, LookasideList).reset_counters()
 
 
 def set_depth(lookaside_list: LookasideList, depth: int) -> None:
@@ -148,7 +151,7 @@ def set_depth(lookaside_list: LookasideList, depth: int) -> None:
         ValueError: not 0 to 65535.
         BugCheck: the machine has stopped.
     """
-    lookaside_list.set_depth(depth)
+    instance("lookaside_list", lookaside_list, LookasideList).set_depth(depth)
 
 
 def _hit_rate(total: int, misses: int) -> int:

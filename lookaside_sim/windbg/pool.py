@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from lookaside_sim.errors import InvariantError
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.built_in import BuiltInList
+from lookaside_sim.nt.arguments import boolean, instance, text, unsigned
 from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.tag_patterns import tag_matches
-from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
+from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag, PoolType
 from lookaside_sim.pool.check import PoolBlock
 from lookaside_sim.pool.plans import QUOTA_BIT
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
-    from lookaside_sim.lookaside.built_in import BuiltInList
 
 CONTENTS: Final = 1
 ONLY_MATCHING: Final = 2
@@ -62,15 +61,15 @@ class PoolRow:
         star = "*" if self.marked else " "
         state = f"({self.state})"
         label = f"{state}  " if self.state == "Free " else f"{state:<11} "
-        text = (
+        line = (
             f"{star}{self.header:0{self.digits}x} size: {self.size:4x}"
             f" previous size: {self.previous_size:4x}  {label}{star}{self.tag!s}"
         )
         if self.tag & PROTECTED_POOL:
-            text += " (Protected)"
+            line += " (Protected)"
         if self.process is not None:
-            text += f" Process: {self.process:0{self.digits}x}"
-        return text
+            line += f" Process: {self.process:0{self.digits}x}"
+        return line
 
 
 def _row(kernel: Kernel, block: PoolBlock, *, marked: bool) -> PoolRow:
@@ -102,6 +101,8 @@ def pool_rows(kernel: Kernel, address: int) -> list[PoolRow]:
 
     Behind a header that does not fit the page nothing is known, and nothing is given.
     """
+    instance("kernel", kernel, Kernel)
+    address = unsigned("address", address, kernel.arch.address_bits)
     unit = kernel.arch.pool_header.unit
     return [
         _row(
@@ -135,6 +136,9 @@ def pool(
             address.
         descriptions: what pooltag.txt says of each tag.
     """
+    instance("kernel", kernel, Kernel)
+    address = unsigned("address", address, kernel.arch.address_bits)
+    flags = unsigned("flags", flags, 64)
     digits = kernel.arch.pointer_size * 2
     start = address & ~PAGE_MASK
     verification = kernel.verification
@@ -214,6 +218,8 @@ def poolfind(kernel: Kernel, tag: str, *, paged: bool = False) -> str:
         tag: four characters, ``*`` and ``?`` as wildcards.
         paged: search paged pool instead of nonpaged.
     """
+    instance("kernel", kernel, Kernel)
+    tag, paged = text("tag", tag), boolean("paged", paged)
     digits = kernel.arch.pointer_size * 2
     pools = [each for each in kernel.pool.descriptors if each.paged is paged]
     table = kernel.arch.process_start - 0x100000  # where the big page table would lie
@@ -258,21 +264,30 @@ def poolfind_row(row: PoolRow) -> str:
     return plain[1:state_end] + " " + plain[state_end + 2 :]
 
 
+_ARRAYS: Final = {
+    PoolType.NonPagedPool: "PPNPaged",
+    PoolType.PagedPool: "PPPaged",
+    PoolType.NonPagedPoolNx: "PPNxPaged",
+}
+"""Names of the arrays in a processor's control block, without LookasideList."""
+
+
 def pplookaside(kernel: Kernel) -> str:
     """Print the processors' lists: small-pool lists in use, then the P and L lists.
 
     Choice: no public transcript shows such a view; one line a list, misses as counted by
     SYSTEM_LOOKASIDE_INFORMATION.
     """
+    instance("kernel", kernel, Kernel)
     lines = [
         "Processor  List               Size  Depth  Held  Allocates  Misses     Frees  Misses"
     ]
     if kernel.small_pool_lists is not None:
         for number in range(kernel.processors):
-            for name, pool_type in (("PPNPaged", 0), ("PPPaged", 1), ("PPNxPaged", 512)):
+            for pool_type in kernel.small_pool_lists.kinds:
                 for each in kernel.small_pool_lists.of(number, pool_type):
                     if each.is_used:
-                        lines.append(_list_line(str(number), name, each))
+                        lines.append(_list_line(str(number), _ARRAYS[pool_type], each))
     for pair in kernel.io_lists.pairs:
         for number, each in enumerate(pair.per_processor):
             lines.append(_list_line(str(number), f"P {pair.name}", each))

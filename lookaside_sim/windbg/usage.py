@@ -7,14 +7,13 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.nt.arguments import instance, text, unsigned
 from lookaside_sim.nt.tag_patterns import tag_matches
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.pool.accounting import PoolTagUsage
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
 
 VERBOSE: Final = 1
 BY_NONPAGED: Final = 2
@@ -64,6 +63,7 @@ def poolmon(kernel: Kernel, before: Mapping[PoolTag, PoolTagUsage] | None = None
     Returns:
         The heading line and a blank one, then the rows.
     """
+    instance("kernel", kernel, Kernel)
     lines = [
         " Tag  Type     Allocs            Frees            Diff   Bytes       Per Alloc",
         "",
@@ -126,6 +126,8 @@ def poolused(
     Raises:
         ValueError: flags 2 and 4 together.
     """
+    instance("kernel", kernel, Kernel)
+    flags, tag = unsigned("flags", flags, 64), text("tag", tag)
     rows = {
         str(each): usage
         for each, usage in kernel.pool.rows().items()

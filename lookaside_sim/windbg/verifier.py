@@ -7,16 +7,15 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from lookaside_sim.kernel import Kernel
+from lookaside_sim.nt.arguments import instance, integer, text, unsigned
 from lookaside_sim.pool.ledger import BlockRecord
 from lookaside_sim.verifier.counters import PoolUse, VerifierCounters
 from lookaside_sim.verifier.settings import VerifierFlags as Flags
-
-if TYPE_CHECKING:
-    from lookaside_sim.kernel import Kernel
 
 DRIVERS: Final = 1
 LEAKS: Final = 2
@@ -104,6 +103,7 @@ class VerifierReport:
 
 def verifier_report(kernel: Kernel) -> VerifierReport | None:
     """Collect what `verifier` prints; None when the verifier is off."""
+    instance("kernel", kernel, Kernel)
     verification = kernel.verification
     if verification is None:
         return None
@@ -139,7 +139,12 @@ def verifier(
 
     Raises:
         ValueError: another layout.
+        TypeError, ValueError: arguments of other kinds.
     """
+    instance("kernel", kernel, Kernel)
+    flags, windows = unsigned("flags", flags, 64), _layout(windows)
+    if image is not None:
+        text("image", image)
     report = verifier_report(kernel)
     if report is None:
         return (
@@ -150,19 +155,28 @@ def verifier(
     if image is not None:
         named = [each for each in report.drivers if each.name == image]
         report = attrs.evolve(report, drivers=named)
-    text = verifier_text(report, flags, windows=windows)
+    shown = verifier_text(report, flags, windows=windows)
     if flags & FAULTS and kernel.verification is not None:
-        text += "\n\n" + _faults(kernel)
-    return text
+        shown += "\n\n" + _faults(kernel)
+    return shown
+
+
+def _layout(windows: int) -> int:
+    """Which layout is asked for.
+
+    Raises:
+        TypeError, ValueError: there is none of that number.
+    """
+    windows = integer("windows", windows)
+    if windows not in (7, 8):
+        raise ValueError(f"windows={windows}: give 7 or 8")
+    return windows
 
 
 def verifier_text(report: VerifierReport, flags: int = 0, *, windows: int = 7) -> str:
     """Lay out a report."""
-    if windows == 7:
-        return "\n".join(_windows_7(report, flags))
-    if windows == 8:
-        return "\n".join(_windows_8(report, flags))
-    raise ValueError(f"windows={windows}: give 7 or 8")
+    layout = _windows_7 if _layout(windows) == 7 else _windows_8
+    return "\n".join(layout(report, flags))
 
 
 def _summary(report: VerifierReport, *, first_width: int, deliberately: bool) -> list[str]:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +38,18 @@ class Broken(Executor):
             future.set_exception(ConnectionError("gone"))
         else:
             future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Counting(Executor):
+    """Works here, and counts its tasks."""
+
+    submitted = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.submitted += 1
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
         return future
 
 
@@ -92,6 +107,15 @@ def test_calls_go_with_the_tasks_or_through_a_file(
         assert sweep(SQLITE, SOME, executor, sizes=SIZES, folder=tmp_path) == expected
     assert set(seen) == {(sent == 0, sent > 0)}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_calls_make_small_tasks(
+    expected: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CALLS_AT_ONCE", 50_000)  # two policies of 24,000 calls
+    executor = Counting()
+    assert sweep(SQLITE, SOME, executor, sizes=SIZES) == expected
+    assert executor.submitted == 4
 
 
 def test_a_task_that_is_lost_takes_no_other_along(
@@ -187,3 +211,53 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         sweep(bad, SOME)
     assert policies() == [Policy()]
     assert sweep(SQLITE, []) == []
+
+
+@pytest.mark.filterwarnings("default")  # whatever Dask itself warns of
+def test_workers_of_dask(expected: list[Outcome], tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="no Dask")
+    results = tmp_path / "results.jsonl"
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor()
+        assert sweep(SQLITE, SOME, executor, sizes=SIZES, results=results) == expected
+    # All is in the file: nothing is left for anybody to do.
+    assert sweep(SQLITE, SOME, Broken(), sizes=SIZES, results=results) == expected
+
+
+MPI = """\
+import sys
+from mpi4py.futures import MPIPoolExecutor
+from lookaside_sim.advise import policies, sweep
+
+if __name__ == "__main__":
+    some = policies(minimum_depth=[4, 16], period=[1, 3], processors=[1, 2])
+    with MPIPoolExecutor() as executor:
+        found = sweep(sys.argv[1], some, executor, sizes=[16, 32, 96])
+    assert not any(outcome.error for outcome in found)
+    print(*(outcome.pool_calls_saved for outcome in found))
+"""
+
+
+def test_workers_of_mpi(expected: list[Outcome], tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py", reason="no mpi4py")
+    mpirun = shutil.which("mpirun")
+    if mpirun is None:
+        pytest.skip("no mpirun")
+    script = tmp_path / "under_mpi.py"
+    script.write_text(MPI)
+    done = subprocess.run(
+        [
+            *(mpirun, "--allow-run-as-root", "--oversubscribe", "-n", "3"),
+            *(sys.executable, "-m", "mpi4py.futures", str(script), str(SQLITE)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == [str(each.pool_calls_saved) for each in expected], done.stderr

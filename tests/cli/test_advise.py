@@ -124,3 +124,29 @@ def test_progress_is_shown_on_a_terminal(path: Path, monkeypatch: pytest.MonkeyP
     assert main(["advise", str(path)]) == 0
     assert terminal.getvalue().startswith(f"\r{path}: ")
     assert terminal.shown() == ""
+
+
+POOLMON = Path(__file__).parent.parent / "trace" / "foreign" / "samples" / "poolmon.txt"
+
+
+def test_counts_give_bounds(command: Command) -> None:
+    code, output, errors = command("advise", POOLMON, "--top", "2")
+    assert (code, errors) == (0, "")
+    assert "Calls          241 between the first display and the last, of 4 kinds" in output
+    assert (
+        "Wait Nonp        220        282              8    3.6%           220  100.0%" in output
+    )
+    assert "2 more" in output
+    (first, *_) = json.loads(command("advise", POOLMON, "--from", "poolmon", "--json")[1])
+    assert first == {
+        "pool_type": "NonPagedPool",
+        "tag": "Wait",
+        "size": 282,
+        "total_allocates": 110,
+        "total_frees": 110,
+        "pool_calls_saved_at_least": 8,
+        "pool_calls_saved_at_most": 220,
+    }
+    code, _, errors = command("advise", POOLMON, "--by", "size")
+    assert code == 2
+    assert "poolmon counts by tag alone" in errors

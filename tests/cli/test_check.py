@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lookaside_sim.cli import main
-from lookaside_sim.testing.adapters.c_source import find_compiler
+from lookaside_sim.testing.adapters.c_compiler import find_compiler
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C compiler is installed")
 

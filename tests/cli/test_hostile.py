@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lookaside_sim.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED, run
+from lookaside_sim.cli import EXIT_INTERRUPTED, run
+from lookaside_sim.cli.commands import EXIT_BAD_INPUT
 from tests.cli.helpers import HEADER, LIST_TRACE, Command, write
 
 STOPPING = (

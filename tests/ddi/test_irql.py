@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim import BugCheckCode, Kernel, SpinLock, ddi
-from tests.helpers import allocated, both_machines, read_pointer, stop_of
+from tests.helpers import allocated, both_machines, read_pointer, stop_of, violation_of
 
 D1 = BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
 
@@ -82,5 +82,4 @@ def test_a_wrong_argument_changes_nothing(
 
 def test_a_lock_in_memory_that_is_not_there() -> None:
     with Kernel():
-        stop = stop_of(lambda: ddi.KeInitializeSpinLock(0x1000))
-    assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+        assert violation_of(lambda: ddi.KeInitializeSpinLock(0x1000)) == (1, 0x1000)

@@ -48,7 +48,7 @@ def test_pages_that_are_not_there(current: Kernel) -> None:
     with pytest.raises(NtStatusError, match="ACCESS_VIOLATION"):
         ddi.MmProbeAndLockPages(mdl, 0, 0)
     assert not current.threads.held()
-    with pytest.raises(BugCheck):
+    with pytest.raises(NtStatusError, match="ACCESS_VIOLATION"):
         ddi.MmBuildMdlForNonPagedPool(mdl)
 
 

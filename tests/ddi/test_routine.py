@@ -79,7 +79,7 @@ def test_an_argument_that_c_could_not_pass(
 def test_a_machine_that_has_stopped_runs_nothing(current: Kernel) -> None:
     block = memory(current)
     with pytest.raises(BugCheck):
-        ddi.RtlZeroMemory(0x10, 1)
+        ddi.RtlZeroMemory((1 << 8 * current.arch.pointer_size) - 0x1000, 1)
     with pytest.raises(BugCheck):
         ddi.IsListEmpty(block)
     with pytest.raises(BugCheck):

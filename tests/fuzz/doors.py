@@ -11,7 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from lookaside_sim import Kernel, SpinLock, Verifier, ddi
+from lookaside_sim import Kernel, SpinLock, Verifier, ddi, windbg
 from lookaside_sim.lookaside.list import LookasideList
 
 
@@ -140,6 +140,10 @@ def _on_processor(world: World) -> Callable[..., Any]:
 
 def _on_class(world: World) -> Callable[..., Any]:
     return lambda name, address: LookasideList(world.kernel, name, address)
+
+
+def _view(name: str) -> Callable[[World], Callable[..., Any]]:
+    return lambda world: getattr(windbg, name)
 
 
 DOORS: Final = (
@@ -277,6 +281,40 @@ DOORS: Final = (
         lambda w: (0, 64, b"tseT", nothing, nothing),
         ("int", "int", "tag", "routine", "routine"),
     ),
+    *(
+        Door(f"windbg.{name}", _view(name), lambda w: (w.kernel,), ("other",))
+        for name in (
+            "lookasides",
+            "poolmon",
+            "poolused",
+            "pplookaside",
+            "verifier",
+            "verifier_report",
+        )
+    ),
+    Door("windbg.lookaside", _view("lookaside"), lambda w: (w.lookaside,), ("other",)),
+    Door(
+        "windbg.reset_counters", _view("reset_counters"), lambda w: (w.lookaside,), ("other",)
+    ),
+    Door("windbg.set_depth", _view("set_depth"), lambda w: (w.lookaside, 9), ("other", "int")),
+    Door(
+        "windbg.pool", _view("pool"), lambda w: (w.kernel, w.block, 1), ("other", "int", "int")
+    ),
+    Door(
+        "windbg.pool_rows", _view("pool_rows"), lambda w: (w.kernel, w.block), ("other", "int")
+    ),
+    Door("windbg.poolfind", _view("poolfind"), lambda w: (w.kernel, "*"), ("other", "text")),
+    Door(
+        "windbg.poolused (a tag)",
+        _view("poolused"),
+        lambda w: (w.kernel, 0, "*"),
+        ("other", "int", "text"),
+    ),
+    Door("windbg.pool_type_name", _view("pool_type_name"), lambda w: (0,), ("int",)),
+    _on("kernel.io_lists.allocate_irp", "int bool", lambda w: (1, False)),
+    _on("kernel.io_lists.allocate_mdl", "int int", lambda w: (w.block, 64)),
+    _on("kernel.io_lists.free_irp", "int", lambda w: (w.irp,)),
+    _on("kernel.io_lists.free_mdl", "int", lambda w: (w.mdl,)),
     Door("kernel.on_processor", _on_processor, lambda w: (1,), ("int",)),
     Door("LookasideList", _on_class, lambda w: ("name", None), ("text", "optional")),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
-from tests.helpers import new_list, peek, poke
+from tests.helpers import new_list, nowhere, peek, poke, stop_of, violation_of
 
 
 def routines_of(lookaside: LookasideList) -> tuple[int, int]:
@@ -62,10 +62,10 @@ def test_an_address_gives_its_routine_back(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("kind", ["allocate_routine", "free_routine"])
 def test_an_address_without_a_routine_faults(kernel: Kernel, kind: str) -> None:
-    with pytest.raises(BugCheck) as stop:
-        getattr(kernel.routines, kind)(0x1234)
-    assert stop.value.parameters == (0x1234, 0x10, 0, 0)
-    assert "executed" in stop.value.message
+    assert violation_of(lambda: getattr(kernel.routines, kind)(0x1234)) == (8, 0x1234)
+    stop = stop_of(lambda: getattr(kernel.routines, kind)(nowhere(kernel)))
+    assert stop.parameters == (nowhere(kernel), 0x10, 0, 0)
+    assert "executed" in stop.message
 
 
 def test_a_routine_may_chain_to_the_defaults(kernel: Kernel) -> None:
@@ -105,7 +105,7 @@ def test_the_free_default_in_allocate_ex_frees_the_pool_type(kernel: Kernel) -> 
     with pytest.raises(BugCheck) as stop:
         lookaside.allocate()
     assert stop.value.code is BugCheckCode.BAD_POOL_CALLER
-    assert stop.value.parameters == (0x46, 0, 0, 0)
+    assert stop.value.parameters == (0x40, 0, kernel.arch.system_start, 0)
 
 
 def test_the_allocate_default_in_free_ex_is_no_python_error(kernel: Kernel) -> None:

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from lookaside_sim import BugCheck, Kernel, LookasideList, LookasideSimError
+from lookaside_sim import BugCheck, Kernel, LookasideList, LookasideSimError, NtStatusError
 
 PLACES = ("start of a block", "inside a block", "region")
 
@@ -88,6 +88,8 @@ def test_a_hit_in_one_go_is_the_hit_step_by_step(arch: str, place: str) -> None:
                     results.append(side.do(what, number))
                 except BugCheck as stop:
                     results.append((stop.code, stop.parameters[:3]))
+                except NtStatusError as error:
+                    results.append((error.status, error.information))
                 except (LookasideSimError, ValueError) as error:
                     results.append(str(error))
             assert results[0] == results[1]

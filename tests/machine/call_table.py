@@ -65,7 +65,7 @@ from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.processes import Processes
 from lookaside_sim.system.quota import Quota
 from lookaside_sim.verifier.enable import EnableVerifier
-from tests.helpers import allocated, new_list, take
+from tests.helpers import allocated, new_list, nowhere, take
 
 
 class Scene:
@@ -130,7 +130,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "raise_irql": (inside(lambda s: s.kernel.raise_irql(1)), [RaiseIrql, LowerIrql]),
         "read": (lambda s: s.kernel.read(s.block, 8), [ReadMemory]),
         "tick": (lambda s: s.kernel.tick(4), [Tick]),
-        "touch_fault": (stops(lambda s: s.kernel.touch_fault(0x10)), [TouchMemory]),
+        "touch_fault": (
+            stops(lambda s: s.kernel.touch_fault(nowhere(s.kernel))),
+            [TouchMemory],
+        ),
         "write": (lambda s: s.kernel.write(s.block, b"word"), [WriteMemory]),
     },
     PoolManager: {
@@ -195,6 +198,10 @@ METHODS: dict[type, dict[str, Row]] = {
         "opt_into_nx": (lambda s: s.kernel.drivers.opt_into_nx(), [OptIntoNx]),
     },
     Processes: {
+        "enter": (
+            lambda s: s.kernel.processes.enter(s.kernel.processes.system),
+            [EnterProcess],
+        ),
         "create": (lambda s: s.kernel.processes.create("a.exe"), [CreateProcess]),
         "running": (
             inside(lambda s: s.kernel.processes.running(s.process)),
@@ -230,6 +237,7 @@ METHODS: dict[type, dict[str, Row]] = {
         "free_mdl": (lambda s: s.kernel.io_lists.free_mdl(s.mdl), [FreeMdl]),
     },
     Processors: {
+        "switch_to": (lambda s: s.kernel.machine.processors.switch_to(1), [SwitchProcessor]),
         "on": (
             inside(lambda s: s.kernel.machine.processors.on(1)),
             [SwitchProcessor, SwitchProcessor],
@@ -252,15 +260,19 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     Kernel: {
         "check": LOOKS,
         "clone": LOOKS,
+        "clone_along": LOOKS,
         "list_at": LOOKS,
         "check_running": LOOKS,
         "peek": LOOKS,
         "listen": "says who is told",
         "step_through": "says who is told",
+        "system_thread": "says where code runs",
         "lookaside_list": MAKES,
         "load_image": "needs an extra; told as `LoadDriver`, see tests/drive/test_load.py",
     },
     PoolManager: {
+        "is_live": LOOKS,
+        "live_blocks": LOOKS,
         **dict.fromkeys(
             (
                 *(
@@ -326,7 +338,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
         **dict.fromkeys(("check_name", "take_in", "unmap"), PART),
     },
-    Processes: {"billed": LOOKS, "charge": PART, "uncharge": PART},
+    Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
     IoLists: {
         "check": LOOKS,

@@ -193,7 +193,11 @@ OTHERS: dict[str, Row] = {
         [],
     ),
     "a resource where no memory is": (
-        stops(lambda s: s.kernel.objects.initialize_resource(0x10)),
+        stops(
+            lambda s: s.kernel.objects.initialize_resource(
+                (1 << s.kernel.arch.address_bits) - 0x1000
+            )
+        ),
         [InitializeResource],
     ),
 }

@@ -19,7 +19,7 @@ from lookaside_sim import (
 from lookaside_sim.lookaside.calls import AllocateEntry, FreeEntry, InitializeList
 from lookaside_sim.machine.calls import Branch, Call, Outcome, Tick, WriteMemory
 from lookaside_sim.pool.calls import AllocateBlock
-from tests.helpers import allocated, both_machines, new_list, take
+from tests.helpers import allocated, both_machines, new_list, nowhere, take
 from tests.machine.helpers import Heard
 
 
@@ -248,7 +248,7 @@ def test_the_verifiers_stop_comes_before_any_effect() -> None:
 def test_a_write_that_stops(kernel: Kernel) -> None:
     heard = Heard(kernel)
     with pytest.raises(BugCheck):
-        kernel.write(0x10, b"word")
+        kernel.write(nowhere(kernel), b"word")
     assert endings(heard) == [(WriteMemory, None, Outcome.STOPPED)]
 
 
@@ -336,5 +336,5 @@ def test_the_stop_is_what_a_listener_that_raises_at_it_came_from(kernel: Kernel)
 
     kernel.listen(hear)
     with pytest.raises(BrokenError) as caught:
-        kernel.pool.free(0x1008)
+        kernel.write(nowhere(kernel), b"word")
     assert caught.value.__context__ is kernel.bugcheck

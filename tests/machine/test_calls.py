@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,7 @@ from lookaside_sim import (
     Kernel,
     LookasideAllocator,
     LookasideList,
+    LookasideSimError,
     PoolTag,
     PoolType,
     ddi,
@@ -36,7 +38,7 @@ from lookaside_sim.machine.calls import (
 )
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.system.calls import UnloadDriver
-from tests.helpers import allocated, fill, new_list, stop_of
+from tests.helpers import allocated, fill, new_list, nowhere, stop_of
 from tests.machine.helpers import Heard
 
 
@@ -282,7 +284,7 @@ def test_what_cannot_be_called_does_not_listen(kernel: Kernel) -> None:
 
 
 def test_a_stopped_machine_can_be_listened_to(kernel: Kernel) -> None:
-    stop_of(lambda: kernel.pool.free(0x1008))
+    stop_of(lambda: kernel.read(nowhere(kernel), 1))
     heard = Heard(kernel)
     with pytest.raises(BugCheck):
         kernel.tick()
@@ -374,7 +376,94 @@ def test_each_thread_has_calls_of_its_own(kernel: Kernel) -> None:
 
     lookaside = new_list(kernel, allocate=allocate)
     heard = Heard(kernel)
-    lookaside.allocate()
+    with kernel.step_through(lambda of, point: None):
+        lookaside.allocate()
     outer, tick, block = heard.calls
     assert tick.outer is None
     assert block.outer is outer
+
+
+def test_a_call_is_made_by_position_or_by_name_with_its_defaults() -> None:
+    tag = PoolTag(b"tseT")
+    by_position = AllocateBlock(PoolType.PagedPool, 24, tag, True)
+    by_name = AllocateBlock(PoolType.PagedPool, 24, tag=tag, charged=True)
+    for call in (by_position, by_name):
+        assert (call.pool_type, call.size, call.tag) == (PoolType.PagedPool, 24, tag)
+        assert (call.charged, call.priority, call.special) == (True, None, False)
+        assert (call.result, call.error, call.branch, call.outer) == (None,) * 4
+        assert not call.is_over
+    assert repr(by_name) == (
+        f"AllocateBlock(result=None, error=None, branch=None, pool_type={PoolType.PagedPool!r},"
+        f" size=24, tag={tag!r}, charged=True, priority=None, special=False)"
+    )
+    assert by_position != by_name
+
+
+def test_a_kind_of_call_takes_the_fields_of_its_base_first() -> None:
+    kernel = Kernel()
+    lookaside = new_list(kernel)
+    call = SetDepth(lookaside, 7)
+    assert (call.lookaside, call.depth, call.word) == (lookaside, 7, "depth")
+    assert DeleteList(lookaside).lookaside is lookaside
+
+
+@pytest.mark.parametrize("arguments", [(), (1,), (1, 2, 3)])
+def test_a_call_takes_all_its_fields_and_no_more(arguments: tuple[int, ...]) -> None:
+    with pytest.raises(TypeError, match="argument"):
+        ReadMemory(*arguments)
+    with pytest.raises(TypeError, match="unknown"):
+        ReadMemory(1, 2, unknown=3)  # type: ignore[call-arg]
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+
+def test_a_second_thread_is_refused_while_a_call_is_under_way(kernel: Kernel) -> None:
+    refused: list[str] = []
+
+    def in_another_thread() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            with pytest.raises(LookasideSimError, match="one thread at a time") as caught:
+                threads.submit(kernel.tick).result()
+            refused.append(str(caught.value))
+
+    driver = kernel.load_driver("mydrv.sys")
+    driver.on_unload(in_another_thread)
+    driver.unload()
+    assert len(refused) == 1
+    assert refused[0].startswith("'tick' was called while")
+    assert kernel.seconds == 0
+    kernel.tick()
+    assert kernel.seconds == 1
+
+
+def test_threads_one_after_the_other_may_use_one_machine(kernel: Kernel) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(kernel.tick).result()
+    kernel.tick()
+    assert kernel.seconds == 2
+
+
+def test_threads_that_take_turns_are_not_refused(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+
+    def take_turns(of: object, point: object) -> None:
+        if kernel.seconds == 0:
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(kernel.tick).result()
+
+    stop = kernel.listen(lambda call: None)
+    with kernel.step_through(take_turns):
+        lookaside.allocate()
+    stop()
+    assert kernel.seconds == 1
+
+
+def test_a_copy_made_inside_a_call_can_be_used_by_another_thread(kernel: Kernel) -> None:
+    copies: list[Kernel] = []
+    driver = kernel.load_driver("mydrv.sys")
+    driver.on_unload(lambda: copies.append(kernel.clone()))
+    driver.unload()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(copies[0].tick).result()
+    assert copies[0].seconds == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookaside_sim import BugCheck, Kernel, LookasideList, windbg
+from lookaside_sim import BugCheck, Kernel, LookasideList, NtStatusError, windbg
 from lookaside_sim.lookaside.calls import FreeEntry
 from lookaside_sim.machine.calls import Call
 from tests.helpers import allocated, cached_link, new_list, take
@@ -210,6 +210,8 @@ def misuse(
         except BugCheck as stop:
             outcome.append((stop.code, stop.parameters))
             break
+        except NtStatusError as error:
+            outcome.append(error.information)
         outcome.append(bytes(lookaside))
         outcome.append([kernel.read(block, 32) for block in blocks])
     return [*outcome, bytes(lookaside)]

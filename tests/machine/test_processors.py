@@ -10,7 +10,7 @@ from lookaside_sim import (
     Irql,
     Kernel,
 )
-from tests.helpers import stop_of
+from tests.helpers import nowhere, stop_of
 
 
 def test_each_processor_has_its_irql() -> None:
@@ -106,7 +106,7 @@ def test_leaving_a_scope_that_was_lowered_further_stops(kernel: Kernel) -> None:
 
 def test_leaving_a_scope_after_a_stop_keeps_the_stop(kernel: Kernel) -> None:
     with pytest.raises(BugCheck) as stop, kernel.raise_irql(2):
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     assert stop.value.code is BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
     assert kernel.irql == 2  # as it was when the machine stopped
 
@@ -134,7 +134,7 @@ def test_high_level_is_the_highest(arch: str, highest: int) -> None:
         kernel.raise_irql(highest + 1)
     kernel.raise_irql(highest)
     assert getattr(kernel.irql, "name", "") == "HIGH_LEVEL"
-    stop = stop_of(lambda: kernel.read(0, 1))
+    stop = stop_of(lambda: kernel.read(nowhere(kernel), 1))
     assert (stop.code, stop.parameters[1]) == (
         BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL,
         highest,

@@ -10,7 +10,7 @@ from lookaside_sim.memory import Memory, Reason, Region
 from lookaside_sim.memory.address_space import READ, WRITE
 from lookaside_sim.memory.arena import BIG, CACHED, RESERVED
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from tests.helpers import ARCHES, both_machines, cache_link, cached_link, stopped_by
+from tests.helpers import ARCHES, both_machines, cache_link, cached_link, nowhere, stopped_by
 from tests.helpers import allocated as allocate
 from tests.memory.helpers import ARENA, SPAN, START, Bytes, FaultError, maps, memory_with
 from tests.pool.helpers import body
@@ -359,7 +359,7 @@ class TestPeeking:
         kernel = Kernel()
         address = allocate(kernel, 100)
         with pytest.raises(BugCheck):
-            kernel.read(0x1000, 1)
+            kernel.read(nowhere(kernel), 1)
         assert kernel.memory.peek_bytes(address, 4) is not None
         assert kernel.memory.peek(0x1000, 1) == [None]
 

@@ -16,6 +16,7 @@ from lookaside_sim.memory.arena import (
     RETURNED,
     UNMAPPED,
     Arena,
+    Arenas,
     garbage,
 )
 from lookaside_sim.memory.notices import Notices
@@ -43,6 +44,47 @@ def test_garbage_is_a_function_of_the_seed_and_has_no_zero_byte() -> None:
 
 def test_a_new_arena_backs_one_page() -> None:
     assert len(Arena(architecture("x64"), BASE, 1024, garbage(0)).states) == 1
+
+
+def test_an_arena_may_begin_with_list_heads() -> None:
+    notices, heard = Notices(), list[object]()
+    notices.listen(heard.append)
+    heads = bytes(range(256)) * 16
+    arena = Arena(architecture("x64"), BASE, 1024, garbage(0), notices=notices, heads=heads)
+    assert page_of(arena, 0) == heads
+    assert list(arena.states) == [HEADS]
+    assert arena.data is arena.words.obj is arena.ulongs.obj
+    assert arena.unmade == set()
+    assert heard == []
+
+
+def test_an_arena_shares_what_lies_in_its_range() -> None:
+    arena = Arena(architecture("x64"), BASE, 2, garbage(0))
+    end = BASE + 2 * PAGE_SIZE
+    assert arena.shares(BASE, BASE + 1)
+    assert arena.shares(end - 1, end + 9)
+    assert not arena.shares(end, end + 1)
+    assert not arena.shares(BASE - 9, BASE)
+
+
+def test_arenas_are_found_by_their_regions() -> None:
+    arenas = Arenas(16)
+    first = Arena(architecture("x64"), 0x5_0000, 1, garbage(0))
+    second = Arena(architecture("x64"), 0x7_8000, 16, garbage(0))
+    for arena in (first, second):
+        arenas.add(arena)
+    assert list(arenas.all()) == [first, second]
+    assert arenas.near(0x5_FFFF) is first
+    assert arenas.near(0x8_7FFF) is arenas.near(0x7_0000) is second
+    assert arenas.near(0x6_0000) is None
+    assert arenas.in_regions(0x5_8000, 0x5_9000) == (0x5_0000, first)
+    assert arenas.in_regions(0x6_0000, 0x7_0000) == (0x6_0000, None)
+    assert arenas.in_regions(0x6_0000, 0x7_0001) == (0x7_0000, second)
+    assert arenas.in_regions(0x1_0000, 0xFF_0000) == (0x5_0000, first)
+    assert arenas.in_regions(0x9_0000, 0xFF_0000) == (0, None)
+    assert arenas.set_aside(0x5_1000, 0x5_2000) is None
+    assert arenas.set_aside(0x5_0FFF, 0x5_2000) is first
+    assert arenas.set_aside(0x6_0000, 0x7_8001) is second
 
 
 def test_an_arena_in_use_backs_a_few_unmapped_pages() -> None:

@@ -13,6 +13,11 @@ texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=
 
 
 class TestPoolTag:
+    def test_its_bytes_are_its_characters(self) -> None:
+        # Those of a plain int would be as many zeros as its value.
+        assert bytes(PoolTag(b"tsLL")) == b"tsLL"
+        assert bytes(PoolTag(0x8000_0041)) == b"A\0\0\x80"
+
     def test_bytes_are_in_memory_order(self) -> None:
         assert PoolTag(b"tsLL") == 0x4C4C7374
 

@@ -105,15 +105,17 @@ class TestWildAddresses:
             parameters = stopped_by(
                 kernel, BugCheckCode.BAD_POOL_CALLER, partial(kernel.pool.free, null)
             )
-            assert parameters == (0x46, 0, 0, 0)
+            assert parameters == (0x40, 0, kernel.arch.system_start, 0)
 
     @both_machines
     def test_a_page_outside_the_pools_is_invalid(self, arch: str) -> None:
         kernel = Kernel(arch)
         parameters = stopped_by(
-            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(0x7000_0000)
+            kernel, BugCheckCode.BAD_POOL_CALLER, lambda: kernel.pool.free(0xFFFF_8000)
         )
-        assert parameters == (0x46, 0x7000_0000, 0, 0)
+        start = kernel.arch.system_start
+        wild = (0x46, 0xFFFF_8000, 0, 0) if arch == "x86" else (0x40, 0xFFFF_8000, start, 0)
+        assert parameters == wild
 
     @both_machines
     @pytest.mark.parametrize("page", [0, 1, 2, 3, 50])

@@ -15,6 +15,7 @@ from typing import Any
 
 from lookaside_sim import Kernel, LookasideList, PoolTag, PoolType
 from lookaside_sim.machine.spin_lock import SpinLock
+from tests.helpers import nowhere
 from tests.same import result_of
 
 TYPES = (0, 1, 0x200, 0x400, 0x401, 0x8, 0x9, 0x10)
@@ -137,7 +138,7 @@ class World:
             lambda: list(free_both((block, block))),
             lambda: self.kernel.pool.free(block + 8),
             lambda: self.kernel.write(block - 16, b"\xee" * 32),
-            lambda: self.kernel.read(0x10, 4),
+            lambda: self.kernel.read(nowhere(self.kernel), 4),
             lambda: self.kernel.tick(600),
         ]
         return draw.choice(wrong)()

@@ -393,3 +393,34 @@ def test_what_was_read_whole_has_no_early_end(path: Path) -> None:
     trace = Trace(path, partial=True)
     assert list(trace) == SMALL
     assert trace.ended is None
+
+
+def test_a_trace_is_packed_as_its_events_are(tmp_path: Path) -> None:
+    """Many at a time or one by one: the same bytes, whatever chunks they come in."""
+    text, one, many = tmp_path / "a.jsonl", tmp_path / "one.lkt", tmp_path / "many.lkt"
+    draw = random.Random(3)
+    events: list[Event] = []
+    live: list[int] = []
+    for number in range(70_000):
+        time = number * 700 + (number == 69_000) * 9_000_000
+        time = max(time, events[-1].time if events else 0)
+        choice = draw.random()
+        if live and choice < 0.5:
+            events.append(Event("free", time, live.pop(draw.randrange(len(live)))))
+        elif choice < 0.51:
+            events.append(Event("free", time, 10**9 + number))  # never allocated
+        elif live and choice < 0.52:
+            # An id that is live: wrong, and kept.
+            events.append(Event("alloc", time, live[0], 24, NONE, PoolType.NonPagedPool))
+        elif choice < 0.53:
+            events.append(Event("irql", time, level=2))
+        else:
+            live.append(number)
+            size = draw.randrange(300)
+            tag = PoolTag(b"Abcd") if choice > 0.99 else NONE
+            events.append(Event("alloc", time, number, size, tag, PoolType.NonPagedPool))
+    assert save(text, events) == len(events)
+    assert save(one, iter(events)) == len(events)
+    assert save(many, load(text)) == len(events)
+    assert many.read_bytes() == one.read_bytes()
+    assert list(load(many)) == list(load(text))

@@ -17,6 +17,7 @@ from lookaside_sim import (
     TraceError,
 )
 from lookaside_sim.trace import Event, Replay, load, replay
+from tests.helpers import nowhere
 
 SECOND = 1_000_000
 PAGE = 4096
@@ -88,7 +89,7 @@ def test_it_runs_on_the_kernel_it_is_given() -> None:
 def test_a_stopped_machine_runs_nothing() -> None:
     kernel = Kernel()
     with pytest.raises(BugCheck) as first:
-        kernel.pool.free(0x1008)
+        kernel.read(nowhere(kernel), 1)
     with pytest.raises(BugCheck) as second:
         replay([], kernel)
     assert second.value is first.value

@@ -12,7 +12,7 @@ from lookaside_sim import (
     Verifier,
     VerifierFlags,
 )
-from tests.helpers import allocated, new_list, stop_of
+from tests.helpers import allocated, new_list, nowhere, stop_of
 
 AUTOMATIC = Verifier(VerifierFlags.AUTOMATIC_CHECKS)
 
@@ -58,9 +58,9 @@ def test_without_the_option_paged_memory_stays() -> None:
 def test_unmapped_memory_at_dispatch_level() -> None:
     kernel = Kernel(verifier=AUTOMATIC)
     kernel.raise_irql(2)
-    stop = stop_of(lambda: kernel.read(0x10, 1))
+    stop = stop_of(lambda: kernel.read(nowhere(kernel), 1))
     assert stop.code is BugCheckCode.DRIVER_IRQL_NOT_LESS_OR_EQUAL
-    assert stop.parameters[:3] == (0x10, 2, 0)
+    assert stop.parameters[:3] == (nowhere(kernel), 2, 0)
 
 
 def test_irql_changes_the_wrong_way() -> None:

@@ -14,7 +14,7 @@ from lookaside_sim import (
     VerifierFlags,
     ddi,
 )
-from tests.helpers import allocated, new_list, stop_of
+from tests.helpers import allocated, new_list, nowhere, stop_of
 
 SPECIAL = Verifier(VerifierFlags.SPECIAL_POOL)
 
@@ -241,7 +241,7 @@ def test_forgotten_blocks_are_still_stopped_for() -> None:
 
 def test_other_unmapped_memory_is_an_ordinary_page_fault() -> None:
     kernel = Kernel(verifier=SPECIAL)
-    stop = stop_of(lambda: kernel.read(0x10, 1))
+    stop = stop_of(lambda: kernel.read(nowhere(kernel), 1))
     assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
 
 

@@ -15,7 +15,16 @@ from lookaside_sim import (
     windbg,
 )
 from lookaside_sim.testing import LeakTracker
-from tests.helpers import allocated, both_machines, fill, new_list, poke, where, write_pointer
+from tests.helpers import (
+    allocated,
+    both_machines,
+    fill,
+    new_list,
+    nowhere,
+    poke,
+    where,
+    write_pointer,
+)
 
 CRATE = """\
 Lookaside "" @ 0xfffff80474866030  Tag(hex): 0x61616262 "bbaa"
@@ -366,7 +375,7 @@ def test_a_stopped_machine_can_be_viewed_but_not_changed(
     blank.initialize(size=32, tag=b"dump")
     shown = windbg.lookasides(kernel)
     with pytest.raises(BugCheck) as stop:
-        kernel.read(0x10, 1)
+        kernel.read(nowhere(kernel), 1)
     assert windbg.lookaside(blank) in shown
     assert windbg.lookasides(kernel, [blank]) == shown
     for change in (windbg.reset_counters, lambda each: windbg.set_depth(each, 9)):

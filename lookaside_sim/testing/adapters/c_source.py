@@ -1,139 +1,33 @@
-"""A C file with an allocator: its glue, its library, and a run of many threads on it."""
+"""A C file with an allocator: which functions it has, its library, and a program of many threads."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from lookaside_sim.testing.adapters.c_compiler import BuildError, compile_c
+from lookaside_sim.testing.adapters.c_glue import REDIRECTED, STRESS, glue, own_name
+from lookaside_sim.testing.adapters.c_stress import Raced, Stress
 from lookaside_sim.testing.adapters.native import HEADER, NativeLibrary
 from lookaside_sim.testing.conformance.contract import Contract
-from lookaside_sim.testing.conformance.sanitizer_reports import first_report
 
-__all__ = ["BuildError", "CSource", "find_compiler"]
+__all__ = ["CSource"]
 
 _POINTER_ALIGNMENT: Final = 8
 """What every C allocator owes, in bytes: more is asked for by a contract."""
-_SECONDS_TO_BUILD: Final = 120
-_SECONDS_TO_STRESS: Final = 60
-_GLUE: Final = """\
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <lookaside_sim.h>
-
-static lookaside_allocate lookaside_from;
-static lookaside_release lookaside_to;
-
-static void *lookaside_malloc(size_t size) { return lookaside_from(size ? size : 1); }
-static void lookaside_free(void *block) { if (block) lookaside_to(block); }
-static void *lookaside_calloc(size_t count, size_t size)
-{
-    void *block = lookaside_malloc(count * size);
-    return block ? memset(block, 0, count * size) : NULL;
-}
-
-#define malloc lookaside_malloc
-#define calloc lookaside_calloc
-#define free lookaside_free
-#define realloc lookaside_sim_cannot_redirect_realloc
-#line 1 "%(path)s"
-#include "%(path)s"
-#undef malloc
-#undef calloc
-#undef free
-#undef realloc
-
-void *check_create(size_t size, lookaside_allocate allocate, lookaside_release release)
-{
-    static char nothing;
-    (void)size, (void)nothing, (void)lookaside_calloc, (void)lookaside_free;
-    lookaside_from = allocate;
-    lookaside_to = release;
-    %(create)s
-}
-void *check_allocate(void *self%(size)s) { (void)self; return %(allocate)s; }
-void check_free(void *self, void *entry) { (void)self; %(free)s; }
-void check_delete(void *self) { (void)self; %(delete)s }
-"""
-_STRESS: Final = """
-#include <pthread.h>
-
-#define ROUNDS 2000
-#define HELD 16
-
-static void *stress_from(size_t size) { return malloc(size); }
-static void stress_to(void *block) { free(block); }
-static void *stress_self;
-static const size_t stress_size = %(bytes)d;
-
-static void *stress_thread(void *argument)
-{
-    unsigned char mark = (unsigned char)(size_t)argument;
-    unsigned seed = mark;
-    unsigned char *held[HELD] = {0};
-    for (int round = 0; round < ROUNDS + HELD; round++) {
-        int place = round < ROUNDS ? (int)((seed = seed * 1103515245u + 12345u) >> 16) %% HELD
-                                   : round - ROUNDS;
-        unsigned char *entry = held[place];
-        if (entry) {
-            for (size_t i = 0; i < stress_size; i++)
-                if (entry[i] != mark) {
-                    fputs("STRESS: an entry was changed while a thread held it\\n", stderr);
-                    _Exit(3);
-                }
-            check_free(stress_self, entry);
-            held[place] = NULL;
-        } else if (round < ROUNDS) {
-            held[place] = check_allocate(stress_self%(request)s);
-            if (held[place])
-                memset(held[place], mark, stress_size);
-        }
-    }
-    return NULL;
-}
-
-int main(void)
-{
-    pthread_t threads[%(threads)d];
-    stress_self = check_create(stress_size, stress_from, stress_to);
-    if (!stress_self)
-        return 2;
-    for (size_t i = 0; i < %(threads)d; i++)
-        pthread_create(&threads[i], NULL, stress_thread, (void *)(i + 1));
-    for (size_t i = 0; i < %(threads)d; i++)
-        pthread_join(threads[i], NULL);
-    check_delete(stress_self);
-    return 0;
-}
-"""
-
-
-class BuildError(ValueError):
-    """The file cannot be built, or has no such function."""
-
-
-def find_compiler() -> str | None:
-    """The C compiler: of the variable ``CC``, or the first of cc, gcc and clang."""
-    asked = os.environ.get("CC")
-    return next(
-        filter(None, map(shutil.which, filter(None, (asked, "cc", "gcc", "clang")))), None
-    )
+_MOST_THREADS: Final = 64
 
 
 @attrs.frozen
 class CSource:
     """A C file, and which of its functions are the allocator's.
 
-    The file is compiled as it is, with malloc, calloc and free redirected to the backend.
+    The file is compiled as it is, with malloc, realloc, free and the like redirected to the
+    backend, unless it defines them itself.
     Where an allocator has no create function, its state is static: it is loaded anew for each
     program.
 
@@ -203,98 +97,90 @@ class CSource:
             BuildError: there is no compiler, or it complains.
         """
         library = folder / f"{self.path.stem}.so"
-        self._compile(self.glue(), library, ["-shared", "-fPIC", *options], folder)
+        self._compile(self.glue(), library, ["-shared", "-fPIC", *options])
         return NativeLibrary(library, "check_", reload=self.create is None)
 
-    def stress(self, folder: Path, threads: int = 4, size: int = 32) -> str | None:
+    def stress(
+        self, folder: Path, threads: int = 4, size: int = 32, options: Sequence[str] = ()
+    ) -> Raced | None:
         """Let many threads use one allocator, under ThreadSanitizer where the compiler has it.
 
         Args:
             folder: where the program goes.
-            threads: how many.
+            threads: how many, up to 63.
             size: bytes of an entry.
+            options: further ones of the compiler.
 
         Returns:
-            What is wrong, or None.
+            What is wrong, with the fewest steps of threads found that show it; or None.
 
         Raises:
             BuildError: there is no compiler, or it complains.
         """
-        text = self.glue() + _STRESS % {
+        if not 1 <= threads < _MOST_THREADS:
+            raise ValueError(f"threads={threads}: give 1 to {_MOST_THREADS - 1}")
+        text = self.glue(redirect=False) + STRESS % {
             "bytes": size,
-            "threads": threads,
             "request": ", stress_size" if self.is_sized else "",
         }
         program = folder / f"{self.path.stem}_stress"
-        options = ["-pthread", "-g"]
+        options = ["-pthread", *options]
         try:
-            self._compile(text, program, [*options, "-fsanitize=thread"], folder)
+            self._compile(text, program, [*options, "-fsanitize=thread"])
         except BuildError:
-            self._compile(text, program, options, folder)
-        try:
-            done = subprocess.run(
-                [str(program)],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_SECONDS_TO_STRESS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"{threads} threads did not come to an end in {_SECONDS_TO_STRESS} seconds"
-        report = first_report(done.stderr)
-        if report is not None:
-            places = re.findall(rf"#\d+ (\w+) .*{re.escape(self.path.name)}:(\d+)", done.stderr)
-            shown = ", ".join(f"{name}:{line}" for name, line in dict.fromkeys(places[:4]))
-            return f"{report} ({shown})" if shown else report
-        if done.returncode:
-            words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            return words[0].removeprefix("STRESS: ")
-        return None
+            self._compile(text, program, options)
+        return Stress(program, self.path.name).run(threads)
 
-    def glue(self) -> str:
-        """The C source that includes the file and exports what `NativeLibrary` calls."""
+    def glue(self, *, redirect: bool = True) -> str:
+        """The C source that includes the file and exports what `NativeLibrary` calls.
+
+        Args:
+            redirect: whether the file's malloc and free become the backend's.
+        """
+        own = [name for name in REDIRECTED if self._definition(name) is not None]
+
+        def called(name: str, arguments: Sequence[str]) -> str:
+            return f"{own_name(name, own)}({', '.join(arguments)})"
+
         itself = "self" if self.create is not None else ""
         create = "return &nothing;"
         if self.create is not None:
             takes = self._parameters(self.create)
-            create = f"return {self.create}({'size' if takes else ''});"
-        arguments = [
+            create = f"return {called(self.create, ['size'] if takes else [])};"
+        allocate = [
             "size" if "*" not in each else itself for each in self._parameters(self.allocate)
         ]
         free = [itself, "entry"] if len(self._parameters(self.free)) == 2 else ["entry"]
         delete = ""
         if self.delete is not None:
-            delete = f"{self.delete}({itself if self._parameters(self.delete) else ''});"
-        return _GLUE % {
+            takes = self._parameters(self.delete)
+            delete = f"{called(self.delete, [itself] if takes else [])};"
+        values = {
             "path": str(self.path.resolve()).replace("\\", "/"),
             "create": create,
             "size": ", size_t size" if self.is_sized else "",
-            "allocate": f"{self.allocate}({', '.join(arguments)})",
-            "free": f"{self.free}({', '.join(free)})",
+            "allocate": called(self.allocate, allocate),
+            "free": called(self.free, free),
             "delete": delete,
         }
+        return glue(values, own, redirect=redirect)
 
     def _parameters(self, name: str) -> list[str]:
         """The parameters of a function that the file defines."""
-        text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", self.path.read_text("utf-8"), flags=re.DOTALL)
-        found = re.search(rf"\b{re.escape(name)}\s*\(([^()]*)\)\s*\{{", text)
+        found = self._definition(name)
         if found is None:
             raise BuildError(f"{self.path}: defines no function {name}")
-        parameters = [each.strip() for each in found[1].split(",")]
+        parameters = [each.strip() for each in found.split(",")]
         return [each for each in parameters if each not in ("", "void")]
 
-    def _compile(self, text: str, output: Path, options: Sequence[str], folder: Path) -> None:
-        compiler = find_compiler()
-        if compiler is None:
-            raise BuildError("there is no C compiler: install cc, gcc or clang, or set CC")
-        glue = folder / f"{output.name}.glue.c"
-        glue.write_text(text, "utf-8")
-        done = subprocess.run(
-            [compiler, "-O1", "-g", "-w", f"-I{HEADER.parent}", f"-I{self.path.parent}", *options,
-             str(glue), "-o", str(output)],
-            capture_output=True, text=True, errors="replace", check=False,
-            timeout=_SECONDS_TO_BUILD,
-        )  # fmt: skip
-        if done.returncode:
-            raise BuildError(f"{self.path}: does not compile\n{done.stderr.strip()}")
+    def _definition(self, name: str) -> str | None:
+        """What stands between the parentheses of a function's definition, if there is one."""
+        text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", self.path.read_text("utf-8"), flags=re.DOTALL)
+        found = re.search(rf"\b{re.escape(name)}\s*\(([^()]*)\)\s*\{{", text)
+        return None if found is None else found[1]
+
+    def _compile(self, text: str, output: Path, options: Sequence[str]) -> None:
+        source = output.with_name(f"{output.name}.glue.c")
+        source.write_text(text, "utf-8")
+        folders = [f"-I{HEADER.parent}", f"-I{self.path.parent}"]
+        compile_c(source, output, [*folders, *options], self.path)

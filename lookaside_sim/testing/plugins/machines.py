@@ -5,10 +5,12 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sys
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -16,23 +18,33 @@ from typing import Any, Final
 import pytest
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.machine.call_site import HELPER
+from lookaside_sim.page.failure import last_steps
+from lookaside_sim.page.render import render
+from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins.modes import mode_of
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
 from lookaside_sim.verifier.settings import Verifier
 
 __all__ = ["LEAKS", "Watched", "kernel_maker", "setting_of", "watched_machine"]
 
+_MOST_STEPS: Final = 100_000
+"""Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
+_MOST_NAME: Final = 150
+"""Characters of a file's name, which systems limit to 255 bytes."""
 
 
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What a test's machine is made with, and ``leaks``.
 
-    The marker's word, else the option's, else the ini file's; what none of them says is left
-    to `Kernel`.
+    The marker's word, else that of the mode the test runs in, else the option's, else the ini
+    file's; what none of them says is left to `Kernel`.
 
     Args:
         request: of the test.
@@ -52,6 +64,7 @@ def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
                 raise pytest.UsageError(f"ini file, lookaside_{name}: {error}") from None
         if given is not None:
             found[name] = given
+    found.update(mode_of(request.node))
     # The closest marker comes first, and its word counts.
     for marker in reversed(list(request.node.iter_markers("lookaside"))):
         unknown = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - set(names))]
@@ -114,34 +127,74 @@ def kernel_maker(request: pytest.FixtureRequest) -> Callable[[], Kernel]:
     return make
 
 
+class TestRecording(Recording):
+    """What a test does, as a trace; and all of it, as a run.
+
+    Args:
+        kernel: the test's machine.
+        run: the run.
+
+    Attributes:
+        run: as given. It has what a trace cannot say, such as an entry that is freed twice.
+    """
+
+    __test__ = False  # no test of pytest's, whatever it is called
+
+    def __init__(self, kernel: Kernel, run: Run) -> None:
+        super().__init__(kernel)
+        self.run = run
+
+
 class Watched:
     """A test's machine, and who listens to it.
 
     Args:
         kernel: the machine.
         tracker: knows who allocated what.
+        title: what the test is called.
+
+    Attributes:
+        kernel: as given.
+        tracker: as given.
+        is_blamed: whether what was left behind has been reported already.
     """
 
-    def __init__(self, kernel: Kernel, tracker: LeakTracker) -> None:
+    def __init__(self, kernel: Kernel, tracker: LeakTracker, title: str = "") -> None:
         self.kernel = kernel
+        self.title = title
         self.tracker = tracker
-        self._recording: Recording | None = None
+        self.is_blamed = False
+        self._recording: TestRecording | None = None
         self._saved: Path | None = None
+        self._run: Run | None = None
+        self._filming = ExitStack()
+        self._has_page = False
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
-        """Record what the test does inside."""
-        recording = self._recording = Recording(self.kernel)
-        stop = self.kernel.listen(recording.hear)
-        try:
-            yield recording
-        finally:
-            stop()
+        """Record what the test does inside, as a trace and as a run."""
+        with record(self.kernel, self.title) as run:
+            recording = self._recording = TestRecording(self.kernel, run)
+            stop = self.kernel.listen(recording.hear)
+            try:
+                yield recording
+            finally:
+                stop()
+
+    def film(self, title: str) -> ExitStack:
+        """Record the test as a run, until the block that is given is left or a page is made.
+
+        Args:
+            title: of the run.
+        """
+        self._run = self._filming.enter_context(record(self.kernel, title))
+        return self._filming
 
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
 
-        After a stop nothing can be freed, so nothing is blamed either.
+        That is memory, a raised IRQL, a lock that is held and the like. After a stop nothing can be
+        freed, so nothing is blamed either.
         """
         if self.kernel.bugcheck is not None:
             return None
@@ -156,6 +209,7 @@ class Watched:
         """
         # Whatever the links say: they may be what the test overwrote.
         lists: list[Any] = self.tracker.lists or list(self.kernel.registry.all())
+        lists = _concerned(lists, error) or lists
         lines = [repr(self.kernel), *(windbg.lookaside(each) for each in lists)]
         parameters: Sequence[object] = getattr(error, "parameters", ())
         address = getattr(error, "address", None)
@@ -176,14 +230,77 @@ class Watched:
         """
         if self._recording is None or self._saved is not None:
             return None
-        config = item.config
-        given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
-        folder = Path(config.rootpath, str(given))
-        folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
-        self._saved = folder / f"{name[-150:]}.jsonl"
+        self._saved = _file_of(item, ".jsonl")
         self._recording.save(self._saved, f"pytest {item.nodeid}")
+        # Of a machine that the test had used before it asked for a trace there is no run.
+        with suppress(RunError):
+            self._recording.run.save(self._saved.with_suffix(".lkrun"))
         return self._saved
+
+    def show(self, item: pytest.Item, *, failed: bool) -> str | None:
+        """Write the page of the test's run, once, and say what is to be seen on it.
+
+        Args:
+            item: the test, whose name the file gets.
+            failed: whether to open it at the end, and to tell the last steps.
+
+        Returns:
+            A few lines with the path; None if nothing happened, or nothing was recorded.
+        """
+        run = self._run
+        if run is None or self._has_page or not len(run):
+            return None
+        self._has_page = True
+        self._filming.close()
+        lines = [last_steps(run)] if failed else []
+        if len(run) <= _MOST_STEPS:
+            path = _file_of(item, ".html")
+            text = render(run, title=item.nodeid, step=-1 if failed else 0)
+            path.write_text(text, "utf-8")
+            lines.append(f"The run, to step through: {path}")
+        else:  # on a fresh machine, so it can be saved
+            path = _file_of(item, ".lkrun")
+            run.save(path)
+            lines.append(f"The run is long; lookaside-sim report shows it: {path}")
+        return "\n".join(lines)
+
+
+def _file_of(item: pytest.Item, suffix: str) -> Path:
+    """Where a test leaves a file; its folder is there."""
+    config = item.config
+    given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
+    folder = Path(config.rootpath, str(given))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{_file_name(item.nodeid)}{suffix}"
+
+
+def _file_name(nodeid: str) -> str:
+    """A file name for a test, which no other test has."""
+    name = re.sub(r"[^\w.-]+", "-", nodeid).strip("-")[-_MOST_NAME:]
+    if re.fullmatch(r"[\w./:]+", nodeid) and len(nodeid) <= _MOST_NAME:
+        return name
+    # What was replaced or cut off may be all that tells two tests apart.
+    return f"{name}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
+
+
+def _concerned(lists: list[Any], error: BaseException | None) -> list[Any]:
+    """The lists that an error is about; none where it does not say."""
+    known = getattr(error, "lookaside", None)
+    values = {each for each in getattr(error, "parameters", ()) if isinstance(each, int)}
+    return [
+        each
+        for each in lists
+        if each is known
+        or any(each.address <= value < each.address + each.image_size for value in values)
+    ]
+
+
+def mark_helpers(config: pytest.Config) -> None:
+    """Have the modules that the ini file names be helpers, whose lines are not told."""
+    for name in config.getini("lookaside_helpers"):
+        module = sys.modules.get(name)
+        if module is not None:
+            setattr(module, HELPER, True)
 
 
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
@@ -195,8 +312,9 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     Returns:
         What to do about leaks, and the machine, to which nobody listens yet.
     """
+    mark_helpers(request.config)
     leaks: str = setting_of(request)["leaks"]
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
         request.instance.lookaside_kernel = kernel  # type: ignore[attr-defined]
-    return leaks, Watched(kernel, LeakTracker(kernel))
+    return leaks, Watched(kernel, LeakTracker(kernel), request.node.nodeid)

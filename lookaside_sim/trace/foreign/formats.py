@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 from lookaside_sim.errors import TraceEndError, TraceError
 from lookaside_sim.trace import packed
 from lookaside_sim.trace.event import Event, Header
-from lookaside_sim.trace.foreign import heaptrack, kmalloc, malloc, windows, wpa
+from lookaside_sim.trace.foreign import heaptrack, kmalloc, malloc, poolmon, windows, wpa
 from lookaside_sim.trace.foreign.heap import Heap
+from lookaside_sim.trace.foreign.zstd import ZSTD_SUFFIX, open_zstd
 from lookaside_sim.trace.format import Trace
 from lookaside_sim.trace.lines import open_to_read
 
@@ -43,12 +44,15 @@ FORMATS: Final = {
     "wpa": Format("WPA's pool table, CSV", wpa.looks_so, wpa.read),
 }
 
+POOLMON: Final = "poolmon"
+"""A text of counts, not of calls: `load_counts` reads it."""
+
 
 class Recording:
     """A recording in a foreign format, read anew by every iteration.
 
     Args:
-        path: the file, plain or ``.gz``.
+        path: the file, plain, ``.gz`` or ``.zst``.
         kind: one of `FORMATS`.
         partial: whether a damaged or wrong line at the very end is left out.
 
@@ -88,7 +92,9 @@ class _Lines:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        self._file = open_to_read(path)
+        is_zstd = path.name.endswith(ZSTD_SUFFIX)
+        self._file = open_zstd(path) if is_zstd else open_to_read(path)
+        self._what = "zstd" if is_zstd else "gzip"
         self._number = 0
         self.is_last = False
 
@@ -102,10 +108,10 @@ class _Lines:
                     raise TraceError(self._name, self._number, None, problem)
                 yield self._number, line.decode("utf-8-sig", "replace")
         except EOFError as error:
-            problem = f"damaged gzip file: {error}"
+            problem = f"damaged {self._what} file: {error}"
             raise TraceEndError(self._name, self._number + 1, None, problem) from None
         except (gzip.BadGzipFile, zlib.error) as error:
-            problem = f"damaged gzip file: {error}"
+            problem = f"damaged {self._what} file: {error}"
             raise TraceError(self._name, self._number + 1, None, problem) from None
 
     def close(self) -> None:
@@ -132,21 +138,60 @@ def load_any(
         ValueError: no such format.
     """
     path = Path(path)
-    if kind is not None and kind not in FORMATS:
-        raise ValueError(f"format {kind!r}: give one of {', '.join(FORMATS)}")
-    if kind is None and not packed.is_packed(path):
-        lines = _Lines(path, str(path))
-        first: list[str] = []
-        try:
-            first.extend(line for _, line in islice(lines, _SNIFFED))
-        except TraceError:
-            pass  # told by who reads it
-        finally:
-            lines.close()
-        for name, each in FORMATS.items():
-            if any(map(each.looks_so, first)):
-                kind = name
-                break
-    return (
-        Trace(path, partial=partial) if kind is None else Recording(path, kind, partial=partial)
+    if kind is None:
+        kind = _kind_of(path)
+    elif kind not in FORMATS and kind != POOLMON:
+        raise ValueError(f"format {kind!r}: give one of {', '.join([*FORMATS, POOLMON])}")
+    if kind == POOLMON:
+        problem = "counts of poolmon, not calls: only lookaside-sim advise takes them"
+        raise TraceError(str(path), 1, None, problem)
+    if kind is None and path.name.endswith(ZSTD_SUFFIX):
+        raise TraceError(str(path), 1, None, f"none of {', '.join(FORMATS)} in its first lines")
+    if kind is None:
+        return Trace(path, partial=partial)
+    return Recording(path, kind, partial=partial)
+
+
+def load_counts(path: str | Path, kind: str | None = None) -> list[poolmon.TagCounts] | None:
+    """Read a text of poolmon, if a file is one.
+
+    Args:
+        path: the file.
+        kind: its format; None to see for oneself.
+
+    Returns:
+        What happened with each tag; None for a file with calls.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TraceError: it is not valid.
+    """
+    path = Path(path)
+    if (_kind_of(path) if kind is None else kind) != POOLMON:
+        return None
+    lines = _Lines(path, str(path))
+    try:
+        return poolmon.read(lines, Heap(str(path)))
+    finally:
+        lines.close()
+
+
+def _kind_of(path: Path) -> str | None:
+    """Which format a file is in, by its first lines; None for a trace, or nothing known."""
+    if packed.is_packed(path):
+        return None
+    lines = _Lines(path, str(path))
+    first: list[str] = []
+    try:
+        first.extend(line for _, line in islice(lines, _SNIFFED))
+    except TraceError:
+        if path.name.endswith(ZSTD_SUFFIX) and not first:
+            raise
+        # Otherwise told by who reads it.
+    finally:
+        lines.close()
+    if any(map(poolmon.looks_so, first)):
+        return POOLMON
+    return next(
+        (name for name, each in FORMATS.items() if any(map(each.looks_so, first))), None
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Final
 
@@ -12,6 +13,21 @@ from lookaside_sim.trace.event import Event
 MICROSECONDS: Final = 1_000_000
 _CLOCK: Final = re.compile(r"(\d+):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\Z")
 _SECONDS: Final = re.compile(r"(\d+)(?:\.(\d{1,9}))?\Z")
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a line of CSV.
+
+    Args:
+        line: one, with its end or without.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return [cell.strip() for cell in next(csv.reader([line.rstrip("\r\n")]), [])]
+    except csv.Error as error:
+        raise ValueError(f"not a line of CSV: {error}") from None
 
 
 class Heap:
@@ -98,6 +114,13 @@ class Heap:
     def refuse(self, line: int, field: str | None, problem: str) -> TraceError:
         """Make the error of a line that cannot be read."""
         return TraceError(self.name, line, field, problem)
+
+    def cells(self, line: int, text: str) -> list[str]:
+        """Read the cells of a line of CSV."""
+        try:
+            return cells_of(text)
+        except ValueError as error:
+            raise self.refuse(line, None, str(error)) from None
 
     def number(self, line: int, field: str, text: str) -> int:
         """Read a number, hexadecimal with ``0x``, decimal otherwise."""

@@ -13,7 +13,6 @@ characters or a number. Further columns do not matter.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -44,7 +43,7 @@ def looks_so(line: str) -> bool:
     if line.lstrip().startswith("{"):
         try:
             names = {_plain(name) for name in json.loads(line)}
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     else:
         names = {_plain(name) for name in line.split(",")}
@@ -74,7 +73,7 @@ def read(lines: Iterable[tuple[int, str]], heap: Heap) -> Iterator[Event]:
             except (ValueError, RecursionError) as error:
                 raise heap.refuse(number, None, f"not a JSON object: {error}") from None
         else:
-            cells = next(csv.reader([text]))
+            cells = heap.cells(number, text)
             if names is None:
                 names = cells
                 continue

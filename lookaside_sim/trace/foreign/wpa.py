@@ -8,13 +8,12 @@ allocation outlived the recording.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lookaside_sim.nt.types import PoolType
 from lookaside_sim.trace.event import Event
-from lookaside_sim.trace.foreign.heap import Heap
+from lookaside_sim.trace.foreign.heap import Heap, cells_of
 from lookaside_sim.trace.foreign.windows import tag_of
 
 _UNITS: Final = {"(b)": 1, "(kb)": 1 << 10, "(mb)": 1 << 20}
@@ -38,12 +37,15 @@ def _find(names: list[str]) -> dict[str, int]:
 
 
 def _names(line: str) -> list[str]:
-    return [name.strip().lower() for name in next(csv.reader([line]), [])]
+    return [name.lower() for name in cells_of(line)]
 
 
 def looks_so(line: str) -> bool:
     """Whether a line begins such a recording."""
-    return _find(_names(line)).keys() >= {"allocated", "freed", "size"}
+    try:
+        return _find(_names(line)).keys() >= {"allocated", "freed", "size"}
+    except ValueError:
+        return False
 
 
 def read(lines: Iterable[tuple[int, str]], heap: Heap) -> Iterator[Event]:
@@ -65,9 +67,9 @@ def read(lines: Iterable[tuple[int, str]], heap: Heap) -> Iterator[Event]:
     for number, text in lines:
         if not text.strip():
             continue
-        cells = [cell.strip() for cell in next(csv.reader([text]))]
+        cells = heap.cells(number, text)
         if columns is None:
-            names = _names(text)
+            names = [cell.lower() for cell in cells]
             columns = _find(names)
             if not columns.keys() >= {"allocated", "freed", "size"}:
                 problem = "give columns Alloc Time (s), Free Time (s) and Size (B)"

@@ -2,16 +2,27 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lookaside_sim.testing import Allocate, Contract, Free, FreeTwice
+from lookaside_sim.testing import (
+    Allocate,
+    AllocatorDifference,
+    Contract,
+    Free,
+    FreeTwice,
+    check_allocator,
+    run_program,
+)
 from lookaside_sim.testing.conformance.differences import Setting
 from lookaside_sim.testing.conformance.worker import serve
 from lookaside_sim.testing.programs.example import Example
+from tests.testing.adapters.mistakes import COMPILER, compiled
 from tests.testing.allocators import Passthrough, ReferenceList
+from tests.testing.conformance.test_isolated import Third
 from tests.testing.conformance.test_misuse import Stops
 from tests.testing.mutants import MEMORY
 
@@ -89,3 +100,27 @@ def test_a_report_that_does_not_stop_is_seen_after_the_program(
     errors.write_text(text)
     answer, _ = served(Setting(ReferenceList), errors, GOOD)
     assert answer == ("report" if "error" in text else None)
+
+
+@pytest.fixture
+def no_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a system without fork: workers are new processes, and get their setting by pickle."""
+    monkeypatch.delattr(os, "fork", raising=False)
+
+
+@pytest.mark.usefixtures("no_fork")
+def test_a_crash_where_processes_cannot_fork() -> None:
+    with pytest.raises(AllocatorDifference, match=r"was ended by SIGSEGV|exit code"):
+        run_program(Third, [Allocate(3)], level="memory", isolate=True, time_limit=2)
+
+
+@pytest.mark.usefixtures("no_fork")
+def test_a_correct_allocator_where_processes_cannot_fork() -> None:
+    check_allocator(ReferenceList, isolate=True, max_examples=20, time_limit=2)
+
+
+@pytest.mark.usefixtures("no_fork")
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler is installed")
+def test_a_library_where_processes_cannot_fork() -> None:
+    with pytest.raises(AllocatorDifference, match="exit code 0"):
+        check_allocator(compiled("EXIT_AT_5"), level="memory", max_examples=20, time_limit=2)

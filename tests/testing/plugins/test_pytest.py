@@ -6,10 +6,15 @@ import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lookaside_sim import Kernel
+from lookaside_sim.run import Run
+from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins import machines
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import load, replay
 
@@ -164,20 +169,116 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--lookaside-traces=kept", "-k", "test_fails")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["*What the test did was saved as *kept*test_fails.jsonl"])
-    (path,) = Path(pytester.path, "kept").iterdir()
+    kept = Path(pytester.path, "kept")
+    (path,), (run_path,) = kept.glob("*.jsonl"), kept.glob("*.lkrun")
+    saved = Run.load(run_path)
+    assert [step.word for step in saved] == ["init", "alloc", "free"]
+    assert saved.title.endswith("::test_fails")
     trace = load(path)
     assert [event.op for event in trace] == ["init", "alloc", "free"]
     assert trace.header.source.endswith("::test_fails")
     assert replay(trace).lists["mine"].total_frees == 1
 
 
+def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("what", ["a/b", "a-b", "a b", "x" * 200, "y" + "x" * 200])
+        def test_fails(lookaside_trace, lookaside_kernel, what):
+            lookaside_kernel.pool.free(lookaside_kernel.pool.allocate(0, len(what), b"Mine"))
+            assert not what
+        """
+    )
+    run(pytester).assert_outcomes(failed=5)
+    traces = list(Path(pytester.path, "lookaside-traces").glob("*.jsonl"))
+    assert sorted(next(iter(load(path))).size or 0 for path in traces) == [3, 3, 3, 200, 201]
+
+
 def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(LEAKY.replace("lookaside_kernel,", "lookaside_trace,"))
     result = run(pytester)
     result.assert_outcomes(passed=1, errors=1)
-    assert [path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir()] == [
-        ".jsonl"
-    ]
+    left = sorted(path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir())
+    assert left == [".html", ".jsonl", ".lkrun"]
+
+
+TOO_LATE = """
+    def test_too_late(lookaside_kernel, lookaside_list):
+        requests = lookaside_list(64)
+        first, second = requests.allocate(), requests.allocate()
+        requests.free(first)
+        requests.free(second)
+        lookaside_kernel.write(second, (0xFFFFFFFFC0000120).to_bytes(8, "little"))
+        requests.allocate()
+        requests.allocate()
+    def test_fine(lookaside_kernel):
+        lookaside_kernel.pool.free(lookaside_kernel.pool.allocate(0, 8, b"fine"))
+"""
+
+
+def pages(pytester: pytest.Pytester) -> dict[str, str]:
+    """The pages that tests left, by the name of the test."""
+    folder = Path(pytester.path, "lookaside-traces")
+    return {
+        path.stem.rpartition("-")[2]: path.read_text("utf-8") for path in folder.glob("*.html")
+    }
+
+
+def test_a_failing_test_leaves_a_page_and_says_who_led_to_the_stop(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = Path(pytester.path, "summary.md")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    pytester.makepyfile(TOO_LATE)
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*lookaside run*",
+            "the last 5 of 8 steps:",
+            "     8  ExAllocateFromLookasideListEx() raised BugCheck: *:8)",
+            "look at step 6: it wrote 0xffffffffc0000120 over *",
+            "     6  program(Address=*:6)",
+            "The run, to step through: *test_too_late.html",
+        ]
+    )
+    (page,) = pages(pytester).values()
+    assert "::test_too_late</title>" in page
+    (line,) = summary.read_text("utf-8").splitlines()
+    assert "test_too_late` failed:" in line
+    assert "0xffffffffc0000120 was read" in line
+    assert line.endswith("test_too_late.html`")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"), [("all", {"test_too_late", "test_fine"}), ("none", set())]
+)
+def test_pages_are_left_of_all_tests_or_of_none(
+    pytester: pytest.Pytester, wanted: str, left: set[str]
+) -> None:
+    pytester.makepyfile(TOO_LATE)
+    run(pytester, f"--lookaside-page={wanted}").assert_outcomes(passed=1, failed=1)
+    assert pages(pytester).keys() == left
+
+
+def test_a_run_too_long_for_a_page_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "_MOST_STEPS", 5)
+    kernel = Kernel()
+    watched = machines.Watched(kernel, LeakTracker(kernel))
+    config = SimpleNamespace(getoption=lambda name: str(tmp_path), rootpath=tmp_path)
+    item: Any = SimpleNamespace(config=config, nodeid="a_test")
+    with watched.film("a_test"):
+        for _ in range(6):
+            kernel.tick()
+        said = watched.show(item, failed=False)
+    path = tmp_path / "a_test.lkrun"
+    assert said == f"The run is long; lookaside-sim report shows it: {path}"
+    assert len(Run.load(path)) == 6
+    assert watched.show(item, failed=False) is None
 
 
 def test_misuse_that_stops_the_machine_reads_well(pytester: pytest.Pytester) -> None:
@@ -350,6 +451,7 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing",
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.modes",
         "lookaside_sim.testing.plugins.pytest",
         "lookaside_sim.testing.plugins.settings",
     ]
@@ -417,6 +519,34 @@ def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
 
 # --- every keyword of Kernel ---------------------------------------------------------------
 
+
+def test_a_test_ends_at_passive_level_and_holds_no_lock(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import SpinLock
+
+        def test_raised(lookaside_kernel):
+            lookaside_kernel.raise_irql(1)
+
+        def test_held(lookaside_kernel):
+            SpinLock(lookaside_kernel, "mine").acquire()
+
+        def test_in_order(lookaside_kernel):
+            with SpinLock(lookaside_kernel, "mine"), lookaside_kernel.raise_irql(5):
+                pass
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "the test ended with processor 0 at IRQL 1",
+            "the test ended with processor 0 at IRQL 2",
+            "the test ended with processor 0 holding the spin lock 'mine' at 0x*",
+        ]
+    )
+
+
 EVERY = {
     "arch": "x86",
     "processors": 3,
@@ -425,6 +555,7 @@ EVERY = {
     "nonpaged_nx_pool_bytes": 0x60000,
     "verifier": "standard",
     "sanitizer": True,
+    "kasan": False,
     "seed": 7,
     "strict_pool_tags": True,
     "small_pool_lists": True,
@@ -472,6 +603,8 @@ def test_every_keyword_of_a_kernel_can_be_set(pytester: pytest.Pytester, how: st
         marker = f"import pytest\npytestmark = pytest.mark.lookaside(**{EVERY!r})\n"
     elif how == "options":
         for name, value in EVERY.items():
+            if value is False:
+                continue  # what no option turns on
             option = f"--lookaside-{name.replace('_', '-')}"
             arguments.append(option if value is True else f"{option}={value}")
     elif how == "ini":

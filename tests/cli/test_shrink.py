@@ -1,4 +1,4 @@
-"""The commands ``shrink`` and ``pin``."""
+"""The commands ``shrink`` and ``pin``, and the check of both."""
 
 from __future__ import annotations
 
