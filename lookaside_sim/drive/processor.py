@@ -61,6 +61,8 @@ _DEEPEST_CALL: Final = 40
 _NEAR_THE_STACK: Final = 1 << 20
 """Bytes below the stack that are taken for a stack that grew too far."""
 _DIVIDED, _BREAKPOINT, _FAST_FAIL = 0, 3, 0x29  # interrupts and exceptions of the processor
+_SIZES: Final = {_BREAKPOINT: 1, _FAST_FAIL: 2}
+"""Bytes of the instructions that raise them, which the processor stands behind."""
 _FASTCALL_REGISTERS: Final = 2
 
 Target = Callable[[], int | None]
@@ -219,7 +221,8 @@ class Processor:
 
     def interrupt(self, number: int) -> None:
         """The processor raises an exception; see `Events.interrupt`."""
-        self._fault_ip = ip = self.engine.get(Register.IP)
+        ip = self.engine.get(Register.IP) - _SIZES.get(number, 0)
+        self._fault_ip = ip
         try:
             if number == _FAST_FAIL:
                 code = self.engine.get(Register.CX) & 0xFFFF_FFFF
