@@ -133,7 +133,7 @@ def test_csv_has_a_row_for_each_step(run: Run, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
     assert [int(row["step"]) for row in rows] == list(range(len(run)))
-    assert rows[1]["result"] == hex(run[1].result)  # type: ignore[arg-type]
+    assert rows[1]["result"] == hex(run[1].result)
     assert rows[1]["list"] == "drv!List"
     assert rows[1]["branch"] == "miss"
     assert rows[0]["arguments"] == "PoolType=0 Size=64 Tag=tseT Depth=256"

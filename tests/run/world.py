@@ -158,10 +158,10 @@ class RunWorld(World):
             return None
         self.known["blocks"].append(block)
         with self.kernel:
-            ddi.KeInitializeEvent(block, 0, 0)
+            ddi.KeInitializeEvent(block, 0, False)
             ddi.ExInitializeFastMutex(block + 0x80)
             ddi.ExAcquireFastMutex(block + 0x80)
-            results = ddi.KeSetEvent(block, 0, 0), ddi.KeReadStateEvent(block)
+            results = ddi.KeSetEvent(block, 0, False), ddi.KeReadStateEvent(block)
             ddi.RtlInitUnicodeString(block + 0x100, "a text")
             if not self._slips(draw, 0.2):
                 ddi.ExReleaseFastMutex(block + 0x80)
