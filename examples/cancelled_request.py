@@ -8,7 +8,7 @@ is; ``lookaside-sim kd examples/cancelled_request.py`` goes back there.
 
 from lookaside_sim import BugCheck, Kernel
 
-STATUS_CANCELLED = 0xC000_0120
+STATUS_CANCELLED = 0xFFFF_FFFF_C000_0120  # a LONG, extended to a pointer
 
 
 class Driver:

@@ -69,8 +69,15 @@ _CONTAINERS: Final = frozenset(
 """What the parts keep things in, beside lists, dicts and tuples: the pickler knows them."""
 
 _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
-    Hooks: {"_listeners": (), "_readers": (), "_company": (), "_innermost": None},
-    Machine: {"reached": None},
+    Hooks: {
+        "_listeners": (),
+        "_readers": (),
+        "_company": (),
+        "_innermost": None,
+        "_thread": 0,
+        "takes_turns": False,
+    },
+    Machine: {"reached": None, "locked": False},
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},

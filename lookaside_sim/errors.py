@@ -41,11 +41,10 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
+    "active-list",
+    "list-memory",
+    "entry-freed",
     "irql",
-    "freed-entry",
-    "freed-list",
-    "initialized-twice",
-    "paged-list",
 ]
 """What the sanitizer tells apart."""
 
@@ -136,6 +135,12 @@ class NamedBlock:
     tag: PoolTag
     call_site: object
 
+    def __str__(self) -> str:
+        return (
+            f"the {self.size}-byte block {self.tag!s} at {self.address:#x}, allocated in"
+            f" {self.call_site}"
+        )
+
     @classmethod
     def of(cls, block: LeakedBlock) -> NamedBlock:
         """Name a block."""
@@ -201,7 +206,10 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
 
     def __str__(self) -> str:
         values = ", ".join(f"{p:#x}" for p in self.parameters)
-        return f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        text = f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        if len(self.leaks) < 2:
+            return text  # the message names the one
+        return "\n    ".join((text, *map(str, self.leaks)))
 
 
 class SanitizerError(Exception):

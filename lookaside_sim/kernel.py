@@ -54,6 +54,8 @@ class Kernel(Parts):
         strict_pool_tags: whether freeing with a wrong tag stops the machine for every block,
             not only for one with PROTECTED_POOL in its tag.
         sanitizer: whether lists check each call, see `lookaside_sim.sanitizer`.
+        kasan: whether the sanitizer reports accesses as KASAN does, by KASAN_ILLEGAL_ACCESS,
+            those beside pool blocks too; implies ``sanitizer``. On x64 only, as KASAN.
         small_pool_lists: whether the pool has its small-block lookaside lists. Choice: off,
             so that a pool call shows what the pool itself does.
         delayed_free: whether blocks freed wait on delayed free lists. Choice: off, likewise.
@@ -88,6 +90,7 @@ class Kernel(Parts):
         seed: int = 0,
         strict_pool_tags: bool = False,
         sanitizer: bool = False,
+        kasan: bool = False,
         small_pool_lists: bool = False,
         delayed_free: bool = False,
         track_pool: bool = False,
@@ -104,7 +107,8 @@ class Kernel(Parts):
                 nonpaged_nx_pool_bytes,
                 seed,
                 boolean("strict_pool_tags", strict_pool_tags),
-                boolean("sanitizer", sanitizer),
+                boolean("sanitizer", sanitizer) | boolean("kasan", kasan),
+                bool(kasan),
                 boolean("small_pool_lists", small_pool_lists),
                 boolean("delayed_free", delayed_free),
                 boolean("track_pool", track_pool),
@@ -154,8 +158,9 @@ class Kernel(Parts):
         Args:
             path: of the file.
             unknown: what an import does that nobody provides: ``"stop"`` ends the call that
-                made it with an error, ``"zero"`` returns 0.
-            seconds: how long a call of the driver's code may take; 0 for ever.
+                made it with an error, ``"zero"`` returns 0. The last word counts for all of the
+                machine's drivers, and so for the next.
+            seconds: how long a call of a driver's code may take; 0 for ever.
 
         Returns:
             The driver; `CompiledDriver.start` runs its DriverEntry.

@@ -65,6 +65,7 @@ class KernelSettings(NamedTuple):
     seed: int
     strict_pool_tags: bool
     sanitizer: bool
+    kasan: bool
     small_pool_lists: bool
     delayed_free: bool
     track_pool: bool
@@ -115,7 +116,9 @@ class Parts(Clonable):
         )
         # Users know the default kind; the parts below know the protocol `Pool` only.
         self.pool = cast("PoolManager", made)
-        self.lists = self._make_lists(settings.sanitizer)
+        if settings.kasan and settings.arch != "x64":
+            raise ValueError(f"kasan on {settings.arch}: KASAN is x64's alone")
+        self.lists = self._make_lists(settings)
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
@@ -142,13 +145,17 @@ class Parts(Clonable):
         if settings.track_pool:
             self._ledger.open()
 
-    def _make_lists(self, sanitized: bool) -> Shared:
-        if not sanitized:
-            return Shared(self.machine, self.pool, LookasideList)
+    def _make_lists(self, settings: KernelSettings) -> Shared:
+        machine, pool = self.machine, self.pool
+        if not settings.sanitizer:
+            return Shared(machine, pool, LookasideList)
+        from lookaside_sim.sanitizer.accesses import watch
         from lookaside_sim.sanitizer.list import SanitizedList
         from lookaside_sim.sanitizer.records import SanitizedShared
 
-        return SanitizedShared(self.machine, self.pool, SanitizedList)
+        lists = SanitizedShared(machine, pool, SanitizedList)
+        watch(machine, pool, lists.sanitizer, kasan=settings.kasan)
+        return lists
 
     def _park(self, settings: KernelSettings) -> None:
         """Let freed blocks wait before they are free."""

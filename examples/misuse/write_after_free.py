@@ -12,6 +12,6 @@ def misuse(kernel: Kernel) -> None:
     lookaside.initialize(size=64, tag=b"Rqst")
     entry = lookaside.allocate() or 0
     lookaside.free(entry)
-    kernel.write(entry, (0xFFFFF80A11111110).to_bytes(8, "little"))
+    kernel.write(entry, (0xFFFFF80A91111110).to_bytes(8, "little"))
     lookaside.allocate()
     print(f"next on the list: {next(lookaside.entries()):#x}" if lookaside.depth else "depth 0")

@@ -27,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help="a .py script, a run, or a trace"
     )
     parser.add_argument(
+        "--lookaside",
+        metavar="SIZE",
+        type=int,
+        action="append",
+        default=[],
+        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
+    )
+    parser.add_argument(
         "-c",
         metavar="COMMANDS",
         action="append",
@@ -54,7 +62,7 @@ def _kd(options: argparse.Namespace) -> int:
         settings["verifier"] = Verifier.standard()
     if options.sanitizer:
         settings["sanitizer"] = True
-    session = Session(open_target(options.file, settings))
+    session = Session(open_target(options.file, settings, lookaside=options.lookaside))
     print(session.greeting(), flush=True)
     if options.commands:
         run_lines(session, options.commands)

@@ -302,7 +302,6 @@ class Processor:
         program = self._machine.program
         before = program.stack_provider
         program.stack_provider = self._provide
-        self.system.tell_time()
         self._mail[LISTENED] = self.is_listened_to
         self.when_called()
         self.engine.put(Register.FLAGS, 0x202)
@@ -331,6 +330,7 @@ class Processor:
         result = self._call(address, arguments, (saved[0] - _RED_ZONE) & -16)
         engine.put(Register.SP, saved[0])
         self._sp, self._fault_ip = saved[1:]
+        self.system.tell_who_runs()
         for index, word in enumerate(words):
             mail[index] = word
         return result
@@ -354,6 +354,7 @@ class Processor:
         write(first, b"".join((value & self._mask).to_bytes(size, "little") for value in rest))
         write(sp, self.stubs.end.to_bytes(size, "little"))
         engine.put(Register.SP, sp)
+        self.system.tell_who_runs()
         self.depth += 1
         before, self._entry = self._entry, address
         try:

@@ -7,6 +7,7 @@ the `Kernel` that builds them all.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -57,6 +58,7 @@ class Machine(Gate):
         arch: as given.
         memory: its address space.
         program: whose code runs.
+        quota_cookie: what ProcessBilled is scrambled with, on x64 from Windows 8 on; 0 elsewhere.
         processors: the processors and their IRQLs.
         seconds: seconds simulated so far.
         explainers: asked in turn when memory is touched that is not there.
@@ -78,6 +80,7 @@ class Machine(Gate):
         "memory",
         "processors",
         "program",
+        "quota_cookie",
         "reached",
         "seconds",
         "touch_checks",
@@ -93,6 +96,9 @@ class Machine(Gate):
         self.each_second: list[Callable[[], None]] = []
         self.reached: Reached | None = None
         self._program_touches = False
+        # Choice: as random as the garbage, and as reproducible.
+        drawn = random.Random(f"cookie {seed}").getrandbits(8 * arch.pointer_size)
+        self.quota_cookie = drawn if arch.scrambles_billed else 0
         self.memory = Memory(arch, seed, self.page_fault)
         self.program = Program(self.memory)
         self.processors = Processors(self, processors, irql_bits=arch.irql_bits)

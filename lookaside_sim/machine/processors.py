@@ -129,11 +129,14 @@ class Processors:
         except ValueError:
             return level
 
-    # --- IRQL ------------------------------------------------------------------------------
+    @property
+    def levels(self) -> list[int]:
+        """The IRQL of each processor."""
+        levels = list(self._irqls)
+        levels[self.current] = self._irql
+        return levels
 
-    def irql_of(self, number: int) -> int:
-        """The IRQL of a processor."""
-        return self._irql if number == self.current else self._irqls[number]
+    # --- IRQL ------------------------------------------------------------------------------
 
     def raise_irql(self, level: int) -> IrqlScope:
         """Raise the IRQL; see `Kernel.raise_irql`."""

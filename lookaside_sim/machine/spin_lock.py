@@ -80,7 +80,7 @@ class SpinLocks:
             machine.stop(
                 BugCheckCode.IRQL_NOT_GREATER_OR_EQUAL,
                 (old, int(Irql.DISPATCH_LEVEL), 0, 0),
-                f"the spin lock {self._shown(lock)} was acquired at IRQL {old}",
+                f"the spin lock {self.described(lock)} was acquired at IRQL {old}",
             )
         machine.locked = True
         try:
@@ -147,10 +147,9 @@ class SpinLocks:
         return list(self._owners)
 
     def described(self, lock: int) -> str:
-        """A lock in words: its name where it has one, its address, who holds it."""
-        owner = self.owner_of(lock)
-        held = "" if owner is None else f", of processor {owner},"
-        return f"the spin lock {self._shown(lock)}{held}"
+        """A lock as messages name it: by its name and address."""
+        name = self._names.get(lock, "")
+        return f"{name!r} at {lock:#x}" if name else f"at {lock:#x}"
 
     def check_free(self, lock: int) -> None:
         """Be sure that a routine which holds a lock for a moment would get it.
@@ -176,11 +175,11 @@ class SpinLocks:
             machine.stop(
                 BugCheckCode.SPIN_LOCK_ALREADY_OWNED,
                 (lock, 0, 0, 0),
-                f"processor {owner} acquired the spin lock {self._shown(lock)}, which it holds",
+                f"processor {owner} acquired the spin lock {self.described(lock)}, which it holds",
             )
         raise LookasideSimError(
             f"processor {current} would spin for ever: processor {owner} holds the spin lock"
-            f" {self._shown(lock)}"
+            f" {self.described(lock)}"
         )
 
     def _take(self, lock: int) -> None:
@@ -194,14 +193,10 @@ class SpinLocks:
             machine.stop(
                 BugCheckCode.SPIN_LOCK_NOT_OWNED,
                 (lock, 0, 0, 0),
-                f"the spin lock {self._shown(lock)} was released, and nobody holds it",
+                f"the spin lock {self.described(lock)} was released, and nobody holds it",
             )
         machine.memory.write_pointer(lock, 0)
         self._owners.pop(lock, None)
-
-    def _shown(self, lock: int) -> str:
-        name = self._names.get(lock, "")
-        return f"{name!r} at {lock:#x}" if name else f"at {lock:#x}"
 
 
 class LockHost(Protocol):

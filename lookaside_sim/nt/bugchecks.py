@@ -82,6 +82,8 @@ class BugCheckCode(IntEnum):
     WDF_VIOLATION = 0x10D
     #: 3 for a corrupt LIST_ENTRY, trap frame, exception record, 0.
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
+    #: address, bytes touched, code address, KASAN's code of the memory with 0x100 for a write.
+    KASAN_ILLEGAL_ACCESS = 0x1F2
 
     @classmethod
     def _missing_(cls, value: object) -> BugCheckCode | None:

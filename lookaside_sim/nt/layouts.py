@@ -9,6 +9,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import accumulate
 from struct import Struct, calcsize
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.nt.windows import Windows
+from lookaside_sim.nt.windows import DEFAULT_WINDOWS, Windows, windows_version
 
 PAGE_SIZE: Final = 4096
 PAGE_SHIFT: Final = 12
@@ -115,6 +116,10 @@ class Architecture:
     """Where system space begins. On x64 no address in between is canonical."""
     slist_has_sequence: bool = True
     """Whether an SLIST_HEADER counts pushes; on x86 from Windows 8.1 that word is CpuId."""
+    has_nx_pool: bool = True
+    """Whether there is a pool for NonPagedPoolNx, and lists for its small blocks."""
+    scrambles_billed: bool = False
+    """Whether ProcessBilled in a pool header is scrambled with a cookie."""
     lookaside_offsets: Mapping[str, int] = attrs.field(init=False, repr=False, eq=False)
     """Offset of each of `LOOKASIDE_FIELDS` in a LOOKASIDE_LIST_EX."""
 
@@ -236,8 +241,6 @@ _X86 = Architecture(
     slist_has_sequence=False,
 )
 
-_X86_WITH_SEQUENCE = attrs.evolve(_X86, slist_has_sequence=True)
-
 _BY_NAME = {arch.name: arch for arch in (_X64, _X86)}
 
 
@@ -258,6 +261,16 @@ def architecture(name: str, windows: Windows | None = None) -> Architecture:
         found = _BY_NAME[name]
     except (KeyError, TypeError):
         raise ValueError(f"arch={name!r}: give 'x64' or 'x86'") from None
-    if windows is None or found is _X64:
-        return found
-    return _X86_WITH_SEQUENCE if windows.x86_slist_has_sequence else _X86
+    return _of_version(found, windows_version(DEFAULT_WINDOWS) if windows is None else windows)
+
+
+@cache
+def _of_version(arch: Architecture, windows: Windows) -> Architecture:
+    """A machine as a version of Windows has it; the same object each time."""
+    is_wide = arch.pointer_size == 8
+    return attrs.evolve(
+        arch,
+        slist_has_sequence=is_wide or windows.x86_slist_has_sequence,
+        has_nx_pool=windows.has_nx_pool,
+        scrambles_billed=is_wide and windows.has_quota_cookie,
+    )

@@ -66,13 +66,14 @@ def _hash(text: str) -> str:
     return f"sha256-{digest}"
 
 
-def page(payload: Mapping[str, Any], *, title: str, story: str) -> str:
+def page(payload: Mapping[str, Any], *, title: str, story: str, section: str = "") -> str:
     """Put a page together.
 
     Args:
         payload: what `encode` made of the run.
         title: of the page.
         story: one line below it.
+        section: HTML behind the columns.
     """
     data = json.dumps(payload, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -82,6 +83,7 @@ def page(payload: Mapping[str, Any], *, title: str, story: str) -> str:
         "script": script(),
         "style-hash": _hash(style()),
         "script-hash": _hash(script()),
+        "section": section,
         "data": data,
     }
     return re.sub(r"\{([a-z-]+)\}", lambda found: parts[found[1]], asset("page.html"))

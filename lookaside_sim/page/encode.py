@@ -17,9 +17,11 @@ from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.nt.types import NtStatus, PoolTag, PoolType
 from lookaside_sim.page.columns import Column, pack
+from lookaside_sim.page.dumps import Dumps
 from lookaside_sim.page.explain import explain_scan
 from lookaside_sim.page.routines import ROUTINES, SENTENCES
 from lookaside_sim.page.still import Recording
+from lookaside_sim.run import Step
 from lookaside_sim.windbg.lookaside import pool_type_name
 
 VERSION: Final = 1
@@ -52,14 +54,23 @@ class Encoder:
         run: the run.
         end: steps of it to take; None for all.
         focus: address of a block that is chosen when the page opens, or None.
+        bytes_too: whether to look at what lies in the blocks, which takes time and room.
+        whole_sources: whether sources of some hundred lines are there whole.
     """
 
     def __init__(
-        self, run: Recording, end: int | None = None, focus: int | None = None
+        self,
+        run: Recording,
+        end: int | None = None,
+        focus: int | None = None,
+        *,
+        bytes_too: bool = False,
+        whole_sources: bool = True,
     ) -> None:
         self._run = run
         self._count = len(run) if end is None else end
         self._focus = focus
+        self._most_source = _MOST_SOURCE if whole_sources else 0
         self._shapes: dict[tuple[Any, ...], int] = {}
         self._ops: list[int] = []
         self._addresses: list[int] = []
@@ -79,6 +90,8 @@ class Encoder:
         self._scans: dict[int, list[Any]] = {}
         self._stop: dict[str, Any] | None = None
         self._kernel = run.machine(0)
+        self._dumps = Dumps(run, self._kernel.arch.pool_header.size) if bytes_too else None
+        self._dumped: dict[str, int] = {}
 
     def payload(self) -> dict[str, Any]:
         """What the page's data says, ready for JSON."""
@@ -100,8 +113,10 @@ class Encoder:
             (_At(address), each.size, self._text(_tag(each.tag)), int(each.pool_type))
             for address, each in state.blocks.items()
         ]
-        for _, size, _, pool_type in blocks:
+        for address, size, _, pool_type in blocks:
             self._take_size(size, pool_type)
+            if self._dumps is not None:
+                self._dumps.add(address, size)
         machine = [(self._field(name), int(value)) for name, value in state.machine.items()]
         return {"chains": chains, "blocks": blocks, "machine": machine}
 
@@ -173,6 +188,8 @@ class Encoder:
         shaped = tuple(
             [_EDITS[type(each).__name__](self, each, addresses, numbers) for each in edits]
         )
+        if self._dumps is not None:
+            shaped += self._dump(number, step, addresses, numbers)
         obj = self._list_at.get(step.obj, _MACHINE) if step.obj is not None else _MACHINE
         for each in edits:
             if type(each).__name__ == "List" and not each.appeared:
@@ -285,6 +302,8 @@ class Encoder:
         addresses.append(edit.address)
         numbers.append(edit.size)
         self._take_size(edit.size, int(edit.pool))
+        if self._dumps is not None:
+            self._dumps.add(edit.address, edit.size)
         return "born", self._text(_tag(edit.tag)), int(edit.pool)
 
     def _died(self, edit: Any, addresses: list[int], numbers: list[int]) -> tuple[Any, ...]:
@@ -313,6 +332,18 @@ class Encoder:
             "text": str(edit.text),
         }
         return ("stop",)
+
+    def _dump(
+        self, number: int, step: Step, addresses: list[int], numbers: list[int]
+    ) -> tuple[Any, ...]:
+        """The bytes of blocks that a step changed."""
+        assert self._dumps is not None
+        touched = [*addresses, step.result] if isinstance(step.result, int) else addresses
+        changed = self._dumps.changes(number + 1, touched)
+        for address, text in changed:
+            addresses.append(address)
+            numbers.append(self._dumped.setdefault(text, len(self._dumped)))
+        return (("bytes",),) * len(changed)
 
     # --- all of it ---------------------------------------------------------------------------
 
@@ -352,9 +383,10 @@ class Encoder:
             "offsets": _offsets(self._kernel.arch),
             "chains": [[number_of[each] for each in chain] for chain in self._chains],
             "writes": list(self._writes),
+            "dumps": list(self._dumped),
             "sites": list(self._sites),
             "stacks": list(self._stacks),
-            "files": _files(self._run, self._sites),
+            "files": _files(self._run, self._sites, self._most_source),
             "sizes": [(size, paged, taken) for (size, paged), taken in self._sizes.items()],
             "scans": self._scans,
             "notes": {
@@ -363,8 +395,11 @@ class Encoder:
                 if position <= self._count
             },
             "stop": self._stop,
-            "routines": ROUTINES,
-            "sentences": SENTENCES,
+            "routines": {name: ROUTINES[name] for name, *_ in self._shapes if name in ROUTINES},
+            "sentences": {
+                name: SENTENCES[name]
+                for name in ("forged hit", *(row[1] for row in self._shapes))
+            },
         }
         text = json.dumps(_numbered(meta, number_of), separators=(",", ":"), ensure_ascii=False)
         return {
@@ -488,7 +523,7 @@ def _offsets(arch: Any) -> dict[str, int]:
     return dict(arch.lookaside_offsets)
 
 
-def _files(run: Recording, sites: Iterable[tuple[str, int, str]]) -> list[Any]:
+def _files(run: Recording, sites: Iterable[tuple[str, int, str]], most: int) -> list[Any]:
     """The sources that sites lie in: whole when short, else the lines around what ran."""
     used: dict[str, set[int]] = {}
     for file, line, _ in sites:
@@ -498,7 +533,7 @@ def _files(run: Recording, sites: Iterable[tuple[str, int, str]]) -> list[Any]:
     for file, numbers in used.items():
         lines = sources.get(file, "").splitlines()
         kept: list[tuple[int, list[str]]] = []
-        if len(lines) <= _MOST_SOURCE:
+        if len(lines) <= most:
             kept = [(1, lines)]
         else:
             wanted = sorted(

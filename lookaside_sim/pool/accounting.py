@@ -75,31 +75,37 @@ class TagTable:
         paged: the paged sides, by tag.
     """
 
-    __slots__ = ("_big", "_sizes", "_unit", "nonpaged", "paged")
+    __slots__ = ("_big", "_rows", "_sizes", "_unit", "nonpaged", "paged")
 
     def __init__(self, sizes: int, unit: int) -> None:
         self._sizes = sizes
         self._unit = unit
         self.nonpaged: dict[int, Side] = {}
         self.paged: dict[int, Side] = {}
+        self._rows: dict[int, None] = {}
         # By side and tag: allocs, frees, bytes.
         self._big: dict[tuple[bool, int], list[int]] = {}
 
     def open(self, sides: dict[int, Side], tag: int) -> Side:
         """Find or make the side of a tag in one of the two dicts; overflow when full."""
-        if tag not in self.nonpaged and tag not in self.paged:
-            known = len(self.nonpaged.keys() | self.paged.keys())
-            if known >= TABLE_SIZE:
+        if tag not in self._rows:
+            if len(self._rows) >= TABLE_SIZE:
                 tag = int(OVERFLOW_TAG)
+            self._rows[tag] = None
         side = sides.get(tag)
         if side is None:
             side = sides[tag] = [0] * (2 * self._sizes)
         return side
 
+    def known(self) -> list[PoolTag]:
+        """Every tag that has a row, in the order in which they came."""
+        return [PoolTag(tag) for tag in self._rows]
+
     def find(self, sides: dict[int, Side], tag: int) -> Side:
         """The side that a free is counted on; the overflow row for a tag without one."""
         side = sides.get(tag)
         if side is None:
+            self._rows[int(OVERFLOW_TAG)] = None
             side = sides.setdefault(int(OVERFLOW_TAG), [0] * (2 * self._sizes))
         return side
 

@@ -124,7 +124,8 @@ class PoolManager:
         pools = self.nonpaged, self.nonpaged_nx, self.paged
         shift = arch.pool_region_shift
         by_region = {pool.base >> shift: pool for pool in pools}
-        self._plans = Plans(layout, self.tag_table, *pools)
+        nonpaged_nx = self.nonpaged_nx if arch.has_nx_pool else self.nonpaged
+        self._plans = Plans(layout, self.tag_table, self.nonpaged, nonpaged_nx, self.paged)
         self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
         blocks = Blocks(machine, memory, self.tag_table, self.stops, by_region)
         tails = ByteTails(memory, blocks)
@@ -328,7 +329,8 @@ class PoolManager:
         self.leave_model()  # no slot knows that bit
         headers.set_bit(pool, address, QUOTA_BIT)
         if self._machine.arch.pointer_size == 8:
-            pool.arena.words[(address - pool.base - headers.size) // 8 + 1] = process
+            at = (address - pool.base - headers.size) // 8 + 1
+            pool.arena.words[at] = self._scrambled(address, process)
         else:
             last = address + headers.bytes_of(pool, address) - headers.size - 4
             self._machine.memory.write_pointer(last, process)
@@ -343,9 +345,19 @@ class PoolManager:
         ):
             return None
         if self._machine.arch.pointer_size == 8:
-            return pool.arena.words[(address - pool.base - headers.size) // 8 + 1]
+            at = (address - pool.base - headers.size) // 8 + 1
+            return self._scrambled(address, pool.arena.words[at])
         last = address + headers.bytes_of(pool, address) - headers.size - 4
         return self._machine.memory.read_pointer(last)
+
+    def _scrambled(self, address: int, process: int) -> int:
+        """ProcessBilled of a block for a process; and the process for ProcessBilled.
+
+        Source:
+            docs/sources.md, pool section 2: the process, the cookie and the header's address.
+        """
+        cookie = self._machine.quota_cookie
+        return process ^ cookie ^ (address - self._headers.size) if cookie else process
 
     def serves(self, pool_type: int) -> bool:
         """Whether a pool type can be asked for at all."""

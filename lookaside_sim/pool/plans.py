@@ -237,7 +237,8 @@ class Plans:
 
         Choice: session types, of which a machine without sessions has no pool of its own,
         share the nonpaged and paged pool; their header keeps the session bit. The cache
-        aligned types get the alignment of any other block.
+        aligned types get the alignment of any other block. Before Windows 8 nobody looks at the
+        bit of NonPagedPoolNx.
         """
         if not served(pool_type):
             raise ValueError(

@@ -1,1 +1,1 @@
-"""Lists that notice being misused: `list` has the checks, `records` what is known of entries."""
+"""Lists that notice being misused: `list` has the checks, `accesses` sees touches and frees, `records` what is known."""

@@ -33,9 +33,8 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
-from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.types import NtStatus, PoolType
+from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
 
 _INACTIVE: Final = -1
@@ -95,53 +94,41 @@ class SanitizedList(LookasideList):
         older: bool = False,
     ) -> NtStatus:
         if isinstance(settings, NtStatus):
-            return super()._set_up(settings, allocate, free, older)
+            return settings
         ceiling = 1 if settings.pool_type & 1 else 2
-        in_block = self._check_set_up(ceiling)
+        self._check_set_up(ceiling)
         status = super()._set_up(settings, allocate, free, older)
-        if in_block:
-            self._sanitizer.structures[self.address] = self
         self._ceiling = ceiling
         self._entry_size = settings.size
         self._live.clear()
+        if self._place is not None:
+            self._sanitizer.list_begins(self)
         return status
 
-    def _check_set_up(self, ceiling: int) -> bool:
-        """Report a list that must not be initialized here and now.
-
-        Args:
-            ceiling: highest IRQL at which it may be used.
-
-        Returns:
-            Whether its structure lies in a pool block.
-
-        Raises:
-            SanitizerError: initialized-twice, paged-list, irql.
-        """
+    def _check_set_up(self, ceiling: int) -> None:
+        """Report what makes an initialization a mistake; it then did not happen."""
         where = self._calling_site()
-        if self._active:
-            self._report(
-                "initialized-twice",
-                self.address,
-                f"the list was initialized in {where}, and is active already",
-            )
-        block = self._pool.find(self.address)
-        if block is not None and block.pool_type & PoolType.PagedPool:
-            self._report(
-                "paged-list",
-                self.address,
-                f"the list was initialized in {where} in the paged block at {block.address:#x};"
-                " a list has to lie in nonpaged memory, whatever its entries are",
-            )
         if self._machine.gate > ceiling:
             kind = "paged" if ceiling == 1 else "nonpaged"
             self._report(
                 "irql",
                 self.address,
                 f"the {kind} list was initialized at IRQL {self._machine.gate} in {where}, and"
-                f" {ceiling} is the highest it may be initialized at",
+                f" {ceiling} is the highest it may be used at",
             )
-        return block is not None
+        if self._shared.registry.holds(self):
+            self._report(
+                "active-list",
+                self.address,
+                f"the list is active and was initialized again in {where}",
+            )
+        pool = self._pool.descriptor_at(self.address)
+        if pool is not None and pool.paged:
+            self._report(
+                "list-memory",
+                self.address,
+                f"the list was initialized in {where}, and its structure lies in paged pool",
+            )
 
     def allocate(self) -> int | None:
         """Take an entry; see `LookasideList.allocate`.
@@ -155,7 +142,7 @@ class SanitizedList(LookasideList):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not UNKNOWN:
+            if link is not None:  # UNKNOWN, whose name costs a look more
                 self._head = link
                 self._held = held - 1
                 self._total_allocates += 1
@@ -260,7 +247,8 @@ class SanitizedList(LookasideList):
         finally:
             if not self._active:
                 self._ceiling = _INACTIVE
-                self._sanitizer.structures.pop(self.address, None)
+                if self._place is not None:
+                    self._sanitizer.list_ends(self)
 
     def _retire_free_entries(self, how: str) -> None:
         # Overwritten links are followed as far as they lead; the flush meets them itself.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any, ClassVar, Final, NoReturn, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 import attrs
 
 from lookaside_sim.errors import SanitizerError, SanitizerKind
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.memory.touch import READ, WRITE
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.kind import Pool
-from lookaside_sim.pool.requests import Layer, Order
 
-_VERBS: Final = {READ: "read", WRITE: "written"}
+T = TypeVar("T")
+
 _MOST_RETIRED: Final = 0x4000
 """Entries given back that are remembered."""
 
@@ -42,12 +41,53 @@ class EntryRecord:
     Attributes:
         entry: its address.
         owner: the list it belongs to.
+        size: its bytes, at least 1.
         history: a sentence for each thing that happened, oldest first.
     """
 
     entry: int
     owner: EntryOwner
+    size: int
     history: list[str] = attrs.field(factory=list)
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether the entry shares a byte with a range."""
+        return self.entry < end and start < self.entry + self.size
+
+
+class _ByPage(Generic[T]):
+    """Things by the pages that their ranges touch."""
+
+    __slots__ = ("_pages",)
+
+    def __init__(self) -> None:
+        self._pages: dict[int, dict[int, T]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._pages)
+
+    def add(self, start: int, size: int, thing: T) -> None:
+        for page in _pages(start, start + size):
+            self._pages.setdefault(page, {})[start] = thing
+
+    def remove(self, start: int, size: int) -> None:
+        for page in _pages(start, start + size):
+            here = self._pages.get(page, {})
+            here.pop(start, None)
+            if not here:
+                self._pages.pop(page, None)
+
+    def near(self, start: int, end: int) -> list[T]:
+        """What touches the pages of a range, each at least once."""
+        pages: Iterable[int] = _pages(start, end)
+        if (end - start) >> PAGE_SHIFT > len(self._pages):
+            touched = _pages(start, end)
+            pages = [page for page in self._pages if page in touched]
+        return [each for page in pages for each in self._pages.get(page, {}).values()]
+
+
+def _pages(start: int, end: int) -> range:
+    return range(start >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1)
 
 
 class Sanitizer:
@@ -55,130 +95,85 @@ class Sanitizer:
 
     Args:
         machine: the machine.
-        pool: where entries come from.
 
     Attributes:
         owners: the record of each entry that is out or on a list, by address.
         retired: the record of entries given back to their free routine, oldest first.
-        structures: the active lists that lie in pool blocks, by address.
     """
 
-    __slots__ = ("_machine", "_pages", "_pool", "owners", "retired", "structures")
+    __slots__ = ("_lists", "_machine", "_owned", "_retired", "owners", "retired")
 
-    def __init__(self, machine: Machine, pool: Pool) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._pool = pool
-        machine.touch_checks.append(self._check_touch)
-        pool.requests.put(FreeCheckLayer(self))
-        self.structures: dict[int, EntryOwner] = {}
         self.owners: dict[int, EntryRecord] = {}
         self.retired: OrderedDict[int, EntryRecord] = OrderedDict()
-        # Owned entries by the pages they touch, so that a write finds them.
-        self._pages: dict[int, dict[int, None]] = {}
+        self._owned: _ByPage[EntryRecord] = _ByPage()
+        self._retired: _ByPage[EntryRecord] = _ByPage()
+        self._lists: _ByPage[EntryOwner] = _ByPage()
+
+    # --- entries -------------------------------------------------------------------------------
 
     def adopt(self, entry: int, owner: EntryOwner) -> None:
         """An entry came from a list's allocate routine."""
-        record = EntryRecord(entry, owner)
+        record = EntryRecord(entry, owner, max(owner.entry_size, 1))
         record.history.append(f"first allocated in {self._machine.program.calling_site()}")
+        self._let_go(entry)
         self.owners[entry] = record
-        self.retired.pop(entry, None)
-        for page in self._pages_of(record):
-            self._pages.setdefault(page, {})[entry] = None
+        self._owned.add(entry, record.size, record)
+        before = self.retired.pop(entry, None)
+        if before is not None:
+            self._retired.remove(entry, before.size)
 
     def retire(self, entry: int, how: str) -> None:
         """An entry goes to its list's free routine."""
-        record = self.owners.pop(entry, None)
+        record = self._let_go(entry)
         if record is None:
             return
-        for page in self._pages_of(record):
-            del self._pages[page][entry]
-            if not self._pages[page]:
-                del self._pages[page]
         record.history.append(
             f"given back to the free routine by {how} in {self._machine.program.calling_site()}"
         )
         self.retired[entry] = record
+        self._retired.add(entry, record.size, record)
         if len(self.retired) > _MOST_RETIRED:
-            self.retired.popitem(last=False)
+            oldest, forgotten = self.retired.popitem(last=False)
+            self._retired.remove(oldest, forgotten.size)
 
-    def _pages_of(self, record: EntryRecord) -> range:
-        last = record.entry + max(record.owner.entry_size, 1) - 1
-        return range(record.entry >> PAGE_SHIFT, (last >> PAGE_SHIFT) + 1)
-
-    def _check_touch(self, address: int, size: int, operation: int, by_program: bool) -> None:
-        """Report a program's read of an entry that is free, or write to it.
-
-        Raises:
-            SanitizerError: use-after-free.
-        """
-        if operation not in _VERBS or not size or not by_program:
-            return
-        verb = _VERBS[operation]
-        end = address + size
-        for record in self._near(address, end):
-            owner = record.owner
-            overlaps = record.entry < end and address < record.entry + owner.entry_size
-            if overlaps and not owner.holds_out(record.entry):
-                self._report_touch(record, address, verb, "lies free on the list")
-        # The newest owner of the memory decides: only where no live block is, an entry that
-        # was given back is written.
-        if self.retired and self._pool.find(address) is None:
-            for record in self.retired.values():
-                if record.entry < end and address < record.entry + record.owner.entry_size:
-                    self._report_touch(record, address, verb, "was given back to the pool")
-
-    def _near(self, address: int, end: int) -> Iterator[EntryRecord]:
-        for page in range(address >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1):
-            for entry in self._pages.get(page, ()):
-                yield self.owners[entry]
-
-    def check_free(self, address: int) -> None:
-        """Report a block that is freed to the pool while a list still needs it.
-
-        Raises:
-            SanitizerError: freed-entry, for an entry that was not given back to its list;
-                freed-list, for a block with an active list in it.
-        """
-        record = self.owners.get(address)
-        where = self._machine.program.calling_site
+    def _let_go(self, entry: int) -> EntryRecord | None:
+        record = self.owners.pop(entry, None)
         if record is not None:
-            owner = record.owner
-            state = "is out" if owner.holds_out(address) else "lies free on the list"
-            self.report(
-                "freed-entry",
-                address,
-                owner,
-                f"the entry {address:#x} of the list {owner.name!r} at {owner.address:#x} was freed"
-                f" to the pool in {where()}; it {state}, and goes back to its list only",
-                record,
-            )
-        if not self.structures:
-            return
-        block = self._pool.find(address)
-        if block is None or block.address != address:
-            return
-        for listed in self.structures.values():
-            if address <= listed.address < address + block.size:
-                self.report(
-                    "freed-list",
-                    address,
-                    listed,
-                    f"the block at {address:#x} was freed in {where()} with the active list"
-                    f" {listed.name!r} at {listed.address:#x} in it",
-                )
+            self._owned.remove(entry, record.size)
+        return record
 
-    def _report_touch(
-        self, record: EntryRecord, address: int, verb: str, state: str
-    ) -> NoReturn:
-        at = max(address - record.entry, 0)
-        self.report(
-            "use-after-free",
-            address,
-            record.owner,
-            f"{address:#x} was {verb} in {self._machine.program.calling_site()}: byte {at} of the entry"
-            f" {record.entry:#x}, which {state}",
-            record,
-        )
+    def near(self, start: int, end: int) -> list[EntryRecord]:
+        """The owned entries in the pages of a range."""
+        return self._owned.near(start, end)
+
+    def near_retired(self, start: int, end: int) -> list[EntryRecord]:
+        """The entries in the pages of a range that were given back."""
+        return self._retired.near(start, end)
+
+    # --- lists in pool blocks --------------------------------------------------------------------
+
+    @property
+    def has_lists_in_blocks(self) -> bool:
+        """Whether an active list lies in memory that somebody else owns."""
+        return bool(self._lists)
+
+    def list_begins(self, lookaside: EntryOwner) -> None:
+        """A list in somebody else's memory is active from now on."""
+        self._lists.add(lookaside.address, 1, lookaside)
+
+    def list_ends(self, lookaside: EntryOwner) -> None:
+        """It is active no longer."""
+        self._lists.remove(lookaside.address, 1)
+
+    def lists_within(self, start: int, end: int) -> Iterator[EntryOwner]:
+        """The active lists in a range."""
+        for each in self._lists.near(start, end):
+            if start <= each.address < end:
+                yield each
+
+    # --- reports -------------------------------------------------------------------------------------
 
     def report(
         self,
@@ -194,29 +189,8 @@ class Sanitizer:
             SanitizerError: always.
         """
         history = () if record is None else tuple(record.history)
-        raise SanitizerError(kind, address, lookaside, message, history)
-
-
-class FreeCheckLayer(Layer):
-    """Lies over every free, so that the sanitizer sees what reaches the pool.
-
-    Args:
-        sanitizer: what checks.
-    """
-
-    __slots__ = ("_sanitizer",)
-
-    order: ClassVar[Order] = Order.SANITIZER
-
-    def __init__(self, sanitizer: Sanitizer) -> None:
-        self._sanitizer = sanitizer
-
-    def free(self, address: int, tag: int = 0) -> None:
-        """Check a free, then hand it on."""
-        sanitizer = self._sanitizer
-        if address in sanitizer.owners or sanitizer.structures:
-            sanitizer.check_free(address)
-        self.below.free(address, tag)
+        # What it was found out by, such as a KeyError, is nothing to read.
+        raise SanitizerError(kind, address, lookaside, message, history) from None
 
 
 class SanitizedShared(Shared):
@@ -230,7 +204,7 @@ class SanitizedShared(Shared):
 
     def __init__(self, machine: Machine, pool: Pool, kind: type[Any]) -> None:
         super().__init__(machine, pool, kind)
-        self.sanitizer = Sanitizer(machine, pool)
+        self.sanitizer = Sanitizer(machine)
 
 
 def sanitizer_of(shared: Shared) -> Sanitizer:

@@ -16,7 +16,6 @@ from lookaside_sim.pool.manager import PoolManager
 from lookaside_sim.pool.plans import (
     IN_USE,
     NX_BIT,
-    PAGED_BIT,
     TAG_MASK,
     ZERO_BIT,
     PoolPlan,
@@ -72,7 +71,7 @@ class ParkingLayer(Layer):
         if small_lists is None or units > SMALL_LISTS or machine.gate > max_irql:
             return self.below.allocate(plan)
         request = plan.request
-        small = small_lists.of(machine.processors.current, _kind(request.pool_type))[units - 1]
+        small = small_lists.of(machine.processors.current, _kind_of(pool))[units - 1]
         entry = small.try_allocate()
         if not entry:
             return self.below.allocate(plan)
@@ -145,14 +144,8 @@ class ParkingLayer(Layer):
                 self.below.free(address)
 
 
-def _kind(pool_type: int) -> int:
-    """Which of the three sets of small lists serves a pool type."""
-    if pool_type & PAGED_BIT:
-        return int(PoolType.PagedPool)
-    return pool_type & NX_BIT
-
-
 def _kind_of(pool: PoolDescriptor) -> int:
+    """Which set of small lists serves a pool."""
     if pool.paged:
         return int(PoolType.PagedPool)
     return NX_BIT if pool.is_nx else 0

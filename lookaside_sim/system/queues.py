@@ -132,7 +132,8 @@ class Queues:
         """Run the one that is next; there has to be one.
 
         Raises:
-            BugCheck: WORKER_THREAD_RETURNED_AT_BAD_IRQL.
+            BugCheck: WORKER_THREAD_RETURNED_AT_BAD_IRQL; SYSTEM_THREAD_EXCEPTION_NOT_HANDLED and
+                KMODE_EXCEPTION_NOT_HANDLED for a status that nobody catches.
             LookasideSimError: a work item, and code at DISPATCH_LEVEL or above runs.
         """
         machine = self._machine
@@ -145,11 +146,11 @@ class Queues:
             )
         each = self._waiting.popleft()
         if is_dpc:
-            with machine.processors.dpc():
+            with machine.dpc():
                 self._call(each)
             return
         thread = each.address if each.kind == "thread" else self._threads.make()
-        with self._threads.run(thread):
+        with self._threads.run(thread), machine.system_thread():
             self._call(each)
             irql = int(machine.processors.irql)
             if irql:

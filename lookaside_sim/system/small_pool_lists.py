@@ -114,27 +114,31 @@ class ParkedBlocks:
 
 
 class SmallPoolLists:
-    """The lists of every processor, three sets of 32 each.
+    """The lists of every processor: 32 for each pool, which are three from Windows 8 on.
 
     Args:
         machine: the machine.
+
+    Attributes:
+        kinds: the types of the pools, in the order of the lists.
     """
 
-    __slots__ = ("_machine", "_sets")
+    __slots__ = ("_machine", "_sets", "kinds")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         arch = machine.arch
+        self.kinds = (
+            PoolType.NonPagedPool,
+            PoolType.PagedPool,
+            *([PoolType.NonPagedPoolNx] if arch.has_nx_pool else []),
+        )
         unit = arch.pool_header.unit
         self._sets: list[dict[int, list[BuiltInList]]] = []
         for processor in range(machine.processors.count):
             address = arch.processor_blocks_start + processor * _BLOCK_SPACING + 0x900
             lists: dict[int, list[BuiltInList]] = {}
-            for pool_type in (
-                PoolType.NonPagedPool,
-                PoolType.PagedPool,
-                PoolType.NonPagedPoolNx,
-            ):
+            for pool_type in self.kinds:
                 of_kind = lists[int(pool_type)] = []
                 for index in range(SMALL_LISTS):
                     size = (index + 1) * unit

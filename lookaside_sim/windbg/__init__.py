@@ -18,6 +18,7 @@ from lookaside_sim.windbg.pool import (
     poolfind,
     pplookaside,
 )
+from lookaside_sim.windbg.tables import pool_big_page_table, pool_track_table
 from lookaside_sim.windbg.usage import poolmon, poolmon_row, poolused, poolused_text
 from lookaside_sim.windbg.verifier import (
     DriverReport,
@@ -34,7 +35,9 @@ __all__ = [
     "lookaside",
     "lookasides",
     "pool",
+    "pool_big_page_table",
     "pool_rows",
+    "pool_track_table",
     "pool_type_name",
     "poolfind",
     "poolmon",

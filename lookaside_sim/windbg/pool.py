@@ -18,7 +18,7 @@ from lookaside_sim.lookaside.built_in import BuiltInList
 from lookaside_sim.nt.arguments import boolean, instance, text, unsigned
 from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.tag_patterns import tag_matches
-from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag
+from lookaside_sim.nt.types import PROTECTED_POOL, PoolTag, PoolType
 from lookaside_sim.pool.check import PoolBlock
 from lookaside_sim.pool.plans import QUOTA_BIT
 
@@ -138,7 +138,7 @@ def pool(
     """
     instance("kernel", kernel, Kernel)
     address = unsigned("address", address, kernel.arch.address_bits)
-    flags = unsigned("flags", flags, 32)
+    flags = unsigned("flags", flags, 64)
     digits = kernel.arch.pointer_size * 2
     start = address & ~PAGE_MASK
     verification = kernel.verification
@@ -264,6 +264,14 @@ def poolfind_row(row: PoolRow) -> str:
     return plain[1:state_end] + " " + plain[state_end + 2 :]
 
 
+_ARRAYS: Final = {
+    PoolType.NonPagedPool: "PPNPaged",
+    PoolType.PagedPool: "PPPaged",
+    PoolType.NonPagedPoolNx: "PPNxPaged",
+}
+"""Names of the arrays in a processor's control block, without LookasideList."""
+
+
 def pplookaside(kernel: Kernel) -> str:
     """Print the processors' lists: small-pool lists in use, then the P and L lists.
 
@@ -276,10 +284,10 @@ def pplookaside(kernel: Kernel) -> str:
     ]
     if kernel.small_pool_lists is not None:
         for number in range(kernel.processors):
-            for name, pool_type in (("PPNPaged", 0), ("PPPaged", 1), ("PPNxPaged", 512)):
+            for pool_type in kernel.small_pool_lists.kinds:
                 for each in kernel.small_pool_lists.of(number, pool_type):
                     if each.is_used:
-                        lines.append(_list_line(str(number), name, each))
+                        lines.append(_list_line(str(number), _ARRAYS[pool_type], each))
     for pair in kernel.io_lists.pairs:
         for number, each in enumerate(pair.per_processor):
             lines.append(_list_line(str(number), f"P {pair.name}", each))

@@ -127,7 +127,7 @@ def poolused(
         ValueError: flags 2 and 4 together.
     """
     instance("kernel", kernel, Kernel)
-    flags, tag = unsigned("flags", flags, 32), text("tag", tag)
+    flags, tag = unsigned("flags", flags, 64), text("tag", tag)
     rows = {
         str(each): usage
         for each, usage in kernel.pool.rows().items()

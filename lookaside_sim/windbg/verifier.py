@@ -142,7 +142,7 @@ def verifier(
         TypeError, ValueError: arguments of other kinds.
     """
     instance("kernel", kernel, Kernel)
-    flags, windows = unsigned("flags", flags, 32), _layout(windows)
+    flags, windows = unsigned("flags", flags, 64), _layout(windows)
     if image is not None:
         text("image", image)
     report = verifier_report(kernel)

@@ -103,6 +103,18 @@ def test_resources_irps_and_mdls(arch: str) -> None:
 
 
 @both_machines
+def test_inlined_code_sees_who_runs(arch: str) -> None:
+    kernel = Kernel(arch, processors=3)
+    driver = kernel.load_image(sys_file("objects", arch))
+    driver.start()
+    assert driver.call("Processor") == 0
+    with kernel.on_processor(2):
+        assert driver.call("Processor") == 2
+        assert driver.call("Thread", 0) == driver.call("Thread", 1) == kernel.threads.current
+    assert driver.call("Thread", 0) == kernel.threads.current
+
+
+@both_machines
 def test_strings_and_formats(arch: str) -> None:
     _, driver = loaded("objects", arch)
     driver.start()

@@ -10,7 +10,7 @@ from lookaside_sim import BugCheck, Kernel
 from lookaside_sim.kd import Session
 from lookaside_sim.run import Run, record
 
-CANCELLED = 0xC000_0120
+CANCELLED = 0xFFFF_FFFF_C000_0120
 
 
 class Requests:

@@ -33,7 +33,7 @@ LINES = {
     "paged_at_dispatch": "lookaside.free(lookaside.allocate())",
     "read_after_free": 'print(f"the freed entry still says {kernel.read(entry + 8, 6)!r}")',
     "unload_without_delete": "driver.unload()",
-    "write_after_free": 'kernel.write(entry, (0xFFFFF80A11111110).to_bytes(8, "little"))',
+    "write_after_free": 'kernel.write(entry, (0xFFFFF80A91111110).to_bytes(8, "little"))',
 }
 """The line to blame, in the programs that something stops for."""
 

@@ -84,3 +84,41 @@ def test_a_driver_that_imports_list_routines_does_not_load(built_for: str) -> No
     with pytest.raises(ValueError, match="built_for='12': give one of"):
         kernel.load_driver("my.sys", built_for="12")
     assert kernel.load_driver("my.sys").loaded
+
+
+@pytest.mark.parametrize("name", WINDOWS_NAMES)
+def test_process_billed_is_scrambled_from_windows_8_on(name: str) -> None:
+    kernel = Kernel(windows=name, seed=5)
+    process = kernel.processes.create("app.exe")
+    with kernel.processes.running(process):
+        block = kernel.quota.allocate(0, 100, b"Quot")
+    assert block is not None
+    billed = int.from_bytes(kernel.read(block - 8, 8), "little")
+    cookie = kernel.machine.quota_cookie
+    assert bool(cookie) is (name not in ("vista", "7"))
+    assert billed == process.address ^ (cookie and cookie ^ (block - 16))
+    assert kernel.processes.billed(block) is process
+    kernel.pool.free(block)
+    assert process.references == 0
+    assert Kernel(windows=name, seed=5).machine.quota_cookie == cookie
+    assert Kernel("x86", windows=name).machine.quota_cookie == 0
+
+
+@pytest.mark.parametrize("name", WINDOWS_NAMES)
+def test_before_windows_8_there_is_no_pool_without_execution(name: str) -> None:
+    kernel = Kernel(windows=name, small_pool_lists=True)
+    older = name in ("vista", "7")
+    block = kernel.pool.allocate(PoolType.NonPagedPoolNx, 100, b"NxNx")
+    assert block is not None
+    pool = kernel.pool.nonpaged if older else kernel.pool.nonpaged_nx
+    assert pool.base <= block < pool.end
+    found = kernel.pool.query(block)
+    assert found is not None
+    assert found.pool_type == (PoolType.NonPagedPool if older else PoolType.NonPagedPoolNx)
+    lists = kernel.small_pool_lists
+    assert lists is not None
+    assert len(list(lists.of_processor(0))) == (64 if older else 96)
+    kernel.pool.free(block)
+    assert kernel.pool.allocate(PoolType.NonPagedPoolNx, 100, b"NxNx") == block
+    kernel.tick(12)
+    kernel.check()

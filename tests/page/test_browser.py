@@ -107,7 +107,8 @@ def test_keys_go_to_every_kind_of_step_and_back(open_page: Open) -> None:
     assert press(page, "PageUp") == len(lifo()) - 10
     assert press(page, "Home", "n") == 4
     assert page.inner_text("#notes") == "For the pool nothing is freed."
-    assert press(page, "g", "7", "Enter") == 7
+    press(page, "g", "7", "Enter")
+    page.wait_for_function("() => document.getElementById('slider').value === '7'")
     assert page.url.endswith("#step=7")
 
 

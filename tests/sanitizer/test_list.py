@@ -114,12 +114,11 @@ def test_what_is_no_address_is_an_error_of_the_caller(kernel: Kernel) -> None:
     assert lookaside.total_frees == 0
 
 
-def test_writes_to_a_free_entry_are_found_at_the_write(kernel: Kernel) -> None:
+def test_a_free_entry_is_neither_written_nor_read(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
     (entry,) = take(lookaside, 1)
     kernel.write(entry, b"mine")
     lookaside.free(entry)
-    kernel.peek(entry, 8)  # looking is no touch
     for address, data in ((entry, b"x"), (entry + 63, b"x"), (entry - 4, b"12345")):
         error = report(lambda address=address, data=data: kernel.write(address, data))
         assert (error.kind, error.address, error.lookaside) == (
@@ -127,8 +126,16 @@ def test_writes_to_a_free_entry_are_found_at_the_write(kernel: Kernel) -> None:
             address,
             lookaside,
         )
+    for address, size in ((entry, 8), (entry + 63, 1), (entry - 4, 5)):
+        error = report(lambda address=address, size=size: kernel.read(address, size))
+        assert (error.kind, error.address) == ("use-after-free", address)
+        assert "was read in" in error.message
+    assert kernel.peek(entry, 8) != [None] * 8  # who only looks is not told
+    kernel.read(entry - 8, 8)
+    kernel.read(entry, 0)
     assert lookaside.allocate() == entry
     kernel.write(entry, b"mine again")
+    assert kernel.read(entry, 4) == b"mine"
 
 
 def test_writes_to_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
@@ -139,6 +146,7 @@ def test_writes_to_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:
     error = report(lambda: kernel.write(entry, b"x"))
     assert error.kind == "use-after-free"
     assert "by a flush" in error.history[-1]
+    assert report(lambda: kernel.read(entry + 8, 1)).kind == "use-after-free"
     assert kernel.pool.allocate(PoolType.NonPagedPool, 64, b"Else") == entry
     kernel.write(entry, b"x")  # somebody else's now
 
@@ -304,73 +312,93 @@ def test_a_view_of_wider_items_is_as_long_as_its_bytes() -> None:
         kernel.write(low, wide)  # type: ignore[arg-type]
 
 
-# --- what is no call of a list's -----------------------------------------------------------
+# --- the structure ---------------------------------------------------------------------------------
 
 
-def test_reads_of_a_free_entry_are_found_at_the_read(kernel: Kernel) -> None:
+def test_an_active_list_is_not_initialized_again(kernel: Kernel) -> None:
     lookaside = new_list(kernel)
     (entry,) = take(lookaside, 1)
-    kernel.read(entry, 8)
+    before = bytes(lookaside)
+    error = report(lambda: lookaside.initialize(size=32, tag=b"agin"))
+    assert (error.kind, error.address) == ("active-list", lookaside.address)
+    assert bytes(lookaside) == before
     lookaside.free(entry)
-    error = report(lambda: kernel.read(entry + 8, 4))
-    assert (error.kind, error.address) == ("use-after-free", entry + 8)
-    assert "was read in" in error.message
-    lookaside.flush()
-    assert "given back to the pool" in report(lambda: kernel.read(entry, 1)).message
-
-
-def test_an_entry_that_is_freed_to_the_pool(kernel: Kernel) -> None:
-    lookaside = new_list(kernel)
-    out, free = take(lookaside, 2)
-    lookaside.free(free)
-    for entry, state in ((out, "is out"), (free, "lies free on the list")):
-        error = report(lambda entry=entry: kernel.pool.free(entry))
-        assert (error.kind, error.address, error.lookaside) == ("freed-entry", entry, lookaside)
-        assert state in error.message
-        assert "first allocated in" in error.history[0]
-    assert kernel.pool.find(out) is not None
-    lookaside.free(out)
     lookaside.delete()
+    assert lookaside.initialize(size=32, tag=b"agin").is_success
 
 
-def test_a_block_that_is_freed_with_an_active_list_in_it(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(512, 0x200, b"DExt")
+def test_a_status_comes_before_any_report(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    assert not lookaside.initialize(size=32, tag=b"agin", flags=3).is_success
+
+
+@pytest.mark.parametrize(
+    ("pool_type", "level", "ceiling"), [(1, 2, 1), (0, 3, 2), (0x200, 15, 2)]
+)
+def test_a_list_is_initialized_at_a_low_irql(
+    kernel: Kernel, pool_type: int, level: int, ceiling: int
+) -> None:
+    blank = LookasideList(kernel)
+    with kernel.raise_irql(level):
+        error = report(lambda: blank.initialize(pool_type=pool_type, size=32, tag=b"irql"))
+    assert error.kind == "irql"
+    assert f"and {ceiling} is the highest" in error.message
+    assert not blank.is_active
+    with kernel.raise_irql(ceiling):
+        assert blank.initialize(pool_type=pool_type, size=32, tag=b"irql").is_success
+
+
+@pytest.mark.parametrize("pool_type", [0, 1, 0x200])
+def test_a_structure_lies_in_nonpaged_memory(kernel: Kernel, pool_type: int) -> None:
+    block = kernel.pool.allocate(pool_type, 0x100, b"strc")
+    lookaside = LookasideList(kernel, "list", block)
+    if pool_type == 1:
+        error = report(lambda: lookaside.initialize(size=32, tag=b"List"))
+        assert (error.kind, error.address) == ("list-memory", block)
+        assert not lookaside.is_active
+    else:
+        assert lookaside.initialize(size=32, tag=b"List").is_success
+
+
+def test_a_block_is_not_freed_while_a_list_in_it_is_active(kernel: Kernel) -> None:
+    block = kernel.pool.allocate(0, 0x200, b"strc")
+    other = kernel.pool.allocate(0, 0x200, b"strc")
     assert block is not None
-    lookaside = kernel.lookaside_list("in block", block + 0x40)
-    lookaside.initialize(size=32, tag=b"Item")
-    other = kernel.pool.allocate(512, 0x40, b"Else")
+    lookaside = LookasideList(kernel, "list", block + 0x80)
+    lookaside.initialize(size=32, tag=b"List")
     kernel.pool.free(other)
     error = report(lambda: kernel.pool.free(block))
-    assert (error.kind, error.address, error.lookaside) == ("freed-list", block, lookaside)
+    assert (error.kind, error.address, error.lookaside) == ("list-memory", block, lookaside)
+    assert kernel.pool.query(block) is not None
     lookaside.delete()
     kernel.pool.free(block)
+    kernel.check()
 
 
-def test_a_list_that_is_initialized_twice(kernel: Kernel) -> None:
+# --- entries, freed as pool ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_an_entry_is_not_freed_to_the_pool(kernel: Kernel, out: bool) -> None:
     lookaside = new_list(kernel)
-    error = report(lambda: lookaside.initialize(size=32, tag=b"Item"))
-    assert (error.kind, error.address) == ("initialized-twice", lookaside.address)
-    assert not lookaside.initialize(size=32, tag=b"Item", depth=7).is_success
+    (entry,) = take(lookaside, 1)
+    if not out:
+        lookaside.free(entry)
+    error = report(lambda: kernel.pool.free(entry))
+    assert (error.kind, error.address, error.lookaside) == ("entry-freed", entry, lookaside)
+    assert ("is out" in error.message) is out
+    assert "first allocated in" in error.history[0]
+    if not out:
+        assert lookaside.allocate() == entry
+    lookaside.free(entry)
     lookaside.delete()
-    assert lookaside.initialize(size=32, tag=b"Item").is_success
+    kernel.check()
 
 
-def test_a_structure_in_paged_pool(kernel: Kernel) -> None:
-    block = kernel.pool.allocate(1, 0x100, b"DExt")
-    assert block is not None
-    lookaside = kernel.lookaside_list("paged", block)
-    error = report(lambda: lookaside.initialize(pool_type=1, size=32, tag=b"Item"))
-    assert (error.kind, error.address) == ("paged-list", block)
-    assert not lookaside.is_active
-
-
-def test_a_list_that_is_initialized_at_too_high_an_irql(kernel: Kernel) -> None:
-    paged, nonpaged = kernel.lookaside_list("paged"), kernel.lookaside_list("nonpaged")
-    with kernel.raise_irql(2):
-        error = report(lambda: paged.initialize(pool_type=1, size=32, tag=b"Item"))
-        assert (error.kind, error.address) == ("irql", paged.address)
-        assert nonpaged.initialize(size=32, tag=b"Item").is_success
-    with kernel.raise_irql(3):
-        blank = kernel.lookaside_list("high")
-        assert report(lambda: blank.initialize(size=32, tag=b"Item")).kind == "irql"
-    assert not paged.is_active
+def test_entries_of_a_deleted_list_may_be_freed_to_the_pool(kernel: Kernel) -> None:
+    made = new_list(kernel)
+    (entry,) = take(made, 1)
+    with pytest.raises(KeyError), made:
+        raise KeyError
+    kernel.pool.free(entry)
+    kernel.check()

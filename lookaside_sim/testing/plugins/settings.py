@@ -20,6 +20,7 @@ SETTINGS: Final = {
     "nonpaged_nx_pool_bytes": (int, "limit of NonPagedPoolNx in bytes"),
     "verifier": (str, "none, or standard for Driver Verifier's standard checks"),
     "sanitizer": (bool, "stop at misuse that NT does not notice"),
+    "kasan": (bool, "let the sanitizer report accesses as KASAN does"),
     "seed": (int, "chooses the garbage in fresh memory, and programs of check_allocator"),
     "strict_pool_tags": (bool, "stop at any free with a wrong tag"),
     "small_pool_lists": (bool, "give the pool its small-block lookaside lists"),

@@ -41,6 +41,21 @@ VOID NTAPI EntryAfterFree(VOID)
     Fill(entry, 8);
 }
 
+ULONG NTAPI EntryReadAfterFree(VOID)
+{
+    ULONG *entry = ExAllocateFromLookasideListEx(&Small);
+
+    ExFreeToLookasideListEx(&Small, entry);
+    return First(entry + 2);
+}
+
+VOID NTAPI EntryToPool(VOID)
+{
+    PVOID entry = ExAllocateFromLookasideListEx(&Small);
+
+    ExFreePool(entry);                                          /* line: entry to pool */
+}
+
 VOID NTAPI DoubleFree(VOID)
 {
     PVOID block = ExAllocatePoolWithTag(NonPagedPool, 96, 'buoD');

@@ -192,7 +192,7 @@ def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> 
         """
     )
     run(pytester).assert_outcomes(failed=5)
-    traces = list(Path(pytester.path, "lookaside-traces").iterdir())
+    traces = list(Path(pytester.path, "lookaside-traces").glob("*.jsonl"))
     assert sorted(next(iter(load(path))).size or 0 for path in traces) == [3, 3, 3, 200, 201]
 
 
@@ -270,12 +270,12 @@ def test_a_run_too_long_for_a_page_is_saved(
     kernel = Kernel()
     watched = machines.Watched(kernel, LeakTracker(kernel))
     config = SimpleNamespace(getoption=lambda name: str(tmp_path), rootpath=tmp_path)
-    item: Any = SimpleNamespace(config=config, nodeid="a test")
-    with watched.film("a test"):
+    item: Any = SimpleNamespace(config=config, nodeid="a_test")
+    with watched.film("a_test"):
         for _ in range(6):
             kernel.tick()
         said = watched.show(item, failed=False)
-    path = tmp_path / "a-test.lkrun"
+    path = tmp_path / "a_test.lkrun"
     assert said == f"The run is long; lookaside-sim report shows it: {path}"
     assert len(Run.load(path)) == 6
     assert watched.show(item, failed=False) is None
@@ -451,6 +451,7 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing",
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.modes",
         "lookaside_sim.testing.plugins.pytest",
         "lookaside_sim.testing.plugins.settings",
     ]
@@ -518,6 +519,34 @@ def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
 
 # --- every keyword of Kernel ---------------------------------------------------------------
 
+
+def test_a_test_ends_at_passive_level_and_holds_no_lock(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from lookaside_sim import SpinLock
+
+        def test_raised(lookaside_kernel):
+            lookaside_kernel.raise_irql(1)
+
+        def test_held(lookaside_kernel):
+            SpinLock(lookaside_kernel, "mine").acquire()
+
+        def test_in_order(lookaside_kernel):
+            with SpinLock(lookaside_kernel, "mine"), lookaside_kernel.raise_irql(5):
+                pass
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "the test ended with processor 0 at IRQL 1",
+            "the test ended with processor 0 at IRQL 2",
+            "the test ended with processor 0 holding the spin lock 'mine' at 0x*",
+        ]
+    )
+
+
 EVERY = {
     "arch": "x86",
     "processors": 3,
@@ -526,6 +555,7 @@ EVERY = {
     "nonpaged_nx_pool_bytes": 0x60000,
     "verifier": "standard",
     "sanitizer": True,
+    "kasan": False,
     "seed": 7,
     "strict_pool_tags": True,
     "small_pool_lists": True,
@@ -573,6 +603,8 @@ def test_every_keyword_of_a_kernel_can_be_set(pytester: pytest.Pytester, how: st
         marker = f"import pytest\npytestmark = pytest.mark.lookaside(**{EVERY!r})\n"
     elif how == "options":
         for name, value in EVERY.items():
+            if value is False:
+                continue  # what no option turns on
             option = f"--lookaside-{name.replace('_', '-')}"
             arguments.append(option if value is True else f"{option}={value}")
     elif how == "ini":
