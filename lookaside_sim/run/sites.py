@@ -30,7 +30,7 @@ class Site:
         file: name of the source file, without its folder.
         line: line number.
         function: qualified name of the function.
-        path: of the source file, as Python had it.
+        path: of the source file, as Python had it; without a folder for this package's own.
     """
 
     file: str
@@ -105,9 +105,10 @@ class Stacks:
             place = id(code), line
             number = self._numbers.get(place)
             if number is None:
-                number = self._numbers[place] = self._new_site(
-                    code.co_filename, line, code.co_qualname
-                )
+                path = code.co_filename
+                if is_inside(frame.f_globals.get("__name__")):
+                    path = path.replace("\\", "/").rpartition("/")[2]  # nobody shows its source
+                number = self._numbers[place] = self._new_site(path, line, code.co_qualname)
             stack.append(number)
             frame = frame.f_back
         return self._stack(tuple(stack))
