@@ -8,12 +8,10 @@ is; ``lookaside-sim kd examples/cancelled_request.py`` goes back there.
 
 from lookaside_sim import BugCheck, Kernel
 
-STATUS_CANCELLED = 0xC000_0120
+STATUS_CANCELLED = 0xFFFF_FFFF_C000_0120  # a negative number, stored as 64 bits
 
 
 class Driver:
-    """Completes requests and cancels them."""
-
     """Starts requests, completes and cancels them."""
 
     def __init__(self, kernel: Kernel) -> None:

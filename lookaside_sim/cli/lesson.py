@@ -9,7 +9,8 @@ from typing import Final
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lessons.contents import LESSONS, lesson_named
-from lookaside_sim.lessons.lesson import take
+from lookaside_sim.lessons.lesson import Taken, take
+from lookaside_sim.lessons.pages import exam_page, lesson_page
 from lookaside_sim.lessons.paper import grade, key, quiz
 from lookaside_sim.lessons.play import play
 
@@ -29,6 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="with grade: a .json file of answers"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="PAGE", type=Path, help="write the lesson as a page instead"
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="N",
+        type=int,
+        default=1,
+        help="of a program with several machines: the one that the page shows (default: 1)",
+    )
+    parser.add_argument(
+        "--exam",
+        metavar="N",
+        type=int,
+        help="with -o: a page that ends at question N and holds nothing behind it",
     )
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
     what = parser.add_mutually_exclusive_group()
@@ -51,11 +68,25 @@ def _lesson(options: argparse.Namespace) -> int:
         print(_contents())
         return EXIT_OK
     taken = take(lesson_named(options.name), options.seed)
-    if options.quiz or options.key:
+    if options.exam is not None and options.output is None:
+        raise LookasideSimError("lesson --exam: give the page to write, as -o exam.html")
+    if options.output is not None:
+        _write_page(taken, options)
+    elif options.quiz or options.key:
         print(quiz(taken) if options.quiz else key(taken))
     else:
         play(taken, _ask, print)
     return EXIT_OK
+
+
+def _write_page(taken: Taken, options: argparse.Namespace) -> None:
+    if options.exam is None:
+        text = lesson_page(taken, options.machine)
+    else:
+        text = exam_page(taken, options.exam)
+    output: Path = options.output
+    output.write_text(text, "utf-8")
+    print(f"{output}: {len(text):,} characters")
 
 
 def _contents() -> str:

@@ -67,6 +67,7 @@ def main(path: Path) -> None:
     first = next(iter(run.list_names))
     step = run.find(word="alloc", start=len(run) // 3)
     assert step is not None
+    assert isinstance(step.result, int)
     for what in (f"w2 {first + 0x10:x}", f"w8 {first:x}", f"w8 {step.result:x}"):
         for percent in (100, 50):
             bench.do(f"!tt {percent}; bc *; ba {what}")

@@ -10,7 +10,7 @@ from lookaside_sim import BugCheck, Kernel
 from lookaside_sim.kd import Session
 from lookaside_sim.run import Run, record
 
-CANCELLED = 0xC000_0120
+CANCELLED = 0xFFFF_FFFF_C000_0120
 
 
 class Requests:
@@ -32,7 +32,7 @@ class Requests:
     def cancel(self, request: int) -> None:
         self.list.free(request)
         size = self.kernel.arch.pointer_size
-        self.kernel.write(request, CANCELLED.to_bytes(size, "little"))  # too late
+        self.kernel.write(request, CANCELLED.to_bytes(8, "little")[:size])  # too late
 
 
 @cache

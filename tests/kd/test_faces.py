@@ -26,7 +26,7 @@ lookaside = kernel.lookaside_list("mydrv!Requests")
 lookaside.initialize(size=64, tag=b"Rqst")
 entry = lookaside.allocate()
 lookaside.free(entry)
-kernel.write(entry, (0xC0000120).to_bytes(8, "little"))
+kernel.write(entry, (0xFFFFFFFFC0000120).to_bytes(8, "little"))
 lookaside.allocate()
 lookaside.allocate()
 """

@@ -12,7 +12,7 @@ from tests.kd.helpers import session, transcript
 SECOND = "ffffd200`00001fc0"
 STOP = """
 *** Fatal System Error: 0x00000050
-                       (00000000c0000120,0000000000000000,0000000000000000,0000000000000000)
+                       (ffffffffc0000120,0000000000000000,0000000000000000,0000000000000000)
 
 A fatal system error has occurred.
 
@@ -194,7 +194,7 @@ def test_accesses_to_memory() -> None:
         ("2:0", rows[0][3], "ExAllocateFromLookasideListEx"),
         ("5:0", "00000000`00000001", "program"),
         ("7:0", "ffffd200`00001010", "ExFreeToLookasideListEx"),
-        ("8:0", "00000000`c0000120", "program"),
+        ("8:0", "ffffffff`c0000120", "program"),
         ("A:0", "00000000`00000002", "program"),
     ]
     last = shell.execute(f"{query}.Last()").splitlines()
@@ -223,17 +223,19 @@ def test_why_it_stopped() -> None:
     said = shell.execute("!analyze -v").splitlines()
     assert said[6:8] == [
         "PAGE_FAULT_IN_NONPAGED_AREA (50)",
-        "0xc0000120 was read, and nothing is mapped there",
+        "0xffffffffc0000120 was read, and nothing is mapped there",
     ]
-    assert said[9] == "Arg1: 00000000`c0000120, memory referenced"
+    assert said[9] == "Arg1: ffffffff`c0000120, memory referenced"
     assert said[-4:] == [
-        f"FAULTING_WORD:  {SECOND} leads to 0xc0000120",
-        f"WRITTEN_BY:  8:0  program writes({SECOND}, 20 01 00 c0 00 00 00 00)",
-        '    helpers.py @ 35: self.kernel.write(request, CANCELLED.to_bytes(size, "little"))'
+        f"FAULTING_WORD:  {SECOND} leads to 0xffffffffc0000120",
+        f"WRITTEN_BY:  8:0  program writes({SECOND}, 20 01 00 c0 ff ff ff ff)",
+        '    helpers.py @ 35: self.kernel.write(request, CANCELLED.to_bytes(8, "little")[:size])'
         "  # too late",
         "FOLLOWUP:  !tt 8:0",
     ]
-    assert shell.execute("!analyze").splitlines()[6] == "BugCheck 50, {c0000120, 0, 0, 0}"
+    assert (
+        shell.execute("!analyze").splitlines()[6] == "BugCheck 50, {ffffffffc0000120, 0, 0, 0}"
+    )
     assert shell.execute(".lastevent") == (
         "Last event: Bug Check 50: PAGE_FAULT_IN_NONPAGED_AREA"
     )

@@ -91,7 +91,7 @@ requests = kernel.lookaside_list("Requests")
 requests.initialize(size=64, tag=b"Rqst")
 
 victim = kernel.pool.allocate(PoolType.NonPagedPool, 64, b"Vctm")
-kernel.write(victim, (0x41414141).to_bytes(8, "little"))
+kernel.write(victim, (0xFFFFB00041414140).to_bytes(8, "little"))
 
 one = requests.allocate()
 two = requests.allocate()
@@ -266,7 +266,7 @@ def _tools_answer(scenes: list[Scene]) -> str:
     return (
         f"Here {'; '.join(said)}. The verifier sets Depth to {last.fields['Depth']}, so every free goes"
         " to the pool and the list's own caching is never tried; the sanitizer keeps it, and does not"
-        " see reads or overruns. So a run without a report says only that these checks found nothing."
+        " see an overrun. So a run without a report says only that these checks found nothing."
     )
 
 
