@@ -198,7 +198,7 @@ def _twice_answer(scenes: list[Scene]) -> str:
 TWICE: Final = Lesson(
     name="twice",
     title="Double free and overrun",
-    learns="tell them apart from the picture",
+    learns="tell a double free from an overrun",
     misconception="allocators check",
     text=(
         "Two mistakes that damage what lies between the blocks' owners. One frees an entry twice, the"
@@ -273,7 +273,7 @@ def _tools_answer(scenes: list[Scene]) -> str:
 TOOLS: Final = Lesson(
     name="tools",
     title="Verifier and sanitizer",
-    learns="say what each sees and hides",
+    learns="say what verifier and sanitizer see and hide",
     misconception="no report means no bug",
     text=(
         "The same mistake three times: with nothing on, with this simulator's sanitizer, which checks"
