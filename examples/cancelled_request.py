@@ -12,6 +12,10 @@ STATUS_CANCELLED = 0xFFFF_FFFF_C000_0120  # a LONG, extended to a pointer
 
 
 class Driver:
+    """Completes requests and cancels them."""
+
+    """Starts requests, completes and cancels them."""
+
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.requests = kernel.lookaside_list("mydrv!Requests")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lookaside_sim.errors import (
         AllocError,
         BugCheck,
+        CompiledCodeError,
+        ImageError,
         InitError,
         InvariantError,
         LayoutError,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from lookaside_sim.pool.accounting import PoolTagUsage
     from lookaside_sim.pool.manager import PoolManager
     from lookaside_sim.pool.values import PoolAllocation, PoolStatistics
+    from lookaside_sim.system.compiled import CompiledDriver
     from lookaside_sim.system.drivers import Driver
     from lookaside_sim.system.processes import Process
     from lookaside_sim.verifier.settings import Verifier, VerifierFlags
@@ -53,7 +56,10 @@ __all__ = [
     "Box",
     "BugCheck",
     "BugCheckCode",
+    "CompiledCodeError",
+    "CompiledDriver",
     "Driver",
+    "ImageError",
     "InitError",
     "InvariantError",
     "Irql",
@@ -87,7 +93,10 @@ _ROOMS = {
     "Box": "allocator",
     "BugCheck": "errors",
     "BugCheckCode": "nt.bugchecks",
+    "CompiledCodeError": "errors",
+    "CompiledDriver": "system.compiled",
     "Driver": "system.drivers",
+    "ImageError": "errors",
     "InitError": "errors",
     "InvariantError": "errors",
     "Irql": "nt.types",

@@ -41,12 +41,33 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
-    "active-list",
-    "list-memory",
-    "entry-freed",
     "irql",
+    "freed-entry",
+    "freed-list",
+    "initialized-twice",
+    "paged-list",
 ]
 """What the sanitizer tells apart."""
+
+
+class CodeSite(Protocol):
+    """A place in a program's code, as the error that carries it sees it."""
+
+    @property
+    def file(self) -> str:
+        """Name of the source file."""
+
+    @property
+    def line(self) -> int:
+        """Line number."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+
+    @property
+    def address(self) -> int:
+        """Where the code lies."""
 
 
 class LeakedBlock(Protocol):
@@ -147,7 +168,13 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         parameters: its four parameters.
         message: one sentence on what happened, to what.
         leaks: the blocks a driver left behind when it was unloaded; empty for other stops.
+
+    Attributes:
+        stack: where in compiled code it happened, innermost first; the address of the first is
+            that of the instruction. Empty where no compiled code ran.
     """
+
+    stack: tuple[CodeSite, ...]
 
     def __init__(
         self,
@@ -161,6 +188,12 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
         self.parameters = parameters
         self.message = message
         self.leaks = tuple(leaks)
+        self.stack = ()
+
+    @property
+    def site(self) -> CodeSite | None:
+        """The line of compiled code that stopped the machine; None where none ran."""
+        return self.stack[0] if self.stack else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         leaks = tuple(map(NamedBlock.of, self.leaks))
@@ -272,6 +305,30 @@ class LayoutError(LookasideSimError, ValueError):
 
 class NotSupportedError(LookasideSimError):
     """A fixed-size list can neither grow nor shrink an allocation."""
+
+
+class ImageError(LookasideSimError, ValueError):
+    """A file that is no driver this machine can load; nothing was loaded.
+
+    Args:
+        file: its name.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(file, problem)
+        self.file = file
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}"
+
+
+class CompiledCodeError(LookasideSimError):
+    """Compiled code did what there is no way on from: the machine has not stopped, the call has.
+
+    It called an import that nobody provides, or did not return in time.
+    """
 
 
 class TraceError(LookasideSimError, ValueError):

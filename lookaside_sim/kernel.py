@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
+from os import PathLike
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from lookaside_sim.errors import LookasideSimError
@@ -22,10 +23,11 @@ from lookaside_sim.nt.arguments import boolean, shown
 from lookaside_sim.nt.types import Irql, X86Irql
 from lookaside_sim.nt.windows import DEFAULT_WINDOWS
 from lookaside_sim.parts import KernelSettings, Parts
-from lookaside_sim.rooms import as_html
+from lookaside_sim.rooms import as_html, from_above
 from lookaside_sim.system.drivers import Driver
 
 if TYPE_CHECKING:
+    from lookaside_sim.system.compiled import CompiledDriver
     from lookaside_sim.verifier.settings import Verifier  # imported where one is given
 
 _current: ContextVar[Kernel | None] = ContextVar("lookaside_sim_current_kernel", default=None)
@@ -145,6 +147,31 @@ class Kernel(Parts):
             ValueError: no name, one that is loaded, or a build that does not load here.
         """
         return self.drivers.load(name, built_for=built_for)
+
+    def load_image(
+        self, path: str | PathLike[str], *, unknown: str = "stop", seconds: float = 60.0
+    ) -> CompiledDriver:
+        """Load a compiled driver: a ``.sys`` file for this machine. Needs the extra ``drive``.
+
+        From now on the bytes of memory are the truth: no list caches links any more.
+
+        Args:
+            path: of the file.
+            unknown: what an import does that nobody provides: ``"stop"`` ends the call that
+                made it with an error, ``"zero"`` returns 0.
+            seconds: how long a call of the driver's code may take; 0 for ever.
+
+        Returns:
+            The driver; `CompiledDriver.start` runs its DriverEntry.
+
+        Raises:
+            ImageError: no PE file, one for another machine, or a broken one.
+            ImportError: the extra is not installed.
+            OSError: the file cannot be read.
+            ValueError: a driver of that name is loaded, or no such choice.
+        """
+        load: Callable[..., CompiledDriver] = from_above("drive.load", "load_image")
+        return load(self, path, unknown=unknown, seconds=seconds)
 
     def enable_verifier(self, verifier: Verifier) -> None:
         """Switch Driver Verifier on, as ``verifier /volatile`` does.
@@ -328,15 +355,17 @@ class Kernel(Parts):
         return self.machine.memory.peek(address, size)
 
     def touch_fault(self, address: int, operation: int = READ) -> NoReturn:
-        """Stop the machine for a touch, by the program, of memory that is not there.
+        """Stop the machine for a touch, by the program, of memory that does not allow it.
 
         Args:
             address: what was touched.
             operation: 0 for a read, 2 for a write, 0x10 for a jump there.
 
         Raises:
-            BugCheck: what the verifier or an unloaded driver explain it by, else
-                PAGE_FAULT_IN_NONPAGED_AREA; at DISPATCH_LEVEL and above
+            BugCheck: what the verifier or an unloaded driver explain it by; else
+                ATTEMPTED_WRITE_TO_READONLY_MEMORY or ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
+                where the page is there and does not permit it; where it is not,
+                PAGE_FAULT_IN_NONPAGED_AREA, at DISPATCH_LEVEL and above
                 DRIVER_IRQL_NOT_LESS_OR_EQUAL.
             NtStatusError: STATUS_ACCESS_VIOLATION for an address in the user half.
         """

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from lookaside_sim.clonable import Clonable
-from lookaside_sim.errors import BugCheck
+from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
@@ -98,6 +98,7 @@ class Parts(Clonable):
         dispatcher: events, semaphores, mutexes and waits.
         small_pool_lists: the small-pool lookaside lists, or None.
         verification: the verifier at work, or None.
+        compiled: what runs compiled drivers, once there is one.
     """
 
     def __init__(self, settings: KernelSettings) -> None:
@@ -140,6 +141,7 @@ class Parts(Clonable):
         if settings.small_pool_lists or settings.delayed_free:
             self._park(settings)
         self.verification: Verification | None = None
+        self.compiled: object | None = None
         if settings.track_pool:
             self._ledger.open()
 
@@ -171,6 +173,17 @@ class Parts(Clonable):
             self.machine, self.pool, self.small_pool_lists, delayed=settings.delayed_free
         )
         self.pool.requests.put(self._parking)
+
+    def clone(self) -> Self:
+        """Copy the machine; see `Clonable.clone`.
+
+        Raises:
+            LookasideSimError: compiled drivers run on it: the processor of an emulator, in the
+                middle of whatever it does, cannot be copied.
+        """
+        if self.compiled is not None:
+            raise LookasideSimError("a machine with compiled drivers cannot be copied")
+        return super().clone()
 
     # --- what it is made of ------------------------------------------------------------------
 

@@ -28,8 +28,10 @@ FLOORS: Final = (
     ("parts",),  # builds them all, hands them to each other
     ("kernel",),  # the public calls on them
     ("allocator", "ddi", "windbg", "trace"),
+    ("drive",),  # runs compiled drivers on a machine
     ("run",),  # recordings that go to any point and back
     ("page", "kd"),  # a run as one HTML file; the debugger's shell over it
+    ("lessons",),  # programs to predict, step by step
     ("advise",),  # which allocations should become a list
     ("testing",),
     ("cli",),
@@ -72,12 +74,24 @@ def door(package: str, rooms: Mapping[str, str], names: dict[str, Any]) -> Calla
     return find
 
 
+def from_above(module: str, name: str) -> Any:
+    """What a method of a lower floor is done by above: imported by its name when it is called.
+
+    For methods that users look for on `Kernel` and that need a part which stands on `Kernel`,
+    such as one of an extra.
+
+    Args:
+        module: below the package.
+        name: of what is in it.
+    """
+    return getattr(importlib.import_module(f"lookaside_sim.{module}"), name)
+
+
 def as_html(thing: object) -> str:
     """A thing as a notebook shows it: the page that `lookaside_sim.page` makes of it.
 
     The parts of the house have pages and know nothing of them: the room that makes them is opened
     here, by name, when the first is shown.
     """
-    notebook = importlib.import_module(f"{__package__}.page.notebook")
-    made: str = notebook.html_of(thing)
+    made: str = from_above("page.notebook", "html_of")(thing)
     return made

@@ -12,7 +12,13 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.advise.counted import CountedList, call_lists, make_lists
+from lookaside_sim.advise.counted import (
+    CountedList,
+    Second,
+    all_seconds,
+    call_lists,
+    make_lists,
+)
 from lookaside_sim.advise.depths import AllDepths, Depths
 from lookaside_sim.advise.policy import NT, Policy
 from lookaside_sim.advise.streams import (
@@ -58,6 +64,7 @@ class Row:
         average_held: free entries on it, on average over the ends of seconds.
         depths: the same calls under every fixed depth; None where not asked for.
         sizes: the sizes that it serves, in order; more than one in a group.
+        seconds: the tuning second by second; None where not asked for.
     """
 
     pool_type: PoolType
@@ -74,6 +81,7 @@ class Row:
     average_held: float
     depths: AllDepths | None = attrs.field(default=None, repr=False)
     sizes: tuple[int, ...] = ()
+    seconds: tuple[Second, ...] | None = attrs.field(default=None, repr=False)
 
     @property
     def pool_calls_saved(self) -> int:
@@ -140,6 +148,7 @@ def advise(
     policy: Policy = NT,
     depths: bool = True,
     groups: bool = False,
+    by_second: bool = False,
     arch: str = "x64",
     partial: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -157,6 +166,7 @@ def advise(
         policy: what decides the depth of each list.
         depths: whether to count every fixed depth too.
         groups: whether to look for sizes that one list serves.
+        by_second: whether to keep what happened in each second.
         arch: ``x64`` or ``x86``, whose pool rounds sizes for ``groups``.
         partial: whether a file that ends in the middle is used until there.
         progress: called now and then with calls and seconds so far.
@@ -175,7 +185,7 @@ def advise(
         trace = Trace(trace, partial=partial)
     name = str(getattr(trace, "name", "events"))
     apart = only(BY[by], sizes)
-    alone = _Counts(name, apart, policy, depths=depths)
+    alone = _Counts(name, apart, policy, depths=depths, by_second=by_second)
     layout = architecture(arch)
     together = _Groups(name, apart, policy, layout, depths=depths) if groups else None
     views: list[_Counts] = [alone] if together is None else [alone, together]
@@ -248,14 +258,24 @@ def row_of(
         average_held=average,
         depths=depths,
         sizes=sizes,
+        seconds=all_seconds(lists),
     )
 
 
 class _Counts:
     """Counts the calls of every list of one way to tell them apart."""
 
-    def __init__(self, name: str, apart: Apart, policy: Policy, *, depths: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        apart: Apart,
+        policy: Policy,
+        *,
+        depths: bool,
+        by_second: bool = False,
+    ) -> None:
         self._streams = Streams(name, apart)
+        self._by_second = by_second
         self._policy = policy
         self._lists: dict[Key, list[CountedList]] = {}
         self._depths: dict[Key, Depths] | None = {} if depths else None
@@ -276,7 +296,9 @@ class _Counts:
         for key, stream in found.items():
             lists = self._lists.get(key)
             if lists is None:
-                lists = self._lists[key] = make_lists(self._policy, paged=key.paged)
+                lists = self._lists[key] = make_lists(
+                    self._policy, paged=key.paged, by_second=self._by_second
+                )
                 if self._depths is not None:
                     self._depths[key] = Depths()
             self.calls += len(stream)
@@ -290,6 +312,7 @@ class _Counts:
         for lists in self._lists.values():
             for each in lists:
                 each.pass_time(self.second)
+                each.end_second()
 
     def rows(self) -> tuple[Row, ...]:
         """What each list does."""

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from typing import NamedTuple
+
 from lookaside_sim.advise.policy import NT, Policy
 from lookaside_sim.advise.words import Calls, pack, run
 from lookaside_sim.nt.types import ULONG_MASK
+
+
+class Second(NamedTuple):
+    """What happened on a list in one second with calls."""
+
+    second: int
+    """Whole seconds that had passed."""
+    depth: int
+    """The list's depth in it."""
+    held: int
+    """Free entries on it at its end."""
+    calls: int
+    """Allocate and free calls in it."""
+    saved: int
+    """Those of them that needed no call of the pool."""
 
 
 class CountedList:
@@ -13,6 +31,7 @@ class CountedList:
     Args:
         policy: what decides its depth.
         paged: whether it is a paged list.
+        by_second: whether to keep what happened in each second.
 
     Attributes:
         held: entries on it.
@@ -23,9 +42,11 @@ class CountedList:
         free_misses: those that found it full.
         most_held: the most entries it held.
         held_seconds: entries it held at the end of each second, summed.
+        seconds: each second with calls that is over; None where not asked for.
     """
 
     __slots__ = (
+        "_done",
         "_last_allocates",
         "_last_misses",
         "_paged",
@@ -37,11 +58,14 @@ class CountedList:
         "held",
         "held_seconds",
         "most_held",
+        "seconds",
         "total_allocates",
         "total_frees",
     )
 
-    def __init__(self, policy: Policy = NT, *, paged: bool = False) -> None:
+    def __init__(
+        self, policy: Policy = NT, *, paged: bool = False, by_second: bool = False
+    ) -> None:
         self._policy = policy
         self._paged = paged
         self._second = 0
@@ -52,6 +76,8 @@ class CountedList:
         self.total_frees = self.free_misses = 0
         self.most_held = 0
         self.held_seconds = 0
+        self.seconds: list[Second] | None = [] if by_second else None
+        self._done = 0, 0
 
     def call(self, second: int, calls: Calls) -> None:
         """Make calls in a second, not before that of the last calls."""
@@ -65,8 +91,20 @@ class CountedList:
         self.allocate_misses += allocate_misses
         self.free_misses += free_misses
 
+    def end_second(self) -> None:
+        """Write down the present second, if there were calls in it."""
+        calls = self.total_allocates + self.total_frees
+        saved = calls - self.allocate_misses - self.free_misses
+        calls_before, saved_before = self._done
+        if self.seconds is not None and calls != calls_before:
+            new = calls - calls_before, saved - saved_before
+            self.seconds.append(Second(self._second, self.depth, self.held, *new))
+            self._done = calls, saved
+
     def pass_time(self, second: int) -> None:
         """Let time pass until so many seconds are over, with every scan that falls due."""
+        if self.seconds is not None:
+            self.end_second()
         policy = self._policy
         self.held_seconds += self.held * (second - self._second)
         scans = policy.scans(second, paged=self._paged)
@@ -84,9 +122,47 @@ class CountedList:
             self._last_misses = self.allocate_misses
 
 
-def make_lists(policy: Policy, *, paged: bool) -> list[CountedList]:
+def make_lists(policy: Policy, *, paged: bool, by_second: bool = False) -> list[CountedList]:
     """The lists that one policy makes for calls of one kind: one for each processor."""
-    return [CountedList(policy, paged=paged) for _ in range(policy.processors)]
+    return [
+        CountedList(policy, paged=paged, by_second=by_second) for _ in range(policy.processors)
+    ]
+
+
+def all_seconds(lists: list[CountedList]) -> tuple[Second, ...] | None:
+    """What happened on lists of one kind, second by second.
+
+    Args:
+        lists: one for each processor.
+
+    Returns:
+        Each second in which any was called: the greatest depth of them, the sum of all else. None if
+        they did not keep it.
+    """
+    kept = [each.seconds for each in lists if each.seconds is not None]
+    if len(kept) < len(lists):
+        return None
+    if len(kept) == 1:
+        return tuple(kept[0])
+    found = []
+    now = [Second(0, 0, 0, 0, 0) for _ in lists]
+    for second in sorted({each.second for seconds in kept for each in seconds}):
+        called = []
+        for at, seconds in enumerate(kept):
+            place = bisect_left(seconds, second, key=lambda each: each.second)
+            if place < len(seconds) and seconds[place].second == second:
+                now[at] = seconds[place]
+                called.append(seconds[place])
+        found.append(
+            Second(
+                second,
+                max(each.depth for each in now),
+                sum(each.held for each in now),
+                sum(each.calls for each in called),
+                sum(each.saved for each in called),
+            )
+        )
+    return tuple(found)
 
 
 def call_lists(lists: list[CountedList], second: int, stream: bytes, policy: Policy) -> None:

@@ -81,7 +81,8 @@ def as_values(
     Args:
         advice: what to turn.
         most: rows of either kind, the best first; None for all.
-        curves: whether each row tells what every fixed depth saves.
+        curves: whether each row tells what every fixed depth saves, and what its list did
+            in each second, as far as that was counted.
 
     Returns:
         Numbers, texts, lists and dicts of them.
@@ -122,6 +123,8 @@ def _values(row: Row, curves: bool) -> dict[str, Any]:
         values["best_depth_saves"] = saved[row.best_depth or 0]
         if curves:
             values["saved_by_depth"] = saved
+    if curves and row.seconds is not None:
+        values["seconds"] = [each._asdict() for each in row.seconds]
     return values
 
 

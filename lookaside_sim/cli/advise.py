@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print JSON: all rows, unless --top says less"
     )
     parser.add_argument(
-        "--curves", action="store_true", help="in JSON, what every fixed depth saves"
+        "--curves",
+        action="store_true",
+        help="in JSON, what every fixed depth saves, and the tuning second by second",
     )
     add_format(parser)
     add_partial(parser)
@@ -79,6 +81,7 @@ def _advise(options: argparse.Namespace) -> int:
             by=options.by,
             sizes=options.size,
             groups=options.groups,
+            by_second=options.curves,
             arch=options.arch,
             progress=progress.tell,
         )

@@ -15,7 +15,11 @@ COMMANDS: Final = {
     "sweep": "try many policies for the lists of a trace",
     "convert": "write a trace in another format",
     "report": "write a run as one HTML file to step through",
+    "record-run": "run a Python script and record the machine it makes",
+    "export": "write a run for Perfetto, as CSV or as JSON",
     "kd": "look at a run with a debugger's commands, forward and back in time",
+    "drive": "run a compiled driver, x64 or x86, and say what is wrong with it",
+    "lesson": "learn how lists and pool work by predicting what small programs do",
     "record": "record the heap of a Linux program as a trace",
     "shrink": "reduce a failing trace to what its failure needs",
     "pin": "write the pytest regression that keeps a trace",
@@ -23,7 +27,7 @@ COMMANDS: Final = {
 }
 """Each subcommand with its line of help, in the order of the help.
 
-The module of the same name in this package has ``add_arguments(parser)``, which sets the
+The module of the same name (with an underscore for the hyphen) in this package has ``add_arguments(parser)``, which sets the
 parser's description, its arguments, and the default ``command``: a function of the parsed
 arguments that returns the exit code.
 """
@@ -56,7 +60,9 @@ class _Subcommand(OneLineParser):
         """Parse, after the module has said what."""
         if self._unopened is not None:
             name, self._unopened = self._unopened, None
-            importlib.import_module(f"{__package__}.{name}").add_arguments(self)
+            importlib.import_module(f"{__package__}.{name.replace('-', '_')}").add_arguments(
+                self
+            )
         return super().parse_known_args(args, namespace)
 
 

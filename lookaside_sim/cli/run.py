@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from lookaside_sim import windbg
+from lookaside_sim.cli.chart import Depths
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.errors import BugCheck
@@ -75,6 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         paged_pool_bytes=options.paged_bytes,
         seed=options.seed,
     )
+    depths = Depths(kernel)
     try:
         with Progress(trace.name) as line:
 
@@ -90,6 +92,9 @@ def _run(options: argparse.Namespace) -> int:
         shown = done.lists.values()
         print(windbg.lookasides(kernel, shown, debugger_depth=options.debugger_depth))
         print()
+        for each in depths.charts(shown):
+            print(each)
+            print()
     print(summary(trace, done))
     return EXIT_OK
 

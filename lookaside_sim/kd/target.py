@@ -129,7 +129,7 @@ class Recorded(Target):
     def list_names(self) -> dict[int, str]:
         """The names that lists have in the recording, by address."""
         if len(self._run) != self._named:
-            self._names, self._named = self._run.list_names(), len(self._run)
+            self._names, self._named = self._run.list_names, len(self._run)
         return self._names
 
     @property

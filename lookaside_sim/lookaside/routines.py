@@ -40,6 +40,8 @@ class Routines:
         default_allocates: addresses of every default. On x86 a callee takes its arguments off
             the stack, so the Ex lists, whose routines get four and two, need defaults of their own.
         default_frees: likewise.
+        elsewhere: asked for the routine at an address where none was placed, such as one in the
+            code of an image; None while there is no such code.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class Routines:
         "default_allocates",
         "default_free",
         "default_frees",
+        "elsewhere",
     )
 
     def __init__(self, machine: Machine, pool: Pool, list_at: Callable[[int], Any]) -> None:
@@ -65,6 +68,7 @@ class Routines:
         self._next = machine.arch.code_start
         self._at: dict[int, Callable[..., Any]] = {}
         self._roles: dict[int, set[str]] = {}
+        self.elsewhere: Callable[[int], Callable[..., Any] | None] | None = None
         self._address_of: dict[Hashable, int] = {}
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
@@ -124,6 +128,18 @@ class Routines:
         self._at[address] = routine
         self._address_of[_key(routine)] = address
 
+    def role_of(self, address: int) -> str | None:
+        """What the routine at an address is for a list.
+
+        Returns:
+            ``"allocate"`` or ``"free"``; ``"allocate"`` too where it was given as both. None
+            where no list was given it.
+        """
+        roles = self._roles.get(address)
+        if not roles:
+            return None
+        return _ALLOCATE if _ALLOCATE in roles else _FREE
+
     def at(self, address: int) -> Callable[..., Any] | None:
         """The routine that lies at an address, if one does."""
         return self._at.get(address)
@@ -142,6 +158,8 @@ class Routines:
 
     def _call_target(self, address: int) -> Callable[..., Any]:
         routine = self._at.get(address)
+        if routine is None and self.elsewhere is not None:
+            routine = self.elsewhere(address)
         if routine is None:
             self._machine.page_fault(address, EXECUTE)
         return routine

@@ -2,6 +2,9 @@
 
 The program is whatever Python code calls this package; its frames stand for the driver's
 stack. They are told apart by the module's name, as paths differ from system to system.
+
+A module of helpers that stand between the program and this package says so by a global
+``__lookaside_helper__ = True``: a call is then told with the line that called the helper.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import attrs
 
 _PACKAGE: Final = __name__.partition(".")[0]
 _INSIDE: Final = _PACKAGE + "."
+HELPER: Final = "__lookaside_helper__"
+"""Global of a module whose frames are not told."""
 _SITE_SPACING: Final = 0x10
 """Bytes between the addresses of two call sites. Choice."""
 _DEEPEST_STACK: Final = 8
@@ -85,7 +90,23 @@ def calling_frame(skipped: int = 0) -> FrameType | None:
     frame: FrameType | None = sys._getframe(1 + skipped)
     while frame is not None and is_inside(frame.f_globals.get("__name__")):
         frame = frame.f_back
+    if frame is not None and HELPER in frame.f_globals:
+        return _behind_helpers(frame)
     return frame
+
+
+def _behind_helpers(frame: FrameType) -> FrameType:
+    """The first frame that is no helper's; the helper itself where nothing else called it."""
+    caller: FrameType | None = frame
+    while caller is not None and is_skipped(caller):
+        caller = caller.f_back
+    return frame if caller is None else caller
+
+
+def is_skipped(frame: FrameType) -> bool:
+    """Whether a frame is this package's own, or a helper's."""
+    names = frame.f_globals
+    return is_inside(names.get("__name__")) or bool(names.get(HELPER))
 
 
 @lru_cache

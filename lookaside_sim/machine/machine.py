@@ -19,6 +19,7 @@ from lookaside_sim.machine.processors import Processors
 from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.links import Uncached
+from lookaside_sim.memory.pages import NoPage
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE, Reason
 from lookaside_sim.nt.arguments import raw_bytes, shown, unsigned
 from lookaside_sim.nt.bugchecks import BugCheckCode
@@ -241,7 +242,9 @@ class Machine(Gate):
 
     def _touch(self, address: int, operation: int) -> NoReturn:
         self._program_touches = True
-        self.page_fault(address, operation)
+        page = self.memory.translate(address, operation)
+        reason = page.reason if isinstance(page, NoPage) else Reason.UNMAPPED
+        self.page_fault(address, operation, reason)
 
     # --- memory, as the program touches it -----------------------------------------------------
 

@@ -154,10 +154,21 @@ class Program:
 
     # --- images ----------------------------------------------------------------------------
 
-    def next_base(self) -> int:
-        """Set a range aside for an image; ranges are in order of their addresses."""
+    def next_base(self, size: int = IMAGE_SIZE) -> int:
+        """Set a range aside for an image; ranges are in order of their addresses.
+
+        Args:
+            size: bytes of the range; behind it some stay free.
+
+        Raises:
+            LookasideSimError: there are no addresses left for it.
+        """
         base = self._next_base
-        self._next_base += 2 * IMAGE_SIZE
+        slots = -(-size // IMAGE_SIZE)
+        end = base + (slots + 1) * IMAGE_SIZE
+        if end > self.memory.arch.driver_images_end:
+            raise LookasideSimError(f"no {size:#x} bytes of addresses are left for an image")
+        self._next_base = end
         return base
 
     def add(self, image: Image) -> None:
@@ -240,10 +251,9 @@ class Program:
         """The innermost frames of the program, at most 8, innermost first."""
         return frames() if self.stack_provider is None else tuple(self.stack_provider())
 
-    def known_address(self, code: CodeType, instruction: int) -> int:
-        """The address that a line of the running image was given; 0 for none yet."""
-        sites = self.running[-1].sites if self.running else self._sites
-        return sites.known(code, instruction)
+    def known_address(self, image: Image | None, code: CodeType, instruction: int) -> int:
+        """The address that a line was given as one of an image's; 0 for none yet."""
+        return (self._sites if image is None else image.sites).known(code, instruction)
 
     def site_in(self, sites: Sites) -> CallSite:
         """The line that runs, with the address it has among some sites."""

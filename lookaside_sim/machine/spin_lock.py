@@ -146,6 +146,11 @@ class SpinLocks:
         """Addresses of the locks that were acquired and not let go, oldest first."""
         return list(self._owners)
 
+    def described(self, lock: int) -> str:
+        """A lock as messages name it: by its name and address."""
+        name = self._names.get(lock, "")
+        return f"{name!r} at {lock:#x}" if name else f"at {lock:#x}"
+
     def check_free(self, lock: int) -> None:
         """Be sure that a routine which holds a lock for a moment would get it.
 
@@ -192,11 +197,6 @@ class SpinLocks:
             )
         machine.memory.write_pointer(lock, 0)
         self._owners.pop(lock, None)
-
-    def described(self, lock: int) -> str:
-        """A lock as messages name it: by its name and address."""
-        name = self._names.get(lock, "")
-        return f"{name!r} at {lock:#x}" if name else f"at {lock:#x}"
 
 
 class LockHost(Protocol):

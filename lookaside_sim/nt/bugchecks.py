@@ -37,6 +37,8 @@ class BugCheckCode(IntEnum):
     #: status, code address, exception record, context record: raised in a system thread, and
     #: caught by nobody.
     SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7E
+    #: number of the trap, 0, 0, 0: 8 for a double fault, as a stack that is used up gives.
+    UNEXPECTED_KERNEL_MODE_TRAP = 0x7F
     #: thread, new thread, stack address, 0: a thread was to wait where it cannot.
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8
     #: address, page table entry, 0, 0: a write to memory that may only be read.
@@ -82,6 +84,16 @@ class BugCheckCode(IntEnum):
     KERNEL_SECURITY_CHECK_FAILURE = 0x139
     #: address, bytes touched, code address, KASAN's code of the memory with 0x100 for a write.
     KASAN_ILLEGAL_ACCESS = 0x1F2
+
+    @classmethod
+    def _missing_(cls, value: object) -> BugCheckCode | None:
+        """A code that no modeled routine has, as a driver may give KeBugCheckEx any."""
+        if not isinstance(value, int) or not 0 <= value < 1 << 32:
+            return None
+        code = int.__new__(cls, value)
+        code._name_ = f"BUG_CHECK_{value:X}"
+        code._value_ = value
+        return code
 
 
 # Aliases used where the code reads better with the documented name of the value.

@@ -131,6 +131,11 @@ class Architecture:
         return MappingProxyType(dict(zip(LOOKASIDE_FIELDS, starts, strict=False)))
 
     @property
+    def driver_images_end(self) -> int:
+        """The first address behind the images of drivers."""
+        return self.driver_images_start + (1 << 31 if self.pointer_size == 8 else 3 << 24)
+
+    @property
     def list_entry_offset(self) -> int:
         """Offset of LOOKASIDE_LIST_EX.ListEntry."""
         return self.lookaside_offsets["ListEntry.Flink"]

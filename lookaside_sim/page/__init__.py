@@ -1,5 +1,8 @@
 """The page: a run as one HTML file, and the same page in a notebook."""
 
+from lookaside_sim.page.culprit import Culprit, culprit
+from lookaside_sim.page.failure import last_steps
+from lookaside_sim.page.notebook import PoolPage
 from lookaside_sim.page.render import render
 
-__all__ = ["render"]
+__all__ = ["Culprit", "PoolPage", "culprit", "last_steps", "render"]

@@ -11,7 +11,7 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.layouts import PAGE_MASK, Architecture
 from lookaside_sim.run import Block, Edit, State, Step
-from lookaside_sim.run.state import look, look_at
+from lookaside_sim.run.state import block_at, look, look_at
 
 _MOST_BLOCKS: Final = 20_000
 """Blocks that the page of a still machine has; those around free entries come first."""
@@ -88,7 +88,7 @@ class Still:
             kernel: the machine.
             address: an address whose page is to be there, whatever is left out.
         """
-        now = look(kernel)
+        now = look(kernel, lambda each: block_at(kernel, each, None))
         first = {entry & ~PAGE_MASK for each in now.lists.values() for entry in each.entries}
         if address is not None:
             first.add(address & ~PAGE_MASK)

@@ -14,8 +14,9 @@ from lookaside_sim.run.edits import (
     Stop,
     Write,
 )
+from lookaside_sim.run.export_formats import export
 from lookaside_sim.run.run import Run, record
-from lookaside_sim.run.script import record_script
+from lookaside_sim.run.script import open_run, record_script
 from lookaside_sim.run.sites import Site
 from lookaside_sim.run.state import Block, ListState, State, Stopped
 from lookaside_sim.run.step import Step
@@ -42,6 +43,8 @@ __all__ = [
     "Stop",
     "Stopped",
     "Write",
+    "export",
+    "open_run",
     "record",
     "record_script",
 ]

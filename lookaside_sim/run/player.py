@@ -223,7 +223,7 @@ class Player:
         shape, words, _, inside = row
         kind: Kind = KINDS[shape.kind]
         program = self.kernel.machine.program
-        if shape.context or program.running:
+        if shape.context or program.running or self.kernel.machine.processors.dpcs:
             self._enter(shape.context)
         around = self._row, self._nodes, self._next
         self._row = row

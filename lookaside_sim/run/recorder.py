@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from lookaside_sim.errors import BugCheck, LookasideSimError, NtStatusError, SanitizerError
+from lookaside_sim.errors import (
+    BugCheck,
+    LookasideSimError,
+    NtStatusError,
+    RunError,
+    SanitizerError,
+)
 from lookaside_sim.kernel import Kernel, made_again
 from lookaside_sim.lookaside.built_in import BuiltInList
+from lookaside_sim.lookaside.calls import ListCall
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
@@ -62,6 +70,8 @@ class Recorder:
         self._inside: dict[Call, list[Node]] = {}
         self._ran: list[tuple[Call | None, int]] = []
         self._done: list[Done] = []
+        self._open: Call | None = None
+        self._overlaps = False
         self._has_idle = False
         self._has_stopped = False
         self._has_io_lists = False
@@ -104,11 +114,32 @@ class Recorder:
             self._ends.pop()()
         self._place_between(len(self._rows))
 
+    def check_whole(self, name: str) -> None:
+        """Refuse a recording that cannot be played again.
+
+        Raises:
+            RunError: calls overlapped.
+        """
+        if self._overlaps:
+            raise RunError(
+                name,
+                None,
+                "calls of several threads overlapped inside Kernel.step_through, which no run"
+                " can say: record each thread's calls one after the other",
+            )
+
     # --- what is heard -----------------------------------------------------------------------
 
     def hear(self, call: Call) -> None:
         """Write a call down when it is over."""
-        if not call.is_over or self._has_stopped:
+        if not call.is_over:
+            if call.outer is None:
+                self._overlaps = self._overlaps or self._open is not None
+                self._open = call
+            return
+        if call.outer is None:
+            self._open = None
+        if self._has_stopped:
             return
         rows = self._rows
         outer = call.outer
@@ -269,11 +300,16 @@ class Recorder:
         if not self._source and call.error is None and self._kernel.ledger is None:
             return 0
         program = self._program
-        image = program.running[-1].image_base if program.running else 0
+        image = program.running[-1] if program.running else None
+        if image is None and self._kernel.drivers.all and isinstance(call, ListCall):
+            image = program.owner_of(call.lookaside.address)  # whose code the call runs as
+        base = 0 if image is None else image.image_base
         if program.stack_provider is not None:
-            return self._stacks.of_sites(tuple(program.stack_provider()), image)
+            return self._stacks.of_sites(tuple(program.stack_provider()), base)
         number = self._stacks.of_frames(_FRAMES_ABOVE)
-        self._stacks.ask_address(number, image, program.known_address, _FRAMES_ABOVE)
+        if not self._stacks.has_address(number, base):
+            known = partial(program.known_address, image)
+            self._stacks.ask_address(number, base, known, _FRAMES_ABOVE)
         return number
 
     def _context(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from lookaside_sim.run.search import Search, Wanted
 from lookaside_sim.run.sites import Stacks
 from lookaside_sim.run.state import State, look
 from lookaside_sim.run.step import Step, StepMaker
+from lookaside_sim.run.traces import rows_of_trace, trace_of
 from lookaside_sim.run.watch import (
     Access,
     Watch,
@@ -35,6 +36,8 @@ from lookaside_sim.run.watch import (
     reads_of,
     writes_to,
 )
+from lookaside_sim.trace.event import Event
+from lookaside_sim.trace.recorder import Recording
 
 _FAR: Final = 256
 """Steps that a film rather plays than being made anew."""
@@ -119,6 +122,15 @@ class Run(Sequence[Step]):
         self._maker.list_addresses = [*known, *self._rows.lists_made()]
 
     @property
+    def list_names(self) -> dict[int, str]:
+        """The names of the lists that were made, by address; the last one where several lay."""
+        base = [] if self._base is None else held_lists(self._base)
+        return {
+            **{each.address: each.name for each in base},
+            **dict(self._rows.names_made()),
+        }
+
+    @property
     def stop(self) -> Step | None:
         """The step that stopped the machine, the last one; None where none did."""
         last = self._step(len(self) - 1) if len(self) else None
@@ -133,11 +145,6 @@ class Run(Sequence[Step]):
     def stacks(self) -> Stacks:
         """Where the calls were made."""
         return self._stacks
-
-    def list_names(self) -> dict[int, str]:
-        """The names of the lists by their addresses, as far as they are known by now."""
-        held = [] if self._base is None else held_lists(self._base)
-        return {each.address: each.name for each in held} | dict(self._rows.names_made())
 
     # --- machines ------------------------------------------------------------------------------
 
@@ -407,6 +414,51 @@ class Run(Sequence[Step]):
         run.file = Path(path)
         return run
 
+    @classmethod
+    def from_trace(
+        cls,
+        trace: str | Path | Iterable[Event],
+        *,
+        lookaside: Iterable[int] = (),
+        title: str = "",
+        kernel: Kernel | None = None,
+        partial: bool = False,
+    ) -> Run:
+        """Make a run of a trace by replaying it.
+
+        Args:
+            trace: a file of any format that `lookaside_sim.trace` reads, or events.
+            lookaside: sizes in bytes that get lists, see `lookaside_sim.trace.replay`.
+            title: one line on what it shows; of a file its name.
+            kernel: the machine, a fresh one; None for one with the defaults.
+            partial: whether a file that ends in the middle is read until there.
+
+        Returns:
+            The run. Where the machine stopped, the call that stopped it is the last step.
+
+        Raises:
+            TraceError: a file that is no trace, or an event that cannot follow those before.
+            ValueError: a size that no list can have.
+            OSError: the file cannot be read.
+        """
+        if not title and isinstance(trace, (str, Path)):
+            title = Path(trace).name
+        machine = Kernel() if kernel is None else kernel
+        base = None if is_fresh(machine) else machine.clone()
+        options = {"partial": partial} if isinstance(trace, (str, Path)) else {}
+        rows, stacks = rows_of_trace(trace, machine, lookaside, **options)
+        return cls(machine.settings, rows, stacks, title=text("title", title), base=base)
+
+    def trace(self) -> Recording:
+        """The run as a trace: what `lookaside_sim.trace.record` would have recorded.
+
+        A trace cannot say all that a run can; what is left out, it says in words.
+
+        Raises:
+            RunError: the replay came out otherwise than the recording.
+        """
+        return trace_of(self._player(0), self._rows)
+
     _repr_html_ = as_html
 
     def __repr__(self) -> str:
@@ -439,6 +491,8 @@ def record(kernel: Kernel, title: str = "", *, source: bool = True) -> Iterator[
     Raises:
         BugCheck: the machine has stopped already.
         LookasideSimError: a call is under way on it.
+        RunError: when the block is left: calls overlapped, as threads of `step_through` make
+            them.
     """
     kernel.check_running()
     rows, stacks = Rows(), Stacks()
@@ -452,3 +506,4 @@ def record(kernel: Kernel, title: str = "", *, source: bool = True) -> Iterator[
         recorder.end()
         if source:
             stacks.keep_texts()
+    recorder.check_whole(run.name)

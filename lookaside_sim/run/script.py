@@ -1,10 +1,10 @@
-"""Running a Python script and recording every machine it makes."""
+"""Runs of what comes from a file: a script that is recorded, a trace, or a run itself."""
 
 from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +13,7 @@ import attrs
 
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel, kernels_told
+from lookaside_sim.run.file import MAGIC
 from lookaside_sim.run.run import Run, record
 
 
@@ -90,6 +91,35 @@ def record_script_runs(
             except Exception as raised:
                 error = raised
     return ScriptRuns(tuple(runs), error)
+
+
+def open_run(
+    path: str | Path,
+    argv: Sequence[str] = (),
+    *,
+    lookaside: Iterable[int] = (),
+    output: TextIO | None = None,
+) -> Run:
+    """Open whatever can be looked at as a run.
+
+    Args:
+        path: of a run, of a Python script (by its name's end), which is run and recorded, or
+            of a trace of any format, which is replayed.
+        argv: arguments of a script.
+        lookaside: sizes that get lists, of a trace.
+        output: where a script prints to; None for the standard error stream.
+
+    Raises:
+        RunError, TraceError: the file is neither, or a damaged one.
+        OSError: it cannot be read.
+        BaseException: what left a script that made no machine.
+    """
+    path = Path(path)
+    if path.suffix == ".py":
+        return record_script(path, argv, output=output)
+    with path.open("rb") as file:
+        is_run = file.read(len(MAGIC)) == MAGIC
+    return Run.load(path) if is_run else Run.from_trace(path, lookaside=lookaside)
 
 
 @contextmanager

@@ -138,20 +138,22 @@ class Stacks:
             self.stacks.append(sites)
         return number
 
+    def has_address(self, stack: int, image: int) -> bool:
+        """Whether the innermost line of a stack has a code address already, or there is none."""
+        sites = self.stacks[stack]
+        return not sites or (image, sites[0]) in self.addresses
+
     def ask_address(
         self, stack: int, image: int, known: Callable[[CodeType, int], int], skipped: int
     ) -> None:
         """Note the code address of the innermost line of a stack, if it has one by now."""
-        sites = self.stacks[stack]
-        if not sites or (image, sites[0]) in self.addresses:
-            return
         frame: FrameType | None = sys._getframe(1 + skipped)
         while frame is not None and is_inside(frame.f_globals.get("__name__")):
             frame = frame.f_back
         if frame is not None:
             address = known(frame.f_code, frame.f_lasti)
             if address:
-                self.addresses[image, sites[0]] = address
+                self.addresses[image, self.stacks[stack][0]] = address
 
     def keep_texts(self) -> None:
         """Keep the source of each file that made calls, as far as there is room."""

@@ -15,7 +15,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lookaside.balance_set import BalanceSet
@@ -23,7 +23,7 @@ from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.machine.machine import Machine
-from lookaside_sim.machine.program import CODE_OFFSET, Image
+from lookaside_sim.machine.program import CODE_OFFSET, IMAGE_SIZE, Image
 from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import EXECUTE, WRITE
 from lookaside_sim.nt.arguments import check_callable, raw_bytes, shown, unsigned
@@ -70,6 +70,7 @@ class Driver(Image):
         drivers: the drivers of its machine.
         name: file name of the image, such as ``mydrv.sys``.
         base: address of its range.
+        size: bytes of it.
 
     Attributes:
         name: as given.
@@ -80,8 +81,8 @@ class Driver(Image):
 
     __slots__ = ("_drivers", "_unload_routine")
 
-    def __init__(self, drivers: Drivers, name: str, base: int) -> None:
-        super().__init__(drivers.machine.program, name, base)
+    def __init__(self, drivers: Drivers, name: str, base: int, size: int = IMAGE_SIZE) -> None:
+        super().__init__(drivers.machine.program, name, base, size)
         self._drivers = drivers
         self._unload_routine: Callable[[], None] | None = None
 
@@ -214,6 +215,9 @@ class Driver(Image):
         return f"<Driver {self.name} @ {self.image_base:#x} {state}>"
 
 
+D = TypeVar("D", bound=Driver)
+
+
 class Drivers:
     """The drivers of one kernel, loaded and unloaded.
 
@@ -252,6 +256,19 @@ class Drivers:
 
     def load(self, name: str, *, built_for: str | None = None) -> Driver:
         """Load a driver; see `Kernel.load_driver`. A name may come again after its unload."""
+        self.check_name(name)
+        if built_for is not None:
+            check_driver_loads(name, built_for, self._windows)
+        base = self.machine.program.next_base()
+        return self.take_in(Driver(self, name, base))
+
+    def check_name(self, name: str) -> None:
+        """Refuse what is no name for a driver that is to be loaded.
+
+        Raises:
+            BugCheck: the machine has stopped.
+            TypeError, ValueError: no name, or one that is loaded.
+        """
         self.machine.check_running()
         if not isinstance(name, str):
             raise TypeError(f"driver {shown(name)}: give the file name of an image")
@@ -259,15 +276,15 @@ class Drivers:
             raise ValueError(
                 f"driver {shown(name)}: give the name of a driver that is not loaded"
             )
-        if built_for is not None:
-            check_driver_loads(name, built_for, self._windows)
-        return self.machine.hooks.run(LoadDriver(name), self._load, name)
 
-    def _load(self, name: str) -> Driver:
+    def take_in(self, driver: D) -> D:
+        """Load a driver that was made for an address of this machine's."""
+        return self.machine.hooks.run(LoadDriver(driver.name), self._load, driver)
+
+    def _load(self, driver: D) -> D:
         self.ledger.open()
-        program = self.machine.program
-        driver = self._loaded[name] = Driver(self, name, program.next_base())
-        program.add(driver)
+        self._loaded[driver.name] = driver
+        self.machine.program.add(driver)
         self.all.append(driver)
         return driver
 

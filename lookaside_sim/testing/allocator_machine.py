@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from lookaside_sim.testing.extra import require
@@ -17,10 +17,13 @@ from hypothesis.stateful import (  # noqa: E402
     rule,
 )
 
-from lookaside_sim.testing.conformance.check import is_isolated, run_program  # noqa: E402
+from lookaside_sim.testing.conformance.check import (  # noqa: E402
+    is_isolated,
+    run_program,
+)
 from lookaside_sim.testing.conformance.comparison import Comparison  # noqa: E402
 from lookaside_sim.testing.conformance.contract import Contract, contract_of  # noqa: E402
-from lookaside_sim.testing.conformance.differences import Broken  # noqa: E402
+from lookaside_sim.testing.conformance.differences import TIME_LIMIT, Broken  # noqa: E402
 from lookaside_sim.testing.programs.example import (  # noqa: E402
     BOUNDARY_COUNTS,
     BOUNDARY_ROUNDS,
@@ -69,6 +72,10 @@ class AllocatorMachine(RuleBasedStateMachine):
         level: the contract.
         contract: what it promises, instead of a level.
         isolate: whether it runs in a process of its own.
+        sizes: the entry sizes it can be made for, if the contract does not say.
+        alignment: what entries must be aligned to.
+        flush_order: whether flush must give entries back newest first.
+        time_limit: seconds without any progress after which an isolated one hangs.
         program: the steps so far.
     """
 
@@ -76,10 +83,21 @@ class AllocatorMachine(RuleBasedStateMachine):
     level: ClassVar[str] = "lookaside"
     contract: ClassVar[Contract | None] = None
     isolate: ClassVar[bool | None] = None
+    sizes: ClassVar[int | Iterable[int] | None] = None
+    alignment: ClassVar[int | None] = None
+    flush_order: ClassVar[bool] = False
+    time_limit: ClassVar[float] = TIME_LIMIT
 
     def __init__(self) -> None:
         super().__init__()
-        self.promised = contract_of(type(self).level, type(self).contract)
+        kind = type(self)
+        self.promised = contract_of(
+            kind.level,
+            kind.contract,
+            alignment=kind.alignment,
+            flush_order=kind.flush_order,
+            sizes=kind.sizes,
+        )
         self.program: Program = []
         self._reuse = False
         self._comparison: Comparison | None = None
@@ -189,6 +207,7 @@ class AllocatorMachine(RuleBasedStateMachine):
                 contract=self.promised,
                 isolate=True,
                 reuse=self._reuse,
+                time_limit=type(self).time_limit,
             )
 
     def _checked(self, call: Callable[[Comparison], Any]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Self
+from types import CodeType, FrameType
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
 
@@ -20,6 +21,7 @@ from lookaside_sim.lookaside.calls import (
     is_inside_list_call,
 )
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.machine.call_site import is_skipped
 from lookaside_sim.machine.calls import Call
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.system.calls import (
@@ -29,10 +31,13 @@ from lookaside_sim.system.calls import (
     FreeMdl,
 )
 from lookaside_sim.system.io import IoLists
+from lookaside_sim.testing.ends import Ends
 
 __all__ = ["Leak", "LeakError", "LeakTracker"]
 
-_PACKAGE: Final = __name__.partition(".")[0]
+_MOST_SITES: Final = 4
+_RUNNERS: Final = frozenset({"_pytest", "pluggy", "pytest", "unittest", "hypothesis", "runpy"})
+"""Packages that run tests, where a chain of callers ends."""
 
 
 class LeakError(AssertionError):
@@ -62,15 +67,18 @@ class Leak:
         where: file, line and function that made it, or empty where that is not known.
         lookaside: the list concerned, or None for a pool block, and in an error that was pickled.
         address: of the entry or block; None for a list that was not deleted.
+        callers: the lines that called ``where``, innermost first.
     """
 
     what: str
     where: str = ""
     lookaside: LookasideList | None = None
     address: int | None = None
+    callers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.what}, from {self.where}" if self.where else self.what
+        text = f"{self.what}, from {self.where}" if self.where else self.what
+        return "".join((text, *(f"\n      called from {each}" for each in self.callers)))
 
 
 @attrs.frozen
@@ -78,7 +86,17 @@ class _Origin:
     lookaside: LookasideList | None
     size: int
     kind: str
-    where: str
+    sites: tuple[_Site, ...]
+
+    @property
+    def where(self) -> str:
+        """The line that made it."""
+        return _shown(self.sites[0]) if self.sites else ""
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The lines that called that one."""
+        return tuple(map(_shown, self.sites[1:]))
 
     @property
     def of_size(self) -> str:
@@ -103,8 +121,9 @@ class LeakTracker:
         self._stop: Callable[[], None] | None = None
         self._live: dict[int, _Origin] = {}
         self._freed: dict[int, tuple[_Origin, str]] = {}
-        self._lists: dict[LookasideList, str] = {}
+        self._lists: dict[LookasideList, tuple[_Site, ...]] = {}
         self._before = self._outstanding()
+        self._ends = Ends(kernel)
 
     def __enter__(self) -> Self:
         self._stop = self.kernel.listen(self._hear)
@@ -126,6 +145,7 @@ class LeakTracker:
                 origin.where,
                 origin.lookaside,
                 address,
+                origin.callers,
             )
             for address, origin in self._live.items()
         ]
@@ -133,16 +153,18 @@ class LeakTracker:
         found += [
             Leak(
                 f"list {lookaside!r} was not deleted{_kept(lookaside)}",
-                where,
+                _shown(sites[0]) if sites else "",
                 lookaside,
+                callers=tuple(map(_shown, sites[1:])),
             )
-            for lookaside, where in self._lists.items()
+            for lookaside, sites in self._lists.items()
             if lookaside.is_active
         ]
         if not found and self._outstanding() > self._before:
             # Somebody else listened meanwhile, or a list was deleted before its entries.
             blocks = self._outstanding() - self._before
             found.append(Leak(f"{blocks} pool blocks were not freed"))
+        found += [Leak(what, where) for what, where in self._ends.left()]
         return found
 
     @property
@@ -200,12 +222,13 @@ class LeakTracker:
         waiting = sum(
             each.held for each in self.kernel.balance_set.built_in if isinstance(each, IoLists)
         )
-        return blocks - waiting
+        return blocks - waiting - self.kernel.references.blocks
 
     def _forget(self, address: int) -> None:
         origin = self._live.pop(address, None)
         if origin is not None:
-            self._freed[address] = origin, _caller()
+            sites = _sites()
+            self._freed[address] = origin, _shown(sites[0]) if sites else ""
 
     # --- what it hears ---------------------------------------------------------------------
 
@@ -215,17 +238,17 @@ class LeakTracker:
         if isinstance(call, AllocateBlock):
             if call.result is not None:
                 kind = f"{windbg.pool_type_name(int(call.pool_type))} {call.tag!s} block"
-                self._live[call.result] = _Origin(None, call.size, kind, _caller())
+                self._live[call.result] = _Origin(None, call.size, kind, _sites())
         elif isinstance(call, AllocateEntry):
             if call.result is not None:
                 lookaside = _list_of(call)
                 seen = lookaside.peek()  # its allocate routine may have freed its memory
                 size = 0 if seen is None else seen.size
-                self._live[call.result] = _Origin(lookaside, size, "", _caller())
+                self._live[call.result] = _Origin(lookaside, size, "", _sites())
         elif isinstance(call, (AllocateIrp, AllocateMdl)):
             if call.result:
                 kind = "IRP" if isinstance(call, AllocateIrp) else "MDL"
-                self._live[call.result] = _Origin(None, 0, kind, _caller())
+                self._live[call.result] = _Origin(None, 0, kind, _sites())
         elif isinstance(call, FreeBlock):
             self._forget(call.address)
         elif isinstance(call, FreeEntry):
@@ -236,7 +259,7 @@ class LeakTracker:
             self._forget(call.mdl)
         elif isinstance(call, InitializeList):
             if not call.is_refused:
-                self._lists[_list_of(call)] = _caller()
+                self._lists[_list_of(call)] = _sites()
         elif isinstance(call, DeleteList):
             self._lists.pop(_list_of(call), None)
 
@@ -255,12 +278,30 @@ def _kept(lookaside: LookasideList) -> str:
     return f" and keeps {seen.current_depth} free entries"
 
 
-def _caller() -> str:
-    """The place outside this package that made the call."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
-        if frame.f_back is None:
-            return ""
+_Site: TypeAlias = tuple[CodeType, int]
+"""A line of the program."""
+
+
+def _sites() -> tuple[_Site, ...]:
+    """The line of the program that made the call, and a few of those that called it.
+
+    This package's own frames and those of helpers are skipped; what runs the test is none of its
+    business.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_skipped(frame):
         frame = frame.f_back
-    code = frame.f_code
-    return f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
+    found: list[_Site] = []
+    while frame is not None and len(found) < _MOST_SITES:
+        top = frame.f_globals.get("__name__", "").partition(".")[0]
+        if found and top in _RUNNERS:
+            break
+        if not is_skipped(frame):
+            found.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def _shown(site: _Site) -> str:
+    code, line = site
+    return f"{code.co_filename}:{line} in {code.co_qualname}"

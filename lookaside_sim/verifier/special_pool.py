@@ -119,6 +119,10 @@ class SpecialPool:
             return block
         return None
 
+    def block_in_page(self, address: int) -> SpecialBlock | None:
+        """The live block in whose page an address lies."""
+        return self._by_page.get((address - self.base) >> PAGE_SHIFT)
+
     def allocate(
         self, pool_type: int, size: int, tag: int, *, at_start: bool
     ) -> SpecialBlock | None:

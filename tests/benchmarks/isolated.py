@@ -13,7 +13,6 @@ import time
 from typing import Any
 
 from lookaside_sim.testing import Contract
-from lookaside_sim.testing.conformance.check import TIME_LIMIT
 from lookaside_sim.testing.conformance.differences import Setting
 from lookaside_sim.testing.conformance.isolated import IsolatedTrials
 from lookaside_sim.testing.programs.example import Example
@@ -32,7 +31,7 @@ def processor_time() -> float:
 
 def measure(name: str, factory: Any, count: int) -> None:
     """Run so many programs, and print how many a second that are."""
-    trials = IsolatedTrials(Setting(factory, Contract(capacity=True, grows=False)), TIME_LIMIT)
+    trials = IsolatedTrials(Setting(factory, Contract(capacity=True, grows=False)))
     cpu, wall = processor_time(), time.perf_counter()
     found = trials.first_difference(Example(PROGRAM) for _ in range(count))
     trials.close()

@@ -268,6 +268,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "step_through": "says who is told",
         "system_thread": "says where code runs",
         "lookaside_list": MAKES,
+        "load_image": "needs an extra; told as `LoadDriver`, see tests/drive/test_load.py",
     },
     PoolManager: {
         "is_live": LOOKS,
@@ -335,7 +336,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     Drivers: {
         **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
-        "unmap": PART,
+        **dict.fromkeys(("check_name", "take_in", "unmap"), PART),
     },
     Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},
@@ -343,5 +344,5 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "check": LOOKS,
         "scan": PART,
     },
-    Processors: dict.fromkeys(("change_irql", "lower_to"), PART),
+    Processors: {**dict.fromkeys(("change_irql", "lower_to"), PART), "irql_of": LOOKS},
 }

@@ -167,8 +167,12 @@ class TestNtStatus:
     def test_documented_values(self, status: NtStatus, value: int) -> None:
         assert status == value
 
-    def test_only_success_is_a_success(self) -> None:
-        assert [status for status in NtStatus if status.is_success] == [NtStatus.STATUS_SUCCESS]
+    def test_successes_are_below_the_warnings(self) -> None:
+        successes = [status for status in NtStatus if status.is_success]
+        assert NtStatus.STATUS_SUCCESS in successes
+        assert NtStatus.STATUS_PENDING in successes
+        assert all(status < 0x8000_0000 for status in successes)
+        assert all(status >= 0x8000_0000 for status in set(NtStatus) - set(successes))
 
 
 class TestIrql:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from typing import Any
 
 from lookaside_sim import BugCheck, LookasideList, PoolTag, PoolType, Verifier, ddi
 from lookaside_sim.errors import LookasideSimError, NtStatusError
@@ -83,7 +84,7 @@ class RunWorld(World):
 
     def do_create_refused(self, draw: random.Random) -> object:
         made = LookasideList(self.kernel, "refused")
-        bad = draw.choice(({"depth": 5}, {"flags": 8}, {"pool_type": 3}))
+        bad: Any = draw.choice(({"depth": 5}, {"flags": 8}, {"pool_type": 3}))
         return made.initialize(size=32, tag=b"Nope", **bad)
 
     def do_list_that_nobody_uses(self, draw: random.Random) -> object:

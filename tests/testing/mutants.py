@@ -100,6 +100,15 @@ class GrowthAddedAfterTheLimit(ReferenceList):
 
 
 @lookaside
+class SizeNotRaised(ReferenceList):
+    """Entries smaller than a link, which a list has no room to keep."""
+
+    def __init__(self, backend: Backend, size: int) -> None:
+        super().__init__(backend, size)
+        self.size = size
+
+
+@lookaside
 class Fifo(ReferenceList):
     def allocate(self) -> int | None:
         self.entries.reverse()

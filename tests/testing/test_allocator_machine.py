@@ -6,7 +6,14 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from lookaside_sim.testing import AllocatorDifference, AllocatorMachine, Contract, Create, Fail
+from lookaside_sim.testing import (
+    AllocatorDifference,
+    AllocatorMachine,
+    Backend,
+    Contract,
+    Create,
+    Fail,
+)
 from tests.testing.allocators import LinkedList, Passthrough
 from tests.testing.conformance.test_misuse import Hardened
 from tests.testing.conformance.test_sides import LosesLastByte, Sized
@@ -64,3 +71,26 @@ def test_a_broken_allocator_is_reported_with_its_program(
 
 def test_an_isolated_allocator_runs_at_the_end() -> None:
     run_state_machine_as_test(Apart, settings=settings(QUICK, max_examples=4))
+
+
+class Twelve(Passthrough):
+    def __init__(self, backend: Backend, size: int) -> None:
+        assert size == 12
+        super().__init__(backend, size)
+
+
+class EverySetting(AllocatorMachine):
+    factory = Twelve
+    level = "memory"
+    sizes = 12
+    alignment = 16
+
+
+class AlignedTooMuch(EverySetting):
+    alignment = 64
+
+
+def test_the_settings_are_those_of_check_allocator() -> None:
+    run_state_machine_as_test(EverySetting, settings=SHORT)
+    with pytest.raises(AllocatorDifference, match="not aligned to 64 bytes"):
+        run_state_machine_as_test(AlignedTooMuch, settings=SHORT)

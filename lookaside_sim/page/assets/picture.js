@@ -125,7 +125,7 @@ export class Picture {
   // --- drawing -------------------------------------------------------------------------------
 
   draw(svg, {list, selected, step, width}) {
-    const narrow = width < 620, parts = [], late = [];
+    const narrow = width < 700, parts = [], late = [];
     const size = narrow
       ? {bw: 86, bh: 46, gap: 22, head: width, top: 8, x0: 0, y0: 92}
       : {bw: width > 1000 ? 116 : 104, bh: 48, gap: 28, head: 228, top: 8, x0: 262, y0: 16};

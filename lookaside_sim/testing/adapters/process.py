@@ -68,7 +68,8 @@ class ProcessFactory:
         self.close()
 
     def __repr__(self) -> str:
-        return f"ProcessFactory({self.command!r})"
+        limit = "" if self.time_limit == _TIME_LIMIT else f", time_limit={self.time_limit!r}"
+        return f"ProcessFactory({self.command!r}{limit})"
 
     def as_source(self) -> tuple[list[str], str]:
         """Imports and the expression that makes it again, for a regression."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any
 
 from lookaside_sim.testing.conformance.allocator import Factory
 from lookaside_sim.testing.conformance.contract import Contract, contract_of
-from lookaside_sim.testing.conformance.differences import AllocatorDifference, Setting
+from lookaside_sim.testing.conformance.differences import (
+    TIME_LIMIT,
+    AllocatorDifference,
+    Setting,
+)
 from lookaside_sim.testing.conformance.isolated import IsolatedTrials
 from lookaside_sim.testing.conformance.regression import run_regression
 from lookaside_sim.testing.conformance.settings import examples_to_run, seed_to_use
@@ -21,10 +25,7 @@ from lookaside_sim.testing.programs.example import Example
 from lookaside_sim.testing.programs.steps import Program, split_program
 from lookaside_sim.testing.programs.threads import thread_examples
 
-__all__ = ["TIME_LIMIT", "check_allocator", "is_isolated", "run_program", "shrink_program"]
-
-TIME_LIMIT: Final = 0.4
-"""Seconds in which an allocator in a process of its own must finish a step or use the backend."""
+__all__ = ["check_allocator", "is_isolated", "run_program", "shrink_program"]
 
 
 def check_allocator(
@@ -87,7 +88,7 @@ def check_allocator(
         # Schedules are many and short: they do not count.
         directed = chain(thread_examples(threads, wants), directed)
         count += sum(1 for _ in thread_examples(threads, wants))
-    trials = _trials(Setting(factory, promised, isolate=isolate), time_limit)
+    trials = _trials(Setting(factory, promised, isolate=isolate, time_limit=time_limit))
     try:
         found = trials.first_difference(islice(chain(directed, drawn), count))
         if found is not None:
@@ -103,6 +104,7 @@ def shrink_program(
     level: str = "lookaside",
     contract: Contract | None = None,
     isolate: bool | None = None,
+    sizes: int | Iterable[int] | None = None,
     reuse: bool = False,
     alignment: int | None = None,
     flush_order: bool = False,
@@ -116,6 +118,7 @@ def shrink_program(
         level: the contract.
         contract: likewise, instead of a level.
         isolate: as for `check_allocator`.
+        sizes: as for `check_allocator`; the program reported is of one of them.
         reuse: whether the backend hands out addresses again.
         alignment: as for `check_allocator`.
         flush_order: as for `check_allocator`.
@@ -124,8 +127,10 @@ def shrink_program(
     Returns:
         The difference with its shortest program, or None when there is no difference.
     """
-    promised = contract_of(level, contract, alignment=alignment, flush_order=flush_order)
-    trials = _trials(Setting(factory, promised, reuse, isolate), time_limit)
+    promised = contract_of(
+        level, contract, alignment=alignment, flush_order=flush_order, sizes=sizes
+    )
+    trials = _trials(Setting(factory, promised, reuse, isolate, time_limit))
     example = _example(program, reuse)
     try:
         difference = trials.difference(example)
@@ -167,7 +172,7 @@ def run_program(
         TypeError: the allocator lacks a method of the contract.
     """
     promised = contract_of(level, contract, alignment=alignment, flush_order=flush_order)
-    trials = _trials(Setting(factory, promised, reuse, isolate), time_limit)
+    trials = _trials(Setting(factory, promised, reuse, isolate, time_limit))
     try:
         difference = trials.difference(_example(program, reuse))
     finally:
@@ -213,9 +218,9 @@ def is_isolated(factory: Factory, asked: bool | None) -> bool:
     return _is_native(factory) if asked is None else asked
 
 
-def _trials(setting: Setting, time_limit: float) -> Trials | IsolatedTrials:
+def _trials(setting: Setting) -> Trials | IsolatedTrials:
     if is_isolated(setting.factory, setting.isolate):
-        return IsolatedTrials(setting, time_limit)
+        return IsolatedTrials(setting)
     return Trials(setting)
 
 

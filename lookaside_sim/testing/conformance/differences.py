@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -13,7 +13,10 @@ from lookaside_sim.testing.conformance.contract import LEVELS, Contract
 from lookaside_sim.testing.conformance.regression import write_regression
 from lookaside_sim.testing.programs.steps import Program, Step, format_program
 
-__all__ = ["AllocatorDifference", "Broken", "Setting", "State"]
+__all__ = ["TIME_LIMIT", "AllocatorDifference", "Broken", "Setting", "State"]
+
+TIME_LIMIT: Final = 0.4
+"""Seconds in which an allocator in a process of its own must finish a step or use the backend."""
 
 State: TypeAlias = Mapping[str, object]
 """What one side did in the last step: its result, counters and memory, by name."""
@@ -44,12 +47,14 @@ class Setting:
         contract: what is checked.
         reuse: whether the backend hands out addresses again at once.
         isolate: whether it was asked to run, or not to run, in a process of its own.
+        time_limit: seconds without any progress after which it hangs there.
     """
 
     factory: Any = None
     contract: Contract = LEVELS["memory"]
     reuse: bool = False
     isolate: bool | None = None
+    time_limit: float = TIME_LIMIT
 
     @property
     def level(self) -> str:
@@ -64,6 +69,8 @@ class Setting:
             shown.append("reuse=True")
         if self.isolate is not None:
             shown.append(f"isolate={self.isolate}")
+        if self.time_limit != TIME_LIMIT:
+            shown.append(f"time_limit={self.time_limit!r}")
         return ", ".join(shown)
 
 
@@ -133,6 +140,11 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
 
     def __str__(self) -> str:
         return "\n".join((self.report(), "", "A test to keep:", "", self.regression))
+
+    def _repr_html_(self) -> str:
+        from lookaside_sim.testing.conformance.shown import as_html
+
+        return as_html(self.what, self.report(), self.program)
 
     def report(self) -> str:
         """The difference, its program and both sides, without the test."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from lookaside_sim.testing.conformance.check import TIME_LIMIT, check_allocator
+from lookaside_sim.testing.conformance.check import check_allocator
 from lookaside_sim.testing.conformance.contract import Contract, contract_of
+from lookaside_sim.testing.conformance.differences import TIME_LIMIT
 
 __all__ = ["AllocatorConformance"]
 

@@ -39,12 +39,11 @@ class IsolatedTrials:
 
     Args:
         setting: how to run them.
-        time_limit: seconds in which the allocator must get on.
     """
 
-    def __init__(self, setting: Setting, time_limit: float) -> None:
+    def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self._limit = time_limit
+        self._limit = setting.time_limit
         self._quick = False
         handle, self._errors = tempfile.mkstemp(prefix="lookaside-", suffix=".err")
         os.close(handle)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from lookaside_sim.nt.layouts import architecture
 from lookaside_sim.testing.conformance.allocator import Factory, check_methods
 from lookaside_sim.testing.conformance.backend import Backend
 from lookaside_sim.testing.conformance.blocks import Block, pattern, required_alignment
@@ -16,6 +17,9 @@ from lookaside_sim.testing.conformance.overtime import Overtime
 from lookaside_sim.testing.programs.steps import Fail
 
 __all__ = ["Subject"]
+
+_LINK: Final = architecture("x64").minimum_entry_size
+"""Bytes of the smallest entry of a lookaside list."""
 
 
 class Subject(Calls):
@@ -46,6 +50,7 @@ class Subject(Calls):
         self._contract = contract
         self._alignment = contract.alignment
         self._sized = contract.sized
+        self._is_list = contract.depth == "policy"
         self._allocator: Any = None
         self._read: Callable[[int, int], bytes] | None = None
         self._write: Callable[[int, bytes], None] | None = None
@@ -151,8 +156,8 @@ class Subject(Calls):
             The block that it lies in.
 
         Raises:
-            Broken: it lies outside, is not aligned, overlaps another, is live already, or is
-                not zeroed.
+            Broken: it lies outside, is not aligned, overlaps another, is live already, is not
+                zeroed, or is of a list and too small for a link.
         """
         size = size or self.size
         needed = self.alignment_of(size, alignment)
@@ -165,6 +170,15 @@ class Subject(Calls):
                 {"allocate()": f"{size} bytes of its own, aligned to {needed}"},
                 {"allocate()": entry},
             )
+        if self._is_list:
+            room = block.address + block.size - entry
+            if room < _LINK:
+                raise Broken(
+                    f"the entry {entry:#x} of {size} bytes has a block with no room for a link:"
+                    f" a list raises the size of its entries to {_LINK}",
+                    {"bytes of the block": _LINK},
+                    {"bytes of the block": room},
+                )
         if self._write is not None:
             self._call("write()", self._write, entry, pattern(entry, size))
         return block

@@ -5,10 +5,11 @@ The pytest plugin opens this module when a test asks for one of its fixtures, no
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import pytest
 
 from lookaside_sim import windbg
+from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.render import render
@@ -31,6 +33,8 @@ _MOST_STEPS: Final = 100_000
 """Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
 """What may be done about leaks."""
+_MOST_NAME: Final = 150
+"""Characters of a file's name, which systems limit to 255 bytes."""
 
 
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -119,18 +123,38 @@ def kernel_maker(request: pytest.FixtureRequest) -> Callable[[], Kernel]:
     return make
 
 
+class TestRecording(Recording):
+    """What a test does, as a trace; and all of it, as a run.
+
+    Args:
+        kernel: the test's machine.
+        run: the run.
+
+    Attributes:
+        run: as given. It has what a trace cannot say, such as an entry that is freed twice.
+    """
+
+    __test__ = False  # no test of pytest's, whatever it is called
+
+    def __init__(self, kernel: Kernel, run: Run) -> None:
+        super().__init__(kernel)
+        self.run = run
+
+
 class Watched:
     """A test's machine, and who listens to it.
 
     Args:
         kernel: the machine.
         tracker: knows who allocated what.
+        title: what the test is called.
     """
 
-    def __init__(self, kernel: Kernel, tracker: LeakTracker) -> None:
+    def __init__(self, kernel: Kernel, tracker: LeakTracker, title: str = "") -> None:
         self.kernel = kernel
+        self.title = title
         self.tracker = tracker
-        self._recording: Recording | None = None
+        self._recording: TestRecording | None = None
         self._saved: Path | None = None
         self._run: Run | None = None
         self._filming = ExitStack()
@@ -138,13 +162,14 @@ class Watched:
 
     @contextmanager
     def record(self) -> Iterator[Recording]:
-        """Record what the test does inside."""
-        recording = self._recording = Recording(self.kernel)
-        stop = self.kernel.listen(recording.hear)
-        try:
-            yield recording
-        finally:
-            stop()
+        """Record what the test does inside, as a trace and as a run."""
+        with record(self.kernel, self.title) as run:
+            recording = self._recording = TestRecording(self.kernel, run)
+            stop = self.kernel.listen(recording.hear)
+            try:
+                yield recording
+            finally:
+                stop()
 
     def film(self, title: str) -> ExitStack:
         """Record the test as a run, until the block that is given is left or a page is made.
@@ -158,30 +183,13 @@ class Watched:
     def leaks(self) -> str | None:
         """The report of what was left behind, or None for nothing.
 
-        That is memory, a raised IRQL and a spin lock that is held. After a stop nothing can be
+        That is memory, a raised IRQL, a lock that is held and the like. After a stop nothing can be
         freed, so nothing is blamed either.
         """
         if self.kernel.bugcheck is not None:
             return None
-        found = self._left_raised_or_held()
         leaks = self.tracker.leaks()
-        if leaks:
-            found.append(self.tracker.report(leaks))
-        return "\n".join(found) or None
-
-    def _left_raised_or_held(self) -> list[str]:
-        kernel = self.kernel
-        found = [
-            f"the test ended with processor {number} at IRQL {level}"
-            for number, level in enumerate(kernel.machine.processors.levels)
-            if level
-        ]
-        locks = kernel.spin_locks
-        return found + [
-            f"the test ended with processor {locks.owner_of(lock)} holding the spin lock"
-            f" {locks.described(lock)}"
-            for lock in locks.held()
-        ]
+        return self.tracker.report(leaks) if leaks else None
 
     def state(self, error: BaseException | None) -> str:
         """The debugger's view, and where the addresses of a stop come from.
@@ -213,6 +221,9 @@ class Watched:
             return None
         self._saved = _file_of(item, ".jsonl")
         self._recording.save(self._saved, f"pytest {item.nodeid}")
+        # Of a machine that the test had used before it asked for a trace there is no run.
+        with suppress(RunError):
+            self._recording.run.save(self._saved.with_suffix(".lkrun"))
         return self._saved
 
     def show(self, item: pytest.Item, *, failed: bool) -> str | None:
@@ -249,8 +260,16 @@ def _file_of(item: pytest.Item, suffix: str) -> Path:
     given = config.getoption("lookaside_traces") or config.getini("lookaside_traces")
     folder = Path(config.rootpath, str(given))
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", item.nodeid).strip("-")
-    return folder / f"{name[-150:]}{suffix}"
+    return folder / f"{_file_name(item.nodeid)}{suffix}"
+
+
+def _file_name(nodeid: str) -> str:
+    """A file name for a test, which no other test has."""
+    name = re.sub(r"[^\w.-]+", "-", nodeid).strip("-")[-_MOST_NAME:]
+    if re.fullmatch(r"[\w./:]+", nodeid) and len(nodeid) <= _MOST_NAME:
+        return name
+    # What was replaced or cut off may be all that tells two tests apart.
+    return f"{name}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
 
 
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
@@ -266,4 +285,4 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):
         request.instance.lookaside_kernel = kernel  # type: ignore[attr-defined]
-    return leaks, Watched(kernel, LeakTracker(kernel))
+    return leaks, Watched(kernel, LeakTracker(kernel), request.node.nodeid)

@@ -72,7 +72,7 @@ def test_the_end_of_a_process_is_a_difference_with_a_small_program(
     with pytest.raises(AllocatorDifference, match=message) as caught:
         check_allocator(factory, level="memory", isolate=True, time_limit=0.2)
     assert caught.value.program == [Create(), Allocate(3)]
-    assert "isolate=True" in caught.value.regression
+    assert "isolate=True, time_limit=0.2)" in caught.value.regression
     assert not caught.value.flaky
     with pytest.raises(AllocatorDifference, match=message):
         run_program(factory, [Allocate(3)], level="memory", isolate=True, time_limit=0.2)
@@ -148,7 +148,7 @@ def test_a_right_pool_in_c_is_not_reported() -> None:
 
 @needs_compiler
 def test_small_programs_run_by_the_thousand() -> None:
-    trials = IsolatedTrials(Setting(compiled()), 1.0)
+    trials = IsolatedTrials(Setting(compiled(), time_limit=1.0))
     began = time.process_time()
     count = 2000
     try:

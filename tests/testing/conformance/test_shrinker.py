@@ -32,6 +32,22 @@ def test_numbers_in_steps_are_reduced() -> None:
     assert found.program == [Create(), Allocate(74), Tick()]
 
 
+def test_steps_of_many_calls_are_merged_too() -> None:
+    """Three thousand calls, in steps of which none can go unless another does more."""
+
+    class EndsAtThreeThousand(Passthrough):
+        count = 0
+
+        def allocate(self) -> int | None:
+            self.count += 1
+            return 1 if self.count >= 3000 else super().allocate()
+
+    program: list[Step] = [AllocateFree(1700), Free(), AllocateFree(650, entries=2)]
+    found = shrink_program(EndsAtThreeThousand, program, level="memory")
+    assert found is not None
+    assert found.program == [Create(), AllocateFree(1500, entries=2)]
+
+
 def test_steps_beside_each_other_become_one() -> None:
     class ForgetsEighth(Passthrough):
         frees = 0
@@ -82,3 +98,10 @@ def test_a_size_that_matters_is_kept() -> None:
 def _misaligned_at_24(self: Misaligned, backend: Backend, size: int) -> None:
     Slab.__init__(self, backend, size)
     self.stride = size + 4 * (size == 24)
+
+
+def test_the_reported_size_is_one_that_is_allowed() -> None:
+    program = [Create(96), Allocate(3), Free(2), Allocate()]
+    found = shrink_program(Fifo, program, sizes=(48, 96))
+    assert found is not None
+    assert found.program == [Create(48), Allocate(2), Free(2), Allocate()]

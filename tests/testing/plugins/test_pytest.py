@@ -169,11 +169,31 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     result = run(pytester, "--lookaside-traces=kept", "-k", "test_fails")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["*What the test did was saved as *kept*test_fails.jsonl"])
-    (path,) = Path(pytester.path, "kept").glob("*.jsonl")
+    kept = Path(pytester.path, "kept")
+    (path,), (run_path,) = kept.glob("*.jsonl"), kept.glob("*.lkrun")
+    saved = Run.load(run_path)
+    assert [step.word for step in saved] == ["init", "alloc", "free"]
+    assert saved.title.endswith("::test_fails")
     trace = load(path)
     assert [event.op for event in trace] == ["init", "alloc", "free"]
     assert trace.header.source.endswith("::test_fails")
     assert replay(trace).lists["mine"].total_frees == 1
+
+
+def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("what", ["a/b", "a-b", "a b", "x" * 200, "y" + "x" * 200])
+        def test_fails(lookaside_trace, lookaside_kernel, what):
+            lookaside_kernel.pool.free(lookaside_kernel.pool.allocate(0, len(what), b"Mine"))
+            assert not what
+        """
+    )
+    run(pytester).assert_outcomes(failed=5)
+    traces = list(Path(pytester.path, "lookaside-traces").iterdir())
+    assert sorted(next(iter(load(path))).size or 0 for path in traces) == [3, 3, 3, 200, 201]
 
 
 def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
@@ -181,7 +201,7 @@ def test_a_leaking_test_leaves_its_trace_too(pytester: pytest.Pytester) -> None:
     result = run(pytester)
     result.assert_outcomes(passed=1, errors=1)
     left = sorted(path.suffix for path in Path(pytester.path, "lookaside-traces").iterdir())
-    assert left == [".html", ".jsonl"]
+    assert left == [".html", ".jsonl", ".lkrun"]
 
 
 TOO_LATE = """
@@ -497,33 +517,6 @@ def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
 
 
 # --- every keyword of Kernel ---------------------------------------------------------------
-
-
-def test_a_test_ends_at_passive_level_and_holds_no_lock(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
-        from lookaside_sim import SpinLock
-
-        def test_raised(lookaside_kernel):
-            lookaside_kernel.raise_irql(1)
-
-        def test_held(lookaside_kernel):
-            SpinLock(lookaside_kernel, "mine").acquire()
-
-        def test_in_order(lookaside_kernel):
-            with SpinLock(lookaside_kernel, "mine"), lookaside_kernel.raise_irql(5):
-                pass
-        """
-    )
-    result = run(pytester)
-    result.assert_outcomes(passed=3, errors=2)
-    result.stdout.fnmatch_lines(
-        [
-            "the test ended with processor 0 at IRQL 1",
-            "the test ended with processor 0 at IRQL 2",
-            "the test ended with processor 0 holding the spin lock 'mine' at 0x*",
-        ]
-    )
 
 
 EVERY = {

@@ -1,0 +1,36 @@
+"""``lookaside-sim record-run``: run a Python script and keep what its machine did as a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from lookaside_sim.run import record_script
+
+EXIT_OK: Final = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of ``record-run`` its description, arguments and command."""
+    parser.description = (
+        "Run a Python script and write what it does with its Kernel as a run, which"
+        " other commands take; a stop is its last step. What the script prints goes to stderr."
+    )
+    parser.add_argument("script", metavar="SCRIPT", type=Path, help="a Python program")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="default: SCRIPT's name with .lkrun"
+    )
+    parser.add_argument("arguments", metavar="ARG", nargs="*", help="of the script, behind --")
+    parser.set_defaults(command=_record_run)
+
+
+def _record_run(options: argparse.Namespace) -> int:
+    script: Path = options.script
+    run = record_script(script, options.arguments)
+    output: Path = options.output or Path(script.stem + ".lkrun")
+    run.save(output)
+    ended = "" if run.stop is None else f", the last one a stop: {run.stop.error}"
+    print(f"{len(run):,} steps of {script}{ended}")
+    print(f"{output}, {output.stat().st_size:,} bytes")
+    return EXIT_OK

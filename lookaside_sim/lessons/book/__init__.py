@@ -1,0 +1,1 @@
+"""The lessons themselves; `lookaside_sim.lessons.contents` puts them in order."""

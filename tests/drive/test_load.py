@@ -1,0 +1,165 @@
+"""Loading images: what is where, what is told, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lookaside_sim import (
+    BugCheckCode,
+    CompiledDriver,
+    ImageError,
+    Kernel,
+    LookasideSimError,
+)
+from lookaside_sim.machine.calls import Call
+from lookaside_sim.system.calls import LoadDriver, UnloadDriver
+from tests.drive.helpers import loaded, needs_engine, sys_file
+from tests.helpers import both_machines, stop_of
+
+pytestmark = needs_engine
+
+
+@both_machines
+def test_sections_have_their_permissions(arch: str) -> None:
+    kernel, driver = loaded("families", arch)
+    code, data = driver.address_of("DriverEntry"), driver.address_of("Packets")
+    for address, writable, executable in ((code, False, True), (data, True, False)):
+        region = kernel.memory.region_at(address)
+        assert region is not None
+        assert (region.writable, region.executable) == (writable, executable)
+    header = kernel.memory.region_at(driver.image_base)
+    assert header is not None
+    assert not header.writable
+    assert kernel.read(driver.image_base, 2) == b"MZ"
+
+
+@both_machines
+def test_a_compiled_driver_is_a_driver(arch: str) -> None:
+    kernel, driver = loaded("families", arch)
+    assert isinstance(driver, CompiledDriver)
+    assert kernel.drivers.named(f"families-{arch}.sys") is driver
+    driver.start()
+    with driver:
+        block = kernel.pool.allocate(0, 40, b"Mine")
+    assert [each.address for each in driver.pool] == [block]
+    own = driver.place_data(64)
+    assert driver.holds(own)
+    kernel.pool.free(block)
+    assert "families" in repr(driver)
+
+
+@both_machines
+def test_loading_and_unloading_are_told(arch: str) -> None:
+    kernel = Kernel(arch)
+    calls: list[type[Call]] = []
+    kernel.listen(lambda call: calls.append(type(call)) if call.is_over else None)
+    driver = kernel.load_image(sys_file("mistakes", arch))
+    driver.start()
+    driver.unload()
+    assert (calls[0], calls[-1]) == (LoadDriver, UnloadDriver)
+
+
+@both_machines
+def test_several_drivers_share_a_machine(arch: str) -> None:
+    kernel, families = loaded("families", arch)
+    objects = kernel.load_image(sys_file("objects", arch))
+    assert families.start() == objects.start() == 0
+    families.call("Queue", 2)
+    objects.call("Strings")
+    assert len(families.log) == 2
+    assert len(objects.log) == 2
+    families.unload()
+    assert objects.call("Describe") == 300
+    stop = stop_of(lambda: kernel.read(families.address_of("Packets"), 1))
+    assert stop.code is BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
+
+
+def test_a_name_may_come_again_after_the_unload() -> None:
+    kernel, driver = loaded("families")
+    with pytest.raises(ValueError, match="is not loaded"):
+        kernel.load_image(sys_file("families"))
+    driver.start()
+    driver.unload()
+    again = kernel.load_image(sys_file("families"))
+    assert again.start() == 0
+    assert again.image_base > driver.image_end
+
+
+def test_the_other_machines_image_is_refused() -> None:
+    kernel = Kernel("x86")
+    with pytest.raises(ImageError, match="a driver for x64, and this is an x86"):
+        kernel.load_image(sys_file("families"))
+    assert list(kernel.drivers.loaded()) == []
+
+
+def test_a_driver_starts_once_and_not_after_its_unload() -> None:
+    _, driver = loaded("families")
+    driver.start()
+    with pytest.raises(LookasideSimError, match="was started before"):
+        driver.start()
+    driver.unload()
+    for call in (driver.start, driver.run_queued, lambda: driver.call("Older")):
+        with pytest.raises(LookasideSimError, match="is unloaded already"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "what"),
+    [
+        (("None",), ValueError, "symbol 'None'"),
+        ((1 << 64,), ValueError, "where"),
+        (("Queue", "6"), TypeError, "argument 0 '6'"),
+        (("Queue", True), TypeError, "argument 0 True"),
+        (("Queue", 1 << 64), ValueError, "argument 0"),
+        (("Queue", *range(65)), ValueError, "65 arguments"),
+    ],
+)
+def test_a_call_that_no_caller_could_make_is_refused(
+    arguments: tuple[object, ...], error: type[Exception], what: str
+) -> None:
+    _, driver = loaded("families")
+    driver.start()
+    with pytest.raises(error, match=what):
+        driver.call(*arguments)  # type: ignore[arg-type]
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown='maybe'"):
+        Kernel().load_image(sys_file("families"), unknown="maybe")
+    with pytest.raises(ValueError, match=r"seconds=-1"):
+        Kernel().load_image(sys_file("families"), seconds=-1)
+
+
+def test_a_machine_that_runs_compiled_code_is_not_copied() -> None:
+    kernel, _ = loaded("families")
+    with pytest.raises(LookasideSimError, match="cannot be copied"):
+        kernel.clone()
+
+
+def test_a_clean_machine_imports_nothing_of_the_engine() -> None:
+    program = (
+        "import sys, lookaside_sim; lookaside_sim.Kernel(); "
+        "assert not {'unicorn', 'elftools', 'lookaside_sim.drive'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_only_one_module_imports_the_engine() -> None:
+    package = Path(sys.modules["lookaside_sim"].__path__[0])
+    for path in package.rglob("*.py"):
+        if path.name != "unicorn_engine.py":
+            assert 'require("unicorn' not in path.read_text("utf-8"), path
+
+
+@both_machines
+def test_images_of_drivers_may_be_larger_than_a_drivers_range(
+    arch: str, tmp_path: Path
+) -> None:
+    kernel, driver = loaded("families", arch)
+    before = kernel.load_driver("before.sys")
+    after = kernel.load_image(sys_file("objects", arch))
+    assert driver.image_end <= before.image_base < before.image_end <= after.image_base
