@@ -31,6 +31,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
 
@@ -351,7 +352,7 @@ class TraceError(LookasideSimError, ValueError):
     def __str__(self) -> str:
         where = f"{self.file}, line {self.line}"
         if self.field is not None:
-            where += f", field {self.field!r}"
+            where += f", field {shown(self.field)}"
         return f"{where}: {self.problem}"
 
 
