@@ -22,7 +22,7 @@ from lookaside_sim.page.sources import MOST_LINES
 from lookaside_sim.page.still import Recording
 from lookaside_sim.page.tables import MACHINE, At, Tables, addresses_in, numbered
 from lookaside_sim.page.words import is_address, kind_of, result_of, said
-from lookaside_sim.run import Born, Edit, List, Step
+from lookaside_sim.run import Edit, List, Step
 
 VERSION: Final = 1
 _MICROSECONDS: Final = 1_000_000
@@ -150,20 +150,21 @@ class Encoder:
         return "n", len(own.numbers) - 1
 
     def _dump(self, step: Step, edits: Sequence[Edit], own: Operands) -> tuple[Any, ...]:
-        """The bytes of blocks that a step changed, as edits."""
+        """The bytes of blocks, and the pages, that a step changed, as edits."""
         assert self._dumps is not None
-        for each in edits:
-            if isinstance(each, Born):
-                self._dumps.add(each.address, each.size)
+        self._dumps.follow(edits)
         touched = [*own.addresses]
         if isinstance(step.result, int):
             touched.append(step.result)
-        changed = self._dumps.changes(step.number + 1, touched)
-        table = self._tables.dumps
-        for address, text in changed:
+        dumps, rows = self._dumps.changes(step.number + 1, touched)
+        tables = self._tables
+        for address, text in dumps:
             own.addresses.append(address)
-            own.numbers.append(table.setdefault(text, len(table)))
-        return (("bytes",),) * len(changed)
+            own.numbers.append(tables.dumps.setdefault(text, len(tables.dumps)))
+        for page, told in rows:
+            own.addresses.append(page)
+            own.numbers.append(tables.rows.setdefault(told, len(tables.rows)))
+        return (("bytes",),) * len(dumps) + (("rows",),) * len(rows)
 
     def _explain(self, number: int, before: list[dict[str, int]]) -> None:
         """Say how the rule came to each Depth that a scan set, where it is the rule's."""
@@ -250,6 +251,7 @@ class Encoder:
             "fields": list(tables.fields),
             "writes": list(tables.writes),
             "dumps": list(tables.dumps),
+            "rows": list(tables.rows),
             "sites": list(sources.sites),
             "stacks": list(sources.stacks),
             "files": sources.files(self._run.sources, self._most_lines),

@@ -33,6 +33,7 @@ class Tables:
         chains: entries of a list, newest first.
         writes: bytes before and after a write, in hexadecimal digits, and how many they are.
         dumps: bytes of blocks, likewise.
+        rows: headers of pages that are not what their live blocks make them; the first is none.
         sizes: bytes that a block occupies, by bytes asked for and whether they are paged.
         lists: what each list is, as the page has it.
         list_at: the number of the list at an address.
@@ -48,6 +49,7 @@ class Tables:
         self.chains: dict[tuple[int, ...], int] = {}
         self.writes: dict[tuple[str, str, int], int] = {}
         self.dumps: dict[str, int] = {}
+        self.rows: dict[tuple[Any, ...], int] = {(): 0}
         self.sizes: dict[tuple[int, int], int] = {}
         self.lists: list[dict[str, Any]] = []
         self.list_at: dict[int, int] = {}
