@@ -170,11 +170,17 @@ class Stacks:
         """The sites of a stack, innermost first."""
         return tuple(self.sites[each] for each in self.stacks[number])
 
-    def call_sites(self, number: int, image: int) -> tuple[CallSite, ...]:
-        """The sites of a stack as the machine knows them, made by code of an image."""
-        found = []
-        for each in self.stacks[number]:
-            site = self.sites[each]
-            address = self.addresses.get((image, each), 0)
-            found.append(CallSite(site.file, site.line, site.function, address))
-        return tuple(found)
+    def call_sites(self, number: int) -> tuple[CallSite, ...]:
+        """The sites of a stack as the machine knows them, without code addresses."""
+        return tuple(
+            CallSite(each.file, each.line, each.function) for each in self.stack(number)
+        )
+
+    def call_site(self, number: int, image: int) -> CallSite | None:
+        """The innermost site of a stack with the code address it has in an image."""
+        sites = self.stacks[number]
+        if not sites:
+            return None
+        site = self.sites[sites[0]]
+        address = self.addresses.get((image, sites[0]), 0)
+        return CallSite(site.file, site.line, site.function, address)
