@@ -137,6 +137,12 @@ class NamedBlock:
     tag: PoolTag
     call_site: object
 
+    def __str__(self) -> str:
+        return (
+            f"the {self.size}-byte block {self.tag!s} at {self.address:#x}, allocated in"
+            f" {self.call_site}"
+        )
+
     @classmethod
     def of(cls, block: LeakedBlock) -> NamedBlock:
         """Name a block."""
@@ -202,7 +208,10 @@ class BugCheck(Exception):  # noqa: N818 - the name of the thing, not of an erro
 
     def __str__(self) -> str:
         values = ", ".join(f"{p:#x}" for p in self.parameters)
-        return f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        text = f"{self.code.name} ({self.code:#x}) ({values}): {self.message}"
+        if len(self.leaks) < 2:
+            return text  # the message names the one
+        return "\n    ".join((text, *map(str, self.leaks)))
 
 
 class SanitizerError(Exception):

@@ -158,8 +158,9 @@ class Kernel(Parts):
         Args:
             path: of the file.
             unknown: what an import does that nobody provides: ``"stop"`` ends the call that
-                made it with an error, ``"zero"`` returns 0.
-            seconds: how long a call of the driver's code may take; 0 for ever.
+                made it with an error, ``"zero"`` returns 0. The last word counts for all of the
+                machine's drivers, and so for the next.
+            seconds: how long a call of a driver's code may take; 0 for ever.
 
         Returns:
             The driver; `CompiledDriver.start` runs its DriverEntry.

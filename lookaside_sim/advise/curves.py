@@ -34,6 +34,8 @@ def _of_row(row: Row) -> dict[str, Any]:
         for depth, calls in enumerate(saved)
         if depth in (0, len(saved) - 1) or calls != saved[depth - 1]
     ]
+    # The first entries matter most.
+    first, rest = changes[: _POINTS // 2], changes[_POINTS // 2 :]
     return {
         "name": name_of(row),
         "calls": row.calls,
@@ -41,8 +43,8 @@ def _of_row(row: Row) -> dict[str, Any]:
         "depth": row.depth,
         "bytes_held": row.bytes_held,
         "best_depth": row.best_depth,
-        "by_depth": [list(each) for each in _thinned(changes)],
-        "by_second": [list(each) for each in _thinned(row.seconds or ())],
+        "by_depth": [list(each) for each in [*first, *_thinned(rest, _POINTS // 2)]],
+        "by_second": [list(each) for each in _thinned(row.seconds or (), _POINTS)],
     }
 
 
@@ -58,9 +60,9 @@ def name_of(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _thinned(points: Sequence[Any]) -> Sequence[Any]:
+def _thinned(points: Sequence[Any], most: int) -> Sequence[Any]:
     """Points evenly taken from more, the first and the last among them."""
-    if len(points) <= _POINTS:
+    if len(points) <= most:
         return points
     last = len(points) - 1
-    return [points[at * last // (_POINTS - 1)] for at in range(_POINTS)]
+    return [points[at * last // (most - 1)] for at in range(most)]

@@ -21,6 +21,8 @@ _AT_ONCE: Final = 1 << 22
 """Calls that are held back at most before a second is over."""
 _SHARE: Final = 96
 """A kind with this part of a block's calls is taken out of it in one step, not call by call."""
+_FEW: Final = 40
+"""So few kinds are taken out in one step each, whatever their part is."""
 _CALLS: Final = [
     bytes(code & 1 ^ ALLOCATE if code >> 1 == place else 0 for code in range(256))
     for place in range(_SHARE)
@@ -203,29 +205,30 @@ class Streams:
         by_number = self._by_number
         rare_done = 0
         # Codes are dropped as early as they can be: most of all where few lists are asked for.
-        uncounted = bytes([RARE]) if self._counted.isdisjoint(block.rare) else b""
+        uncounted = bytearray() if self._counted & set(block.rare) else bytearray([RARE])
+        wanted: list[tuple[int, bytearray]] = []
+        for place, number in enumerate(block.frequent):
+            stream = by_number[number]
+            if stream is None:
+                uncounted += bytes((2 * place, 2 * place + 1))
+            elif place < _SHARE:
+                wanted.append((place, stream))
         start = 0
         for position, second in [*block.marks, (block.count, None)]:
             codes = block.codes[start:position]
             start = position
-            least = len(codes) // _SHARE
-            taken = bytearray(uncounted)
+            taken = uncounted[:]
             gone = 0
             # The most frequent kinds come first, as far as the writer could know.
-            is_frequent = least > 0
-            for place, number in enumerate(block.frequent):
-                stream = by_number[number]
-                if stream is None:
-                    taken += bytes((2 * place, 2 * place + 1))
-                elif is_frequent and place < _SHARE:
-                    calls = codes.translate(_CALLS[place], _OTHERS[place])
-                    is_frequent = len(calls) >= least
-                    stream += calls
-                    taken += bytes((2 * place, 2 * place + 1))
-                    gone += len(calls)
-                    if gone > len(codes) // 2:
-                        codes, gone = codes.translate(None, taken), 0
-                        least = len(codes) // _SHARE
+            for place, stream in wanted:
+                calls = codes.translate(_CALLS[place], _OTHERS[place])
+                stream += calls
+                taken += bytes((2 * place, 2 * place + 1))
+                gone += len(calls)
+                if gone > len(codes) // 2:
+                    codes, gone = codes.translate(None, taken), 0
+                if len(wanted) > _FEW and len(calls) < len(codes) // _SHARE:
+                    break
             codes = codes.translate(None, taken)
             if codes:
                 rare_end = rare_done + codes.count(RARE)

@@ -29,7 +29,9 @@ from lookaside_sim.trace.event import Event
 from lookaside_sim.trace.format import Trace
 
 _AT_ONCE: Final = 8
-"""Policies of a task: each takes some milliseconds for a million calls."""
+"""Policies of a task at most: each takes some milliseconds for a million calls."""
+_CALLS_AT_ONCE: Final = 1 << 24
+"""Calls of a task, where there are fewer policies than that makes: every worker gets some."""
 _SENT: Final = 1 << 20
 """Bytes of calls that go with each task; more go through a file."""
 
@@ -114,7 +116,11 @@ def sweep(
         work = _Work(digest, data if path is None else None, path)
         _KEPT[digest] = calls, seconds  # for tasks that run here
         try:
-            for outcome in _outcomes(work, left, executor):
+            count = sum(
+                each.allocates + each.frees for of_list in calls.values() for _, each in of_list
+            )
+            at_once = max(1, min(_AT_ONCE, _CALLS_AT_ONCE // max(count, 1)))
+            for outcome in _outcomes(work, left, executor, at_once):
                 known[outcome.policy] = outcome
                 written.add(outcome)
                 done += 1
@@ -154,14 +160,16 @@ def _digest(calls: Streamed, seconds: int) -> str:
     return found.hexdigest()
 
 
-def _outcomes(work: _Work, left: list[Policy], executor: Executor | None) -> Iterator[Outcome]:
+def _outcomes(
+    work: _Work, left: list[Policy], executor: Executor | None, at_once: int
+) -> Iterator[Outcome]:
     if executor is None:
         for policy in left:
             yield from _run(work, [policy])
         return
     tasks: dict[Future[list[Outcome]], list[Policy]] = {}
-    for start in range(0, len(left), _AT_ONCE):
-        some = left[start : start + _AT_ONCE]
+    for start in range(0, len(left), at_once):
+        some = left[start : start + at_once]
         try:
             tasks[executor.submit(_run, work, some)] = some
         except RuntimeError as refused:  # it broke down, or was shut down

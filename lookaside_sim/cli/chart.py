@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from lookaside_sim.kernel import Kernel
@@ -11,6 +12,8 @@ from lookaside_sim.windbg.lookaside import printable
 
 _ROWS: Final = 6
 _COLUMNS: Final = 60
+_WIDEST: Final = 3
+"""Columns that a second has at most."""
 
 
 class Depths:
@@ -63,15 +66,17 @@ def chart(name: str, began: int, depths: Sequence[int]) -> str:
         depths: a depth for each second.
 
     Returns:
-        Lines of text without a final newline. Where there are more seconds than columns, a column
-        shows the largest depth of its seconds.
+        Lines of text without a final newline. A second has some columns; where there are more
+        seconds than columns, a column shows the largest depth of its seconds.
     """
     seconds = len(depths)
-    columns = min(seconds, _COLUMNS)
-    shown = [
-        max(depths[at * seconds // columns : max((at + 1) * seconds // columns, 1)])
-        for at in range(columns)
-    ]
+    if seconds > _COLUMNS:
+        ends = [at * seconds // _COLUMNS for at in range(_COLUMNS + 1)]
+        shown = [max(depths[start:end]) for start, end in pairwise(ends)]
+    else:
+        wide = min(_WIDEST, _COLUMNS // seconds)
+        shown = [depth for depth in depths for _ in range(wide)]
+    columns = len(shown)
     low, high = min(shown), max(shown)
     label = printable(name) or "list"
     lines = [

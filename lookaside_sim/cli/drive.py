@@ -206,7 +206,7 @@ class Run:
             entry
             for pair in kernel.io_lists.pairs
             for each in pair.lists
-            for entry in chain(kernel.memory, each.first, each.name, lost_bits)
+            for entry in chain(kernel.memory, each.first, pair.name, lost_bits)
         }
 
     def _log(self, driver: CompiledDriver) -> None:

@@ -44,5 +44,5 @@ def _export(options: argparse.Namespace) -> int:
     name = path.name.partition(".")[0]
     output: Path = options.output or Path(name + _SUFFIXES[options.to])
     export(run, output, options.to)
-    print(f"{len(run):,} steps: {output}, {output.stat().st_size:,} bytes")
+    print(f"{output}: {len(run):,} steps of {path}")
     return EXIT_OK

@@ -9,7 +9,8 @@ from typing import Final
 
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.lessons.contents import LESSONS, lesson_named
-from lookaside_sim.lessons.lesson import take
+from lookaside_sim.lessons.lesson import Taken, take
+from lookaside_sim.lessons.pages import exam_page, lesson_pages
 from lookaside_sim.lessons.paper import grade, key, quiz
 from lookaside_sim.lessons.play import play
 
@@ -34,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quiz", action="store_true", help="print the paper: questions only")
     what.add_argument("--key", action="store_true", help="print the answers to the paper")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PAGE",
+        type=Path,
+        help="write the lesson as a page; with --quiz its paper as one, without the answers",
+    )
 
 
 def _seed(text: str) -> int:
@@ -51,10 +59,24 @@ def _lesson(options: argparse.Namespace) -> int:
         print(_contents())
         return EXIT_OK
     taken = take(lesson_named(options.name), options.seed)
+    if options.output is not None:
+        return _write(taken, options)
     if options.quiz or options.key:
         print(quiz(taken) if options.quiz else key(taken))
     else:
         play(taken, _ask, print)
+    return EXIT_OK
+
+
+def _write(taken: Taken, options: argparse.Namespace) -> int:
+    if options.key:
+        raise LookasideSimError("lesson --key: a key is printed, it has no page")
+    output: Path = options.output
+    pages = [exam_page(taken)] if options.quiz else lesson_pages(taken)
+    for number, text in enumerate(pages, 1):
+        path = output if number == 1 else output.with_stem(f"{output.stem}-{number}")
+        path.write_text(text, "utf-8")
+        print(f"{taken.lesson.title}: {path}")
     return EXIT_OK
 
 

@@ -17,20 +17,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Run a Python script and write what it does with its Kernel as a run, which"
         " other commands take; a stop is its last step. What the script prints goes to stderr."
     )
-    parser.add_argument("script", metavar="SCRIPT", type=Path, help="a Python program")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="default: SCRIPT's name with .lkrun"
     )
-    parser.add_argument("arguments", metavar="ARG", nargs="*", help="of the script, behind --")
+    parser.add_argument(
+        "command_line",
+        metavar="SCRIPT [ARG]",
+        nargs="+",
+        help="a Python program and its arguments; behind -- where one begins with a dash",
+    )
     parser.set_defaults(command=_record_run)
 
 
 def _record_run(options: argparse.Namespace) -> int:
-    script: Path = options.script
-    run = record_script(script, options.arguments)
+    script = Path(options.command_line[0])
+    run = record_script(script, options.command_line[1:])
     output: Path = options.output or Path(script.stem + ".lkrun")
     run.save(output)
     ended = "" if run.stop is None else f", the last one a stop: {run.stop.error}"
-    print(f"{len(run):,} steps of {script}{ended}")
-    print(f"{output}, {output.stat().st_size:,} bytes")
+    print(f"{output}: {len(run):,} steps of {script}{ended}")
     return EXIT_OK

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from lookaside_sim.advise import advise, curves
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
-from lookaside_sim.kernel import Kernel
+from lookaside_sim.page.advice import advice_section
 from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
-from lookaside_sim.run import Run, record, record_script
-from lookaside_sim.trace import Replay, replay
+from lookaside_sim.run import Run, record_script
+from lookaside_sim.trace import Event
 from lookaside_sim.trace.foreign.formats import load_any
 
 EXIT_OK: Final = 0
+_MICROSECONDS: Final = 1_000_000
 _RUN: Final = b"LKRUN"
 """What a saved run begins with."""
 
@@ -50,7 +53,21 @@ def add_arguments(report: argparse.ArgumentParser) -> None:
         default=[],
         help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
     )
-    report.add_argument("arguments", metavar="-- ARGUMENTS", nargs="*", help="of the script")
+    report.add_argument(
+        "--advise",
+        metavar="TRACE",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        help="add what lists for the sizes of TRACE, by default FILE itself, would save",
+    )
+    report.add_argument(
+        "--argument",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="an argument that the script is given; repeatable",
+    )
     add_format(report)
     add_partial(report)
     report.set_defaults(command=_report)
@@ -61,28 +78,48 @@ def _report(options: argparse.Namespace) -> int:
     step: int | None = options.step
     if step is None:
         step = 0 if stop_of(run) is None else -1
-    text = render(run, title=options.title or options.file.name, story=options.story, step=step)
+    text = render(
+        run,
+        title=options.title or options.file.name,
+        story=options.story,
+        step=step,
+        section=_advice(options),
+    )
     output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
     output.write_text(text, "utf-8")
     print(f"{len(run):,} steps of {options.file}: {output}, {output.stat().st_size:,} bytes")
     return EXIT_OK
 
 
+def _advice(options: argparse.Namespace) -> str:
+    """The section of advice, if it is asked for."""
+    path: Path | None = options.advise
+    if path is None:
+        return ""
+    if path == Path():
+        path = options.file
+    trace = load_any(path, options.format, partial=options.partial)
+    return advice_section(curves(advise(trace, by_second=True)))
+
+
 def _run_of(options: argparse.Namespace) -> Run:
     """The run of a script, of a file, or of a trace."""
     path: Path = options.file
     if path.suffix == ".py":
-        return record_script(path, options.arguments, output=sys.stderr)
+        return record_script(path, options.argument, output=sys.stderr)
     with path.open("rb") as file:
         if file.read(len(_RUN)) == _RUN:
             return Run.load(path)
     trace = load_any(path, options.format, partial=options.partial)
-    kernel = Kernel()
-    with Progress(trace.name) as line, record(kernel, path.name, source=False) as run:
-
-        def progress(so_far: Replay) -> None:
-            line.tell(so_far.events, so_far.ticks)
-
-        replay(trace, kernel, lookaside=options.lookaside, progress=progress)
+    with Progress(trace.name) as line:
+        run = Run.from_trace(_told(trace, line), lookaside=options.lookaside, title=path.name)
     warn_of_end(trace)
     return run
+
+
+def _told(trace: Iterable[Event], line: Progress) -> Iterator[Event]:
+    """The events of a trace, with a word now and then on how far it is."""
+    for number, event in enumerate(trace):
+        if not number & 0xFFF:
+            line.tell(number, event.time // _MICROSECONDS)
+        yield event

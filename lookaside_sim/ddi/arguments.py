@@ -62,7 +62,7 @@ Longlong: TypeAlias = int
 Ushort: TypeAlias = int
 Uchar: TypeAlias = int
 Size: TypeAlias = int
-Boolean: TypeAlias = bool
+Boolean: TypeAlias = int
 Tag: TypeAlias = PoolTag | int | bytes
 
 
@@ -157,7 +157,7 @@ def call_code(code: Callable[..., Any] | int, *arguments: Any) -> Any:
     """
     if isinstance(code, int):
         return current_kernel().routines.call(code, *arguments)
-    return code(*arguments)
+    return current_kernel().machine.hooks.run_inside(0, code, *arguments)
 
 
 def code_address(code: Callable[..., Any] | int | None) -> int:

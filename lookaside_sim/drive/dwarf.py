@@ -21,6 +21,8 @@ _SECTION: Final = ".debug_"
 _NEEDED: Final = frozenset(
     ["info", "abbrev", "str", "line", "line_str", "addr", "str_offsets", "ranges", "rnglists"]
 )
+_CODE: Final = ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine", "DW_TAG_lexical_block")
+_MOST_ENTRIES: Final = 1_000_000
 _HEADERS: Final = (".h", ".hpp", ".inl")
 
 
@@ -53,6 +55,7 @@ class Lines:
         self._rows: list[tuple[int, str, int]] = []
         self._inlined: list[_Inlined] | None = None
         self._info: Any = None
+        self._left = _MOST_ENTRIES
         sections = {
             each.name.removeprefix(_SECTION): each.data
             for each in pe.sections
@@ -107,12 +110,25 @@ class Lines:
         try:
             for unit in self._info.iter_CUs():
                 files = self._files(unit)
-                for entry in _functions_in(unit.get_top_DIE()):
+                for entry in self._functions_in(unit.get_top_DIE()):
                     if entry.tag == "DW_TAG_inlined_subroutine":
                         found += self._ranges(unit, entry, files)
         except Exception:  # as above
             return []
         return found
+
+    def _functions_in(self, top: Any) -> Iterator[Any]:
+        """The functions of a unit and what is in them; the types in headers are stepped over."""
+        for child in top.iter_children():
+            self._left -= 1
+            if not self._left:
+                raise ValueError("too many entries, or a ring of them")
+            if child.tag in _CODE:
+                yield child
+                if child.has_children:
+                    yield from self._functions_in(child)
+            elif child.tag in ("DW_TAG_namespace", "DW_TAG_module"):
+                yield from self._functions_in(child)
 
     def _ranges(self, unit: Any, entry: Any, files: list[str]) -> Iterator[_Inlined]:
         attributes = entry.attributes
@@ -137,21 +153,6 @@ class Lines:
                 start = 0 if getattr(each, "is_absolute", False) else base
                 begin, end = each.begin_offset + start, each.end_offset + start
                 yield _Inlined(begin - self._base, end - self._base, name, line)
-
-
-def _functions_in(top: Any) -> Iterator[Any]:
-    """The functions of a unit and what is in them; the types in headers are stepped over."""
-    for child in top.iter_children():
-        if child.tag in (
-            "DW_TAG_subprogram",
-            "DW_TAG_inlined_subroutine",
-            "DW_TAG_lexical_block",
-        ):
-            yield child
-            if child.has_children:
-                yield from _functions_in(child)
-        elif child.tag in ("DW_TAG_namespace", "DW_TAG_module"):
-            yield from _functions_in(child)
 
 
 def _open(sections: dict[str, bytes], pe: PeFile) -> Any:

@@ -10,6 +10,7 @@ from typing import Final
 from lookaside_sim.drive.code import ImageCode
 from lookaside_sim.drive.cr8 import watch_cr8
 from lookaside_sim.drive.environment import Environment
+from lookaside_sim.drive.extra import require
 from lookaside_sim.drive.images import LoadedImage
 from lookaside_sim.drive.imports import Imports
 from lookaside_sim.drive.pe import PeFile, read_pe
@@ -121,6 +122,9 @@ def load_image(
         raise ImageError(
             pe.name, f"it is a driver for {pe.arch}, and this is an {kernel.arch.name}"
         )
+    require(
+        "elftools"
+    )  # needed by the first line that is asked for, which is no time to find out
     drive = kernel.compiled
     if not isinstance(drive, Drive):
         drive = kernel.compiled = Drive(kernel)

@@ -26,7 +26,7 @@ from lookaside_sim.memory.arena import Arena
 from lookaside_sim.memory.notices import Change, Changed
 from lookaside_sim.memory.pages import ArenaPage, NoPage, RegionPage
 from lookaside_sim.memory.regions import Region
-from lookaside_sim.memory.touch import READ, WRITE
+from lookaside_sim.memory.touch import EXECUTE, READ, WRITE
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 
 _LENT: Final = 1 << 42
@@ -118,12 +118,12 @@ class PageTables:
         if isinstance(page, RegionPage):
             return self._physical(page.region.address, page.region) + page.offset, permits
         if isinstance(page, ArenaPage):
+            physical = self._physical(page.arena.base, page.arena) + page.offset
             if self._kernel.sanitizer is None:
-                return self._physical(page.arena.base, page.arena) + page.offset, permits
-            # The sanitizer sees each write to pool; reads it lets through.
-            if operation != WRITE:
-                physical = self._physical(page.arena.base, page.arena) + page.offset
-                return physical, permits & ~PERMIT_WRITE
+                return physical, permits
+            # The sanitizer sees each read and write of pool.
+            if operation == EXECUTE:
+                return physical, PERMIT_EXECUTE
         return self._served_page(address >> PAGE_SHIFT), permits
 
     def _is_trimmed(self, address: int) -> bool:
@@ -183,7 +183,10 @@ class PageTables:
     def _read(self, address: int, size: int) -> int:
         if not self._memory.is_mapped(address, size):
             raise TouchedWhatIsServed(address, size, READ)
-        return int.from_bytes(self._kernel.read(address, size), "little")
+        try:
+            return int.from_bytes(self._kernel.read(address, size), "little")
+        except SanitizerError:
+            raise TouchedWhatIsServed(address, size, READ) from None
 
     def _write(self, address: int, size: int, value: int) -> None:
         if not self._memory.is_mapped(address, size):

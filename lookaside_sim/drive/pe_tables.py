@@ -78,7 +78,7 @@ def imports(pe: PeFile) -> list[Import]:
     image, found = _Image(pe), list[Import]()
     rva, _ = pe.directory(IMPORTS)
     if not rva:
-        return found
+        pe.refuse("it has no import table, and every driver imports something")
     what = "the import table"
     flag = 1 << (8 * pe.pointer_size - 1)
     while True:

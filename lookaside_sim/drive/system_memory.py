@@ -43,6 +43,7 @@ PLACES: Final = {
 }
 
 _SELF, _CURRENT_BLOCK, _BLOCK, _THREAD = 0x18, 0x20, 0x180, 0x188  # KPCR of x64
+_NUMBER, _LEGACY_NUMBER, _NUMBER_86 = 0x1A4, 0x184, 0x51
 _SELF_86, _CURRENT_BLOCK_86, _BLOCK_86, _THREAD_86 = 0x1C, 0x20, 0x120, 0x124
 _TICK_MULTIPLIER, _INTERRUPT_TIME, _SYSTEM_TIME, _TICK_COUNT = 4, 8, 0x14, 0x320
 _MAJOR, _MINOR = 0x26C, 0x270
@@ -82,12 +83,10 @@ class SystemMemory:
         self._next = places.data
         self.stack = stack
         self.stack_limit, self.stack_base = stack.address, stack.end
-        self.thread = self.place(0x1000, 64)
-        self.process = self.place(0x1000, 64)
         self.processor_block = self.place(0x3000, PAGE_SIZE)
         self.descriptors = self.place(PAGE_SIZE, PAGE_SIZE)
         self._fill_blocks()
-        self.tell_time()
+        self.tell_who_runs()
 
     def place(self, size: int, alignment: int = 16) -> int:
         """Make room for an object of the system's; zeros.
@@ -143,16 +142,28 @@ class SystemMemory:
         if self._pointer_size == 8:
             put(block + _SELF, block)
             put(block + _CURRENT_BLOCK, block + _BLOCK)
-            put(block + _THREAD, self.thread)
             return
         put(block + _SELF_86, block)
         put(block + _CURRENT_BLOCK_86, block + _BLOCK_86)
-        put(block + _THREAD_86, self.thread)
         segments = (0, _segment(0, _CODE), _segment(0, _DATA), _segment(block, _DATA))
         self.put(self.descriptors, b"".join(each.to_bytes(8, "little") for each in segments))
 
-    def tell_time(self) -> None:
-        """Let KUSER_SHARED_DATA say what time it is."""
+    def tell_who_runs(self) -> None:
+        """Let the blocks say which processor and thread run, and KUSER_SHARED_DATA what time it is."""
+        kernel, wide = self._kernel, self._pointer_size == 8
+        start = self.processor_block - self._data.address
+        size = self._pointer_size
+        _put(
+            self._data.data,
+            start + (_THREAD if wide else _THREAD_86),
+            kernel.threads.current,
+            size,
+        )
+        for at in (_NUMBER, _LEGACY_NUMBER) if wide else (_NUMBER_86,):
+            _put(self._data.data, start + at, kernel.processor, 1)
+        self._tell_time()
+
+    def _tell_time(self) -> None:
         data, seconds = self._shared.data, self._kernel.seconds
         ticks = seconds * TICKS_A_SECOND
         _put(data, _TICK_MULTIPLIER, (1 << 24) * 1000 // TICKS_A_SECOND, 4)

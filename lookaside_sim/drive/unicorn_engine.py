@@ -54,6 +54,7 @@ class UnicornEngine:
         self._lent: dict[int, tuple[int, Any]] = {}
         self._next: int | None = None
         self._deadline = 0.0
+        self._kept: BaseException | None = None
         self._ids = [getattr(x86, f"UC_X86_REG_{n}") for n in _NAMES[pointer_size].split()]
         self._x86 = x86
         self._operations = {c.UC_MEM_READ: READ, c.UC_MEM_WRITE: WRITE, c.UC_MEM_FETCH: EXECUTE}
@@ -101,13 +102,25 @@ class UnicornEngine:
     ) -> None:
         """Let functions stand for a physical page."""
 
+        # What these raise is kept: the binding would have it and no value for the instruction.
         def reads(uc: Any, offset: int, size: int, data: Any) -> int:
-            return read(offset, size)
+            try:
+                return read(offset, size)
+            except BaseException as error:
+                return self._keep(error)
 
         def writes(uc: Any, offset: int, size: int, value: int, data: Any) -> None:
-            write(offset, size, value & (1 << 8 * size) - 1)
+            try:
+                write(offset, size, value & (1 << 8 * size) - 1)
+            except BaseException as error:
+                self._keep(error)
 
         self._uc.mmio_map(physical, PAGE_SIZE, reads, None, writes, None)
+
+    def _keep(self, error: BaseException) -> int:
+        self._kept = self._kept or error
+        self._uc.emu_stop()
+        return 0
 
     def forget_pages(self) -> None:
         """Ask again for each page."""
@@ -161,6 +174,9 @@ class UnicornEngine:
                 self._uc.emu_start(at, until, timeout=microseconds)
             except self._unicorn.UcError as error:
                 raise self._fault(error.errno) from None
+            if self._kept is not None:
+                kept, self._kept = self._kept, None
+                raise kept
             at, self._next = self._next, None
         if self.get(Register.IP) != until:
             raise StoppedEarlyError(is_late=0 < self._deadline <= time.monotonic())

@@ -1,4 +1,4 @@
-"""What the shell can open: scripts, saved runs, traces; and what others say they can.
+"""What the shell can open: runs, traces, scripts, and what others say they can.
 
 A kind of file has a suffix and a function that makes a recording, or a live machine, of it.
 """
@@ -8,35 +8,42 @@ from __future__ import annotations
 import inspect
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.drive.pe import read_pe
+from lookaside_sim.errors import (
+    BugCheck,
+    CompiledCodeError,
+    LookasideSimError,
+    SanitizerError,
+)
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.run.run import Run, record
-from lookaside_sim.run.script import record_script_runs
+from lookaside_sim.run.script import open_run, record_script_runs
 
-Opener: TypeAlias = Callable[[Path, dict[str, Any]], "Run | Kernel"]
+Opener: TypeAlias = Callable[[Path, Mapping[str, Any]], "Run | Kernel"]
 """Takes a file and the settings of the `Kernel` it is to have; gives what the shell looks at."""
 
-_RUN: Final = ".lkrun"
+_SCRIPT: Final = ".py"
+_DRIVER: Final = ".sys"
 
 
-def open_run(path: Path, settings: dict[str, Any]) -> Run:
-    """Load a saved run; its machine is the recorded one."""
-    return Run.load(path)
-
-
-def open_script(path: Path, settings: dict[str, Any]) -> Run:
+def open_script(path: Path, settings: Mapping[str, Any]) -> Run:
     """Run a Python script and record the machine it makes.
 
     A script that makes none but has a function of one argument, ``kernel``, has it called with
     a machine, as the programs of misuse have.
 
+    Args:
+        path: of the script.
+        settings: of that machine. With any, only such a function will do.
+
     Raises:
         LookasideSimError: it makes no machine.
+        BaseException: what left a script that made no machine.
     """
     if not settings:
         done = record_script_runs(path)
@@ -60,6 +67,28 @@ def open_script(path: Path, settings: dict[str, Any]) -> Run:
     return run
 
 
+def open_driver(path: Path, settings: Mapping[str, Any]) -> Kernel:
+    """Load a compiled driver and run its DriverEntry, as the shell's live machine.
+
+    Args:
+        path: of a .sys file.
+        settings: of the machine; its architecture is the file's.
+
+    Raises:
+        LookasideSimError: it cannot be loaded, or the extra ``drive`` is not installed.
+    """
+    kernel = Kernel(**{"arch": read_pe(path).arch, **settings})
+    try:
+        status = kernel.load_image(path).start()
+        print(f"DriverEntry returned {status:#x}", file=sys.stderr)
+    except ImportError as error:
+        raise LookasideSimError(str(error)) from None
+    except (BugCheck, SanitizerError, CompiledCodeError) as error:
+        # What stops the driver is what there is to look at.
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return kernel
+
+
 def _takes_kernel(each: object, path: Path) -> bool:
     return (
         inspect.isfunction(each)
@@ -68,7 +97,7 @@ def _takes_kernel(each: object, path: Path) -> bool:
     )
 
 
-_openers: dict[str, Opener] = {".py": open_script, _RUN: open_run}
+_openers: dict[str, Opener] = {_SCRIPT: open_script, _DRIVER: open_driver}
 
 
 def add_opener(suffix: str, opener: Opener) -> None:
@@ -81,12 +110,18 @@ def add_opener(suffix: str, opener: Opener) -> None:
     _openers[suffix.lower()] = opener
 
 
-def open_target(path: Path, settings: dict[str, Any] | None = None) -> Run | Kernel:
+def open_target(
+    path: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    lookaside: Iterable[int] = (),
+) -> Run | Kernel:
     """Open a file for the shell.
 
     Args:
-        path: of the file.
-        settings: of the machine, where the file does not say it.
+        path: of the file: what no opener is for is a run or a trace.
+        settings: of the machine, where a script or another opener takes its machine.
+        lookaside: sizes that get lists, of a trace.
 
     Raises:
         LookasideSimError: it is nothing that can be looked at.
@@ -94,6 +129,5 @@ def open_target(path: Path, settings: dict[str, Any] | None = None) -> Run | Ker
     """
     opener = _openers.get(path.suffix.lower())
     if opener is None:
-        kinds = ", ".join(sorted(_openers))
-        raise LookasideSimError(f"{path}: kd opens files that end in {kinds}")
+        return open_run(path, lookaside=lookaside)
     return opener(path, settings or {})

@@ -37,7 +37,6 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
-from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
@@ -311,7 +310,7 @@ class LookasideList(ListOnMemory):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not UNKNOWN:
+            if link is not None:  # UNKNOWN, whose name costs a look more
                 self._head = link
                 self._held = held - 1
                 self._total_allocates += 1

@@ -144,6 +144,10 @@ class Routines:
         """The routine that lies at an address, if one does."""
         return self._at.get(address)
 
+    def known_address(self, routine: Callable[..., Any]) -> int:
+        """The address of a routine; 0 where it was given none yet."""
+        return self._address_of.get(_key(routine), 0)
+
     def address_of(self, routine: Callable[..., Any]) -> int:
         """The address of a routine, which gets one if it has none yet."""
         key = _key(routine)
@@ -154,7 +158,7 @@ class Routines:
 
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
-        return self._call_target(address)(*arguments)
+        return self._machine.hooks.run_inside(address, self._call_target(address), *arguments)
 
     def _call_target(self, address: int) -> Callable[..., Any]:
         routine = self._at.get(address)

@@ -20,7 +20,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final, Literal, cast
 
 from lookaside_sim.memory.notices import Changed, Notices
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
@@ -50,11 +50,8 @@ _TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 
 NO_BLOCK: Final = 0xFF
 
-_FIRST_PAGES: Final = 1
-"""Backed at first: list heads."""
 _LEAST_PAGES: Final = 16
 """Backed from the first use on."""
-_MADE_LATE: Final = frozenset({"data", "marks", "states", "ulongs", "unmade", "words"})
 _LARGE: Final = 1 << 20
 _GARBAGE_SIZE: Final = 1 << 16
 _GARBAGE_STRIDE: Final = 0x9E3779B1  # odd, so neighboring pages start far apart
@@ -69,6 +66,37 @@ def garbage(seed: int) -> bytes:
     return random.Random(seed).randbytes(_GARBAGE_SIZE).replace(b"\0", b"\xa5")
 
 
+@lru_cache(maxsize=64)
+def _no_blocks(units: int) -> bytes:
+    """Marks of units in which no block starts."""
+    return bytes([NO_BLOCK]) * units
+
+
+def _word_format(pointer_size: int) -> Literal["Q", "I"]:
+    """Of a pointer, for a view."""
+    return "Q" if pointer_size == 8 else "I"
+
+
+@lru_cache(maxsize=16)
+def _begin(
+    heads: bytes, pointer_size: int, unit_shift: int
+) -> tuple[bytearray, memoryview, memoryview, bytearray, bytearray]:
+    """The bytes of a first page, its views, states and marks, none of which can be written."""
+    data = heads or bytes(PAGE_SIZE)
+    view = memoryview(data)
+    # Typed as what they will be: nobody writes here before `Arena.open`.
+    return (
+        cast(bytearray, data),
+        view.cast(_word_format(pointer_size)),
+        view.cast("I"),
+        cast(bytearray, bytes([HEADS if heads else UNMAPPED])),
+        cast(bytearray, _no_blocks(PAGE_SIZE >> unit_shift)),
+    )
+
+
+_NOTHING: Final = cast(set[int], frozenset())
+
+
 class Arena:
     """A range of pages.
 
@@ -79,8 +107,8 @@ class Arena:
         garbage: what fresh pages are filled from; longer than a page.
         executable: whether code in it may run.
         notices: told of each change.
-        heads: the bytes of its first page, which is mapped for list heads from the start;
-            none where no page is.
+        heads: the bytes of its first page, where list heads lie in it from the start; none
+            where no page is mapped so far.
 
     Attributes:
         base: address of the first byte.
@@ -93,15 +121,11 @@ class Arena:
         marks: one byte a unit.
         unmade: pages that were mapped for blocks and whose bytes nobody has looked at so far:
             they are made up before anybody does.
-
-    The bytes and the tables are made when somebody first asks for one of them: most pools of
-    most machines are never used.
     """
 
     __slots__ = (
         "_arch",
         "_garbage",
-        "_heads",
         "_notices",
         "base",
         "data",
@@ -131,31 +155,26 @@ class Arena:
         self.executable = executable
         self.base = base
         self.pages = pages
-        self._heads = heads
+        self.data: bytearray | mmap.mmap
+        self.data, self.words, self.ulongs, self.states, self.marks = _begin(
+            heads, arch.pointer_size, arch.pool_header.unit_shift
+        )
+        self.unmade: set[int] = _NOTHING
+        if not heads:
+            self.open()
 
-    data: bytearray | mmap.mmap
-    words: memoryview
-    ulongs: memoryview
-    states: bytearray
-    marks: bytearray
-    unmade: set[int]
+    def open(self) -> None:
+        """Have bytes and tables of its own from now on; somebody is about to use the pool.
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Make what an arena without bytes lacks, when it is asked for."""
-            if name not in _MADE_LATE:
-                raise AttributeError(f"an arena has no attribute {name!r}")
-            self.data = bytearray()
-            self.states = bytearray()
-            self.marks = bytearray()
+        Until then all machines share those of an arena that begins with the same list heads:
+        most pools of most machines are never used.
+        """
+        if self.unmade is _NOTHING:
             self.unmade = set()
-            # Nobody is told of the buffer: nobody has asked for another one before.
-            self._grow(min(_FIRST_PAGES, self.pages))
-            if self._heads:
-                self.states[0] = HEADS
-                self.data[: len(self._heads)] = self._heads
-            return getattr(self, name)
+            self.states = bytearray(self.states)
+            self.marks = bytearray(self.marks)
+            self.data = bytearray(self.data)
+            self._view()
 
     def shares(self, start: int, end: int) -> bool:
         """Whether its range, mapped or not, shares a byte with another range."""
@@ -170,7 +189,8 @@ class Arena:
         have = len(self.states)
         if pages <= have:
             return False
-        want = max(pages, 2 * have, _LEAST_PAGES) if have else pages
+        self.open()
+        want = max(pages, 2 * have, _LEAST_PAGES)
         old = self.data  # lives until everybody was told, who may have lent its address
         self._grow(min(want, self.pages))
         if self._notices.listeners:
@@ -186,12 +206,15 @@ class Arena:
         data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
         self._copy(self.data, data)
         self.data = data
-        view = memoryview(data)
-        self.words = view.cast("Q" if self._arch.pointer_size == 8 else "I")
-        self.ulongs = view.cast("I")
+        self._view()
         self.states.extend(bytes(pages - have))
         units = (pages - have) * self._arch.pool_header.units_per_page
-        self.marks.extend(bytes([NO_BLOCK]) * units)
+        self.marks.extend(_no_blocks(units))
+
+    def _view(self) -> None:
+        view = memoryview(self.data)
+        self.words = view.cast(_word_format(self._arch.pointer_size))
+        self.ulongs = view.cast("I")
 
     def mapped_ranges(self) -> Iterator[tuple[int, int]]:
         """The starts and ends of what is mapped, in order."""

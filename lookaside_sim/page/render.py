@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from lookaside_sim.nt.arguments import shown
 from lookaside_sim.page.assemble import page
 from lookaside_sim.page.culprit import culprit
+from lookaside_sim.page.dumps import MOST_STEPS
 from lookaside_sim.page.encode import Encoder
+from lookaside_sim.page.questions import Exam, Question, values
 from lookaside_sim.page.still import Recording
 from lookaside_sim.run import Run
+
+_ROOM: Final = 100_000
+_ROOM_A_STEP: Final = 4
+"""Characters that a page keeps within, and for each step."""
 
 
 def render(
@@ -18,6 +27,9 @@ def render(
     step: int = 0,
     end: int | None = None,
     focus: int | None = None,
+    questions: Sequence[Question] = (),
+    exam: Exam | None = None,
+    section: str = "",
 ) -> str:
     """Show a run as a page.
 
@@ -33,6 +45,11 @@ def render(
         end: steps to show; None for all. What comes behind is not in the page at all.
         focus: address of a block that is chosen when the page opens; None for what the step is
             about.
+        questions: what predict mode asks, which the page begins in; by default what comes next,
+            at the first step of each kind and at those that go another way than the last.
+        exam: questions to be answered on the page and handed in. It ends at the first of
+            them, whatever ``end`` says, since the steps behind it hold the answers.
+        section: HTML below all else, such as `advice_section` makes.
 
     Returns:
         The text of the HTML file.
@@ -42,12 +59,26 @@ def render(
     """
     count = len(run)
     last = _position("end", count if end is None else end, count)
-    payload = Encoder(run, last, focus).payload()
-    payload["step"] = min(_position("step", step, count), last)
+    if exam is not None:
+        last = min(last, *(each.position for each in exam.questions), count)
+    opens_at = min(_position("step", step, count), last)
     who = culprit(run) if last == count and isinstance(run, Run) else None
-    payload["culprit"] = None if who is None else [who.step + 1, who.why]
     name = title if title is not None else run.title or "A run"
-    return page(payload, title=name, story=story)
+    text = ""
+    # What a page has too much is left out: first the bytes of blocks, then long sources.
+    for bytes_too, whole in ((True, True), (False, True), (False, False)):
+        if bytes_too and last > MOST_STEPS:
+            continue
+        encoder = Encoder(run, last, focus, bytes_too=bytes_too, whole_sources=whole)
+        payload = encoder.payload()
+        payload["step"] = opens_at
+        payload["questions"] = values([each for each in questions if each.position < last])
+        payload["exam"] = None if exam is None else exam.values()
+        payload["culprit"] = None if who is None else [who.step + 1, who.why]
+        text = page(payload, title=name, story=story, section=section)
+        if len(text) <= _ROOM + _ROOM_A_STEP * last:
+            break
+    return text
 
 
 def _position(name: str, value: int, count: int) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
@@ -41,9 +41,6 @@ depth of these caches is not known: they take every such run."""
 _SPARE_PAGES: Final = 64
 """Pages of address space that every pool has beyond its limit, so that freed runs of pages
 can wait for their size to be asked for again."""
-
-
-_MADE_LATE: Final = frozenset({"heads", "hints", "hot", "listed", "runs"})
 
 
 @lru_cache
@@ -82,14 +79,11 @@ class PoolDescriptor:
         hints: byte ``i`` is 1 when the list of ``i`` units may hold an entry; for `model`,
             which takes a hint back only when it finds the list empty.
         hot: what the pool manager's hot paths need of the pool and its arena, to be unpacked
-            at once; made anew when the arena grows.
-
-    What requests need is made for the first of them: many a machine never uses all three pools.
+            at once; made by `open`, and anew when the arena grows.
     """
 
     __slots__ = (
         "_align_mask",
-        "_limits",
         "_memory",
         "_pointer_shift",
         "_stop",
@@ -135,29 +129,13 @@ class PoolDescriptor:
         executable = base == arch.nonpaged_pool_start
         self.head_addresses, heads = _empty_heads(base, arch.pointer_size)
         self.arena = memory.add_arena(base, window, executable=executable, heads=heads)
-        self._limits = window, limit
+        self.runs = PageRuns(first=1, window=window - 1, limit=limit)
+        self.listed = bytearray()
+        self.hints = bytearray()
+        self.heads: list[Slot] = []
         memory.watch_page(base >> PAGE_SHIFT, self.count_lists)
 
-    runs: PageRuns
-    listed: bytearray
-    hints: bytearray
-    heads: list[Slot]
     hot: HotTuple
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Make what a pool that nobody used so far lacks, when it is asked for."""
-            if name not in _MADE_LATE:
-                raise AttributeError(f"a pool has no attribute {name!r}")
-            window, limit = self._limits
-            self.runs = PageRuns(first=1, window=window - 1, limit=limit)
-            lists = len(self.head_addresses)
-            self.listed = bytearray(lists)
-            self.heads = [UNKNOWN] * (lists + 1)
-            self.hints = bytearray(lists + 1)
-            self._set_hot()
-            return getattr(self, name)
 
     @property
     def end(self) -> int:
@@ -175,6 +153,16 @@ class PoolDescriptor:
         if self.arena.reach(pages):
             self._set_hot()
 
+    def open(self) -> None:
+        """Make what requests need: many a machine never uses all three pools."""
+        if not self.heads:
+            lists = len(self.head_addresses)
+            self.listed.extend(bytes(lists))
+            self.heads.extend([UNKNOWN] * (lists + 1))
+            self.hints.extend(bytes(lists + 1))
+            self.arena.open()
+            self._set_hot()
+
     def _set_hot(self) -> None:
         arena = self.arena
         self.hot = (
@@ -190,6 +178,8 @@ class PoolDescriptor:
 
     def head(self, units: int) -> Slot:
         """The head of the list with blocks of a size."""
+        if not self.heads:
+            self.open()
         head = self.heads[units]
         if head is UNKNOWN:
             head = self.heads[units] = Slot(self.head_addresses[units - 1])
@@ -287,8 +277,8 @@ class PoolDescriptor:
     def may_hold(self, index: int) -> bool:
         """Whether the hints say that list ``index`` holds an entry."""
         if self._memory.slots.decide:
-            return bool(self.hints[index + 1])
-        return bool(self.listed[index])
+            return bool(self.hints and self.hints[index + 1])
+        return bool(self.listed and self.listed[index])
 
     def _holds(self, address: int) -> bool:
         """Whether an address is mapped memory of this pool."""

@@ -22,7 +22,7 @@ from typing import Final
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import CACHED
-from lookaside_sim.memory.slots import UNKNOWN, Slot
+from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.blocks import FREE_TAG, Blocks, exhausted
 from lookaside_sim.pool.descriptor import PoolDescriptor
@@ -187,7 +187,7 @@ class Model:
                 return address
         # Link the remainder behind its list.
         head = heads[rest]
-        if head is UNKNOWN:
+        if head is None:  # UNKNOWN
             head = pool.head(rest)
         blink = head.blink
         slot.flink = head
@@ -255,7 +255,7 @@ class Model:
         slot.units = units
         # Link it in front of its list.
         head = pool.heads[units]
-        if head is UNKNOWN:
+        if head is None:  # UNKNOWN
             head = pool.head(units)
         flink = head.flink
         slot.flink = flink

@@ -131,6 +131,7 @@ class Switch:
         region_shift = self._memory.arch.pool_region_shift
         arenas = {}
         for pool in self._pools:
+            pool.open()
             arena = arenas[pool.base >> region_shift] = pool.arena
             arena.marks[:] = bytes([NO_BLOCK]) * len(arena.marks)
             pool.count_lists()

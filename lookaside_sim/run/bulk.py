@@ -47,8 +47,34 @@ def _way_of(shape: Shape) -> _Way:
     return _Way(code if plain else _SLOW, shape.key, shape.words, makes)
 
 
-def play_range(player: Player, rows: Rows, start: int, end: int) -> None:
+class Plan(NamedTuple):
+    """How the rows of a run are played; worth keeping by who plays many short ranges.
+
+    Attributes:
+        ways: by the number of the shape.
+        unusual: rows that `Player.play` has to play.
+    """
+
+    ways: list[_Way]
+    unusual: set[int]
+
+    @classmethod
+    def of(cls, rows: Rows) -> Plan:
+        """The plan of some rows, as they are now."""
+        return cls(list(map(_way_of, rows.shapes)), {*rows.inside, *rows.between})
+
+
+def play_range(
+    player: Player, rows: Rows, start: int, end: int, plan: Plan | None = None
+) -> None:
     """Play the rows of a range, one after the other.
+
+    Args:
+        player: on whose machine.
+        rows: what is played.
+        start: number of the first row.
+        end: number of the first one behind.
+        plan: of the rows; None to make one.
 
     Raises:
         RunError: one came out otherwise than in the recording.
@@ -56,13 +82,12 @@ def play_range(player: Player, rows: Rows, start: int, end: int) -> None:
     if start >= end:
         return
     with player.playing():
-        _play(player, rows, start, end)
+        _play(player, rows, start, end, Plan.of(rows) if plan is None else plan)
 
 
-def _play(player: Player, rows: Rows, start: int, end: int) -> None:
-    ways = list(map(_way_of, rows.shapes))
+def _play(player: Player, rows: Rows, start: int, end: int, plan: Plan) -> None:
+    ways, unusual = plan
     shape_of, _, words = rows.columns()
-    unusual = {*rows.inside, *rows.between}
     pool, lists, made = player.kernel.pool, player.lists, player.made
     running = player.kernel.machine.program.running
     dpcs = player.kernel.machine.processors.dpcs

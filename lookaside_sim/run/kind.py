@@ -32,6 +32,9 @@ class Notebook(Protocol):
     def routine_numbers(self, lookaside: Any) -> tuple[int, int]:
         """The addresses of a list's own routines, 0 for a default."""
 
+    def code_address(self, code: Any) -> int:
+        """The address of a routine of the program's; 0 where it has none."""
+
     def blob(self, data: bytes) -> int:
         """The number of some bytes."""
 
@@ -51,6 +54,9 @@ class Stage(Protocol):
 
     def free_routine(self, address: int) -> Any:
         """What plays the free routine at an address; None for 0."""
+
+    def code(self, address: int) -> Any:
+        """What plays the routine of the program's at an address; at 0 the next one."""
 
     def unload_routine(self, driver: Driver) -> None:
         """Have the driver's unload play what it did, if it did anything."""

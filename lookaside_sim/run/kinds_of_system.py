@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import attrs
 
+from lookaside_sim.ddi.variables import place
 from lookaside_sim.run.kind import Kind, Stage, no_key
 from lookaside_sim.run.rows import Key
 from lookaside_sim.system import calls as system
@@ -44,6 +45,15 @@ def verifier_of(values: Key) -> Verifier:
     return Verifier(**dict(values))
 
 
+def _place_data(stage: Stage, key: Key, words: tuple[int, ...]) -> Any:
+    base, size, alignment = key
+    contents = stage.blob(words[0])
+    if base:
+        return stage.driver(base).place_data(size, alignment, contents)
+    with stage.kernel:
+        return place(size, alignment, contents)
+
+
 SYSTEM: Final = (
     Kind(
         system.LoadDriver,
@@ -62,10 +72,12 @@ SYSTEM: Final = (
     Kind(
         system.PlaceData,
         "program",
-        lambda stage, key, words: stage.driver(key[0]).place_data(
-            key[1], key[2], stage.blob(words[0])
+        _place_data,
+        lambda book, call: (
+            0 if call.driver is None else call.driver.image_base,
+            call.size,
+            call.alignment,
         ),
-        lambda book, call: (call.driver.image_base, call.size, call.alignment),
         lambda book, call: (book.blob(call.contents),),
         has_result=True,
         arguments=lambda key, words: {"Driver": key[0], "Size": key[1], "Alignment": key[2]},

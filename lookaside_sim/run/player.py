@@ -196,10 +196,12 @@ class Player:
         program = self.kernel.machine.program
         provider = program.stack_provider
         program.stack_provider = self._provide_stack
+        program.site_provider = self._provide_site
         try:
             yield
         finally:
             program.stack_provider = provider
+            program.site_provider = None
             _now.player = before
 
     def play(self, number: int, row: Row) -> None:
@@ -248,6 +250,7 @@ class Player:
                 self._differs(f"it returned {result!r}, and {self._told(shape.error)}")
             if kind.has_result and not kind.is_same(self, words[-1], result):
                 self._differs(f"it returned {result!r}, and it had {words[-1]:#x}")
+            self._skip_told()
             if inside and self._next is not None:
                 self._differs(f"it did not come to {self._next!r}")
             if address and kind.reuses_blocks:
@@ -286,6 +289,11 @@ class Player:
     def _set_nodes(self, inside: tuple[Node, ...]) -> None:
         self._nodes = iter(inside)
         self._next = next(self._nodes, None)
+
+    def _skip_told(self) -> None:
+        """Leave out what a routine of NT's does itself: calls within it, lists it makes."""
+        while isinstance(self._next, (Row, Done)):
+            self._pop()
 
     def _pop(self) -> Node | None:
         node = self._next
@@ -415,8 +423,7 @@ class Player:
 
     def run_routine(self, address: int) -> int:
         """Do what a routine of the program did the next time it was called."""
-        while isinstance(self._next, Done):
-            self._do(self._pop())  # type: ignore[arg-type]
+        self._skip_told()
         node = self._next
         if not isinstance(node, Ran) or node.address != address:
             self._differs(f"the routine at {address:#x} was called, and it had {node!r}")
@@ -436,6 +443,7 @@ class Player:
 
     def takes_refusal(self) -> bool:
         """Whether the next request is one that failed because the program wanted so."""
+        self._skip_told()
         if isinstance(self._next, Refused):
             self._pop()
             return True
@@ -447,15 +455,24 @@ class Player:
 
     def _provide_stack(self) -> tuple[CallSite, ...]:
         row = self._row or self._rows.row(self._position)
+        return self._stacks.call_sites(row.stack) or _NOWHERE
+
+    def _provide_site(self) -> CallSite:
+        row = self._row or self._rows.row(self._position)
         running = self.kernel.machine.program.running
         image = running[-1].image_base if running else 0
-        return self._stacks.call_sites(row.stack, image) or _NOWHERE
+        return self._stacks.call_site(row.stack, image) or _NOWHERE[0]
 
     # --- what the kinds ask ------------------------------------------------------------------------
 
     def list(self, number: int) -> LookasideList:
         """A list by its number."""
-        return self.lists[number]
+        found = self.lists[number] if number < len(self.lists) else None
+        if found is None:  # a routine of NT's made it
+            address = self._rows.list_address(number)
+            self.lists += [None] * (number + 1 - len(self.lists))  # type: ignore[list-item]
+            found = self.lists[number] = self.kernel.list_at(address)
+        return found
 
     def allocate_routine(self, address: int) -> Any:
         """What plays the allocate routine at an address; None for 0."""
@@ -473,8 +490,13 @@ class Player:
             self.kernel.routines.place_at(address, routine)
         return routine
 
+    def code(self, address: int) -> Any:
+        """What plays the routine of the program's at an address; at 0 the next one."""
+        return self._routine(address, self.kernel.routines.address_of) or _unload
+
     def unload_routine(self, driver: Driver) -> None:
         """Have the driver's unload play what it did, if it did anything."""
+        self._skip_told()
         if isinstance(self._next, Ran) and not self._next.address:
             driver.on_unload(_unload)
 

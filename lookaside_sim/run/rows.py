@@ -232,6 +232,13 @@ class Rows:
         """The addresses of the lists that the program made, by their numbers."""
         return [address for address, _ in self.names_made()]
 
+    def list_address(self, number: int) -> int:
+        """The address of a list that the program made, by the list's number."""
+        found: dict[int, tuple[int, str]] = {}
+        for each in (*self.between.values(), *self.inside.values()):
+            _find_lists(each, found)
+        return found[number][0]
+
     def names_made(self) -> list[tuple[int, str]]:
         """The addresses and names of the lists that the program made, by their numbers."""
         found: dict[int, tuple[int, str]] = {}

@@ -26,6 +26,7 @@ from lookaside_sim.run.search import Search, Wanted
 from lookaside_sim.run.sites import Stacks
 from lookaside_sim.run.state import State, look
 from lookaside_sim.run.step import Step, StepMaker
+from lookaside_sim.run.suspects import suspects_of
 from lookaside_sim.run.traces import rows_of_trace, trace_of
 from lookaside_sim.run.watch import (
     Access,
@@ -308,7 +309,11 @@ class Run(Sequence[Step]):
         wrote = writes_to(address, size)
         read = reads_of(address, size, architecture(self._settings.arch).pointer_size)
         touches = (lambda row: wrote(row) or read(row)) if reads else wrote
-        watch = Watch(self._rows, self._player, bytes_at(address, size), touches)
+        known = None
+        if not reads and self._base is None:
+            arch = architecture(self._settings.arch)
+            known = suspects_of(self._rows, self._settings, arch, address, size)
+        watch = Watch(self._rows, self._player, bytes_at(address, size), touches, known)
         for number, old, new in watch.changes(self._start(start, back), back=back):
             kind = "w" if old != new or wrote(self._rows.row(number)) else "r"
             yield Access(self._step(number), kind, address, old, new)

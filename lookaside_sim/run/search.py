@@ -69,7 +69,8 @@ class Search:
         wanted, kind = self._wanted, KINDS[shape.kind]
         if wanted.word is not None and kind.call.word != wanted.word:
             return False
-        if wanted.routine is not None and kind.routine != wanted.routine:
+        routine = shape.key[0] if shape.kind == "CallRoutine" else kind.routine
+        if wanted.routine is not None and routine != wanted.routine:
             return False
         if wanted.branch is not None and shape.branch != wanted.branch.value:
             return False

@@ -110,7 +110,7 @@ class StepMaker:
         return Step(
             number=number,
             word=kind.call.word,
-            routine=kind.routine,
+            routine=key[0] if shape.kind == "CallRoutine" else kind.routine,
             arguments=arguments,
             obj=self.list_addresses[key[0]] if kind.on_list else None,
             branch=Branch(shape.branch) if shape.branch else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -10,6 +11,7 @@ import attrs
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.run.bulk import Plan, play_range
 from lookaside_sim.run.player import Player
 from lookaside_sim.run.rows import Row, Rows, rows_in
 from lookaside_sim.run.state import GETTERS, MACHINE_FIELDS, machine_fields
@@ -19,6 +21,11 @@ Value = Callable[[Kernel], Any]
 """Looks at a machine."""
 
 _FIRST_CHUNK: Final = 64
+_FIRST_GROUP: Final = 16
+_LARGEST_GROUP: Final = 1 << 13
+"""Suspects that are looked at together."""
+_FAR: Final = 1 << 15
+"""Steps that a machine from a checkpoint is sooner made than played."""
 _GROWTH: Final = 8
 _LARGEST_CHUNK: Final = 1 << 15
 _BATCH: Final = 1 << 9
@@ -78,6 +85,7 @@ class Watch:
         player: gives a player at a position, one of the caller's own.
         value: looks.
         touches: whether a row counts although the value is the same afterwards.
+        suspects: numbers of the rows that can have changed it; None for all.
     """
 
     def __init__(
@@ -86,7 +94,10 @@ class Watch:
         player: Callable[[int], Player],
         value: Value,
         touches: Callable[[Row], bool] | None = None,
+        suspects: Sequence[int] | None = None,
     ) -> None:
+        self._suspects = suspects
+        self._plan: Plan | None = None
         self._rows = rows
         self._player = player
         self._value = value
@@ -95,6 +106,9 @@ class Watch:
 
     def changes(self, start: int, *, back: bool) -> Iterator[tuple[int, Any, Any]]:
         """The steps that changed the value: number, the value before, the value after."""
+        if self._suspects is not None:
+            yield from self._among(self._suspects, start, back=back)
+            return
         if not back:
             yield from self._play(start, len(self._rows))
             return
@@ -104,6 +118,44 @@ class Watch:
             begin = (end - 1) // size * size  # where checkpoints are
             yield from reversed(list(self._play(begin, end)))
             end, size = begin, min(size * _GROWTH, _LARGEST_CHUNK)
+
+    def _among(
+        self, suspects: Sequence[int], start: int, *, back: bool
+    ) -> Iterator[tuple[int, Any, Any]]:
+        """The same, looking only after the suspects, a few at first."""
+        at, size = bisect_left(suspects, start), _FIRST_GROUP
+        while at > 0 if back else at < len(suspects):
+            if back:
+                begin = max(0, at - size)
+                yield from reversed(self._play_suspects(suspects[begin:at]))
+                at = begin
+            else:
+                yield from self._play_suspects(suspects[at : at + size])
+                at += size
+            size = min(size * _GROWTH, _LARGEST_GROUP)
+
+    def _play_suspects(self, numbers: Sequence[int]) -> list[tuple[int, Any, Any]]:
+        rows, value, touches = self._rows, self._value, self._touches
+        position = -_FAR
+        found = []
+        old: Any = None
+        if self._plan is None:
+            self._plan = Plan.of(rows)
+        for number in numbers:
+            if number - position >= _FAR:
+                player, position = self._player(number), number
+                old = value(player.kernel)  # nothing between two suspects changes it
+            else:
+                play_range(player, rows, position, number, self._plan)
+            row = rows.row(number)
+            with player.playing():
+                player.play(number, row)
+            position = number + 1
+            new = value(player.kernel)
+            if new != old or (touches is not None and touches(row)):
+                found.append((number, old, new))
+                old = new
+        return found
 
     def _play(self, start: int, end: int) -> Iterator[tuple[int, Any, Any]]:
         if start >= end:

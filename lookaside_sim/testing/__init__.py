@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from lookaside_sim.testing.conformance.contract import Contract
     from lookaside_sim.testing.conformance.differences import AllocatorDifference
     from lookaside_sim.testing.conformance.for_pytest import AllocatorConformance
+    from lookaside_sim.testing.each_fault import fail_each_allocation, with_each_fault
     from lookaside_sim.testing.execution import Execution, run_operations
-    from lookaside_sim.testing.faults import (
-        FaultInjector,
-        fail_each_allocation,
-        with_each_fault,
-    )
+    from lookaside_sim.testing.faults import FaultInjector, Refusal
     from lookaside_sim.testing.leaks import Leak, LeakError, LeakTracker
     from lookaside_sim.testing.programs.drawn import operations_from_bytes, reuse_from_bytes
     from lookaside_sim.testing.programs.steps import (
@@ -103,6 +100,7 @@ __all__ = [
     "LookasideMachine",
     "Program",
     "Reallocate",
+    "Refusal",
     "SetCounters",
     "SetIrql",
     "Step",
@@ -159,6 +157,7 @@ _ROOMS = {
     "LookasideMachine": "state_machine",
     "Program": "programs.steps",
     "Reallocate": "programs.steps",
+    "Refusal": "faults",
     "STATES": "states",
     "SetCounters": "programs.steps",
     "SetIrql": "programs.steps",
@@ -168,7 +167,7 @@ _ROOMS = {
     "WriteAfterFree": "programs.steps",
     "allocator_operations": "strategies",
     "check_allocator": "conformance.check",
-    "fail_each_allocation": "faults",
+    "fail_each_allocation": "each_fault",
     "format_program": "programs.steps",
     "layouts": "strategies",
     "list_steps": "strategies",
@@ -185,7 +184,7 @@ _ROOMS = {
     "state_coverage": "states",
     "tags": "strategies",
     "traces": "strategies",
-    "with_each_fault": "faults",
+    "with_each_fault": "each_fault",
 }
 
 _WITH_HYPOTHESIS = {"allocator_machine", "state_machine", "states", "strategies"}

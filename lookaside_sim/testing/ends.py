@@ -16,7 +16,7 @@ class Ends:
         self._kernel = kernel
         self._before = {what for what, _ in self._found()}
         processors = kernel.machine.processors
-        self._irqls = [processors.irql_of(number) for number in range(processors.count)]
+        self._irqls = [int(processors.irql_of(number)) for number in range(processors.count)]
 
     def left(self) -> list[tuple[str, str]]:
         """What is left over now and was not then: in words, and the line that took it."""
@@ -25,7 +25,7 @@ class Ends:
         found = [
             (f"the IRQL of processor {number} was left at {now}, and was {before}", "")
             for number, before in enumerate(self._irqls)
-            if (now := processors.irql_of(number)) != before
+            if (now := int(processors.irql_of(number))) != before
         ]
         found += [each for each in self._found() if each[0] not in self._before]
         return found
@@ -33,7 +33,9 @@ class Ends:
     def _found(self) -> list[tuple[str, str]]:
         kernel = self._kernel
         locks = kernel.spin_locks
-        found = [(f"{locks.described(each)} is held", "") for each in locks.held()]
+        found = [
+            (f"the spin lock {locks.described(each)} is held", "") for each in locks.held()
+        ]
         found += [
             (f"the {each.kind} at {each.address:#x} was not released", each.where)
             for each in kernel.threads.held()

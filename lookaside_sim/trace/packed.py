@@ -330,7 +330,7 @@ def names_lists(path: Path, name: str) -> bool:
     kinds: list[Kind] = []
     with path.open("rb") as file:
         try:
-            for section in sections(file, name):
+            for section in sections(file, name, without=EVENTS):
                 if section.kind == KINDS:
                     _add_kinds(section, kinds)
         except TraceError:

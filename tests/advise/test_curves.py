@@ -82,6 +82,17 @@ def test_a_curve_has_no_more_points_than_can_be_seen() -> None:
     assert [found["by_second"][at][0] for at in (0, -1)] == [0, 499]
 
 
+def test_the_first_depths_are_all_there() -> None:
+    events: list[Event] = []
+    for most in range(600):
+        events += [Event("alloc", 0, each, 64) for each in range(most)]
+        events += [Event("free", 0, each) for each in range(most)]
+    (found,) = curves(advise(events))
+    depths = [depth for depth, _ in found["by_depth"]]
+    assert depths[:100] == list(range(100))
+    assert (len(depths), depths[-1]) == (200, 599)
+
+
 def test_names_say_what_tells_lists_apart() -> None:
     tag, pool = PoolTag(b"Abcd"), PoolType.PagedPool
     events = [Event("alloc", 0, 1, 8, tag, pool, site="main+0x1f")]

@@ -41,6 +41,18 @@ class Broken(Executor):
         return future
 
 
+class Counting(Executor):
+    """Works here, and counts its tasks."""
+
+    submitted = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.submitted += 1
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 @pytest.fixture(scope="module")
 def expected() -> list[Outcome]:
     return [
@@ -95,6 +107,15 @@ def test_calls_go_with_the_tasks_or_through_a_file(
         assert sweep(SQLITE, SOME, executor, sizes=SIZES, folder=tmp_path) == expected
     assert set(seen) == {(sent == 0, sent > 0)}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_calls_make_small_tasks(
+    expected: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CALLS_AT_ONCE", 50_000)  # two policies of 24,000 calls
+    executor = Counting()
+    assert sweep(SQLITE, SOME, executor, sizes=SIZES) == expected
+    assert executor.submitted == 4
 
 
 def test_a_task_that_is_lost_takes_no_other_along(

@@ -1,18 +1,16 @@
-"""Speed and memory of the simulator, as ratios where a ratio can be had.
+"""What is measured inside this process: calls, machines, ticks, traces, memory.
 
-Run ``python tests/benchmarks/bench.py [rounds]``. Calls are compared with a minimal Python
-class (four counters, a depth check, a LIFO list) measured in the same rounds, because
-machines differ and wander: read the ratios. Their time is that of the thread, so that what
-else the machine does counts less.
+Calls are compared with a minimal Python class (four counters, a depth check, a LIFO list). Their
+time is that of the thread, so that what else the machine does counts less. The table of all is
+printed by ``python -m tests.benchmarks``.
 """
 
 from __future__ import annotations
 
 import gc
 import random
-import statistics
-import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +70,14 @@ def pairs(one: Minimal | LookasideList) -> float:
     for _ in range(PAIRS):
         one.free(one.allocate())
     return (time.thread_time_ns() - start) / PAIRS
+
+
+def timed(run: Callable[[int], None], count: int) -> float:
+    """Nanoseconds of each of so many pairs of something else."""
+    gc.collect()
+    start = time.thread_time_ns()
+    run(count)
+    return (time.thread_time_ns() - start) / count
 
 
 def list_misses(kernel: Kernel | None = None) -> float:
@@ -180,51 +186,75 @@ def kernels() -> float:
     return (time.thread_time_ns() - start) / 200
 
 
-def told(case: Callable[[Kernel], float], rounds: int) -> float:
+def told(case: Callable[[Kernel], float]) -> float:
     """Nanoseconds that one listener adds to a call: two of them are a pair."""
-    added = []
-    for _ in range(rounds):
-        plain, heard = Kernel(), Kernel()
-        heard.listen(lambda call: None)
-        added.append(case(heard) - case(plain))
-    return statistics.median(added) / 2
+    plain, heard = Kernel(), Kernel()
+    heard.listen(lambda call: None)
+    return (case(heard) - case(plain)) / 2
 
 
-def ticks(rounds: int) -> tuple[float, float]:
-    """Milliseconds of a tick over many lists: none used since the last, all used."""
+def ticks(*, busy: bool) -> float:
+    """Nanoseconds of a tick over many lists: none used since the last, or all used."""
     kernel = Kernel()
     lists = [new_list(kernel) for _ in range(LISTS)]
     kernel.tick(3)
-    found: dict[bool, list[float]] = {False: [], True: []}
-    for busy in [False, True] * rounds:
+    found = []
+    for _ in range(3):
         if busy:
             for lookaside in lists:
                 lookaside.free(lookaside.allocate())
         start = time.thread_time_ns()
         kernel.tick()
-        found[busy].append((time.thread_time_ns() - start) / 1e6)
+        found.append(time.thread_time_ns() - start)
         kernel.tick(2)
-    return statistics.median(found[False]), statistics.median(found[True])
+    return min(found)
 
 
 def program_of_fifty_steps() -> float:
-    """Milliseconds of running a generated program of 50 steps on the simulator."""
+    """Nanoseconds of running a generated program of 50 steps on the simulator."""
     choices = RandomChoices(random.Random(1))
     programs = [[Create(), *draw_program(choices, 50)] for _ in range(60)]
     start = time.thread_time_ns()
     for program in programs:
         run_operations(program)
-    return (time.thread_time_ns() - start) / len(programs) / 1e6
+    return (time.thread_time_ns() - start) / len(programs)
 
 
-def clones(kernel: Kernel, rounds: int) -> float:
-    """Milliseconds of a copy of a machine."""
-    found = []
-    for _ in range(rounds):
-        start = time.thread_time_ns()
+def reading() -> float:
+    """Nanoseconds of an event of a recording that is read."""
+    count = 0
+    start = time.thread_time_ns()
+    for _ in load(REDIS):
+        count += 1
+    return (time.thread_time_ns() - start) / count
+
+
+def replaying() -> float:
+    """Nanoseconds of an event of a recording that is read and run with two lists."""
+    start = time.thread_time_ns()
+    done = replay(load(REDIS), lookaside=(24, 16))
+    return (time.thread_time_ns() - start) / done.events
+
+
+def clones() -> float:
+    """Nanoseconds of a copy of a small machine."""
+    kernel = Kernel()
+    new_list(kernel).allocate()
+    start = time.thread_time_ns()
+    for _ in range(5):
         kernel.clone()
-        found.append((time.thread_time_ns() - start) / 1e6)
-    return statistics.median(found)
+    return (time.thread_time_ns() - start) / 5
+
+
+def bytes_per_kernel() -> float:
+    """Bytes of a machine whose pools nobody has used."""
+    kernels = [Kernel()]
+    tracemalloc.start()
+    kernels += [Kernel() for _ in range(20)]
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken / 20
 
 
 def bytes_per_block() -> float:
@@ -239,62 +269,3 @@ def bytes_per_block() -> float:
     live = [pool.allocate(PoolType.NonPagedPool, 64, TAG) for _ in range(BLOCKS)]
     used = resident() - before
     return used / len(live)
-
-
-def main(rounds: int) -> None:
-    """Measure everything and print it."""
-    cases: dict[str, Callable[[], float]] = {
-        "minimal class": lambda: pairs(Minimal()),
-        "list, all hits": lambda: pairs(new_list()),
-        "the same, sanitized": lambda: pairs(new_list(Kernel(sanitizer=True))),
-        "list, every pair to the pool": list_misses,
-        "the same, in random order": random_order,
-        "pool alone": pool_pairs,
-        "pool, 13 sizes, 500 live": mixed_sizes,
-        "list to the pool, on bytes": lambda: list_misses(on_bytes()),
-        "pool alone, on bytes": lambda: pool_pairs(on_bytes()),
-        "list to the pool, with a driver": lambda: list_misses(with_driver()),
-        "pool alone, with a driver": lambda: pool_pairs(with_driver()),
-        "read of 64 bytes": lambda: touches(64),
-        "read of a page": lambda: touches(4096),
-        "write of 64 bytes": lambda: touches(64, write=True),
-        "check of 200 blocks": checks,
-        "a kernel": kernels,
-    }
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        names = random.sample(list(cases), len(cases))
-        measured = {name: cases[name]() for name in names}
-        for name, value in measured.items():
-            rows[name].append((value, value / measured["minimal class"]))
-    print("one of                                 ns      ratio")
-    for name, values in rows.items():
-        ns = statistics.median(value for value, _ in values)
-        print(f"  {name:32} {ns:10.0f} {statistics.median(r for _, r in values):10.2f}")
-    print("one listener adds to a call")
-    for name, case in (
-        ("list, all hits", lambda kernel: pairs(new_list(kernel))),
-        ("list, mostly misses", list_misses),
-        ("pool alone", pool_pairs),
-    ):
-        print(f"  {name:20} {told(case, rounds):7.0f} ns")
-    idle, busy = ticks(rounds)
-    print(f"tick over {LISTS:,} lists    {idle:.1f} ms idle, {busy:.1f} ms all used")
-    print(f"program of 50 steps      {program_of_fifty_steps():.2f} ms")
-    start = time.perf_counter()
-    done = replay(load(REDIS), lookaside=(24, 16))
-    print(
-        f"redis recording          {(time.perf_counter() - start) / done.events * 1e6:.1f} us/event"
-    )
-    small = Kernel()
-    new_list(small).allocate()
-    print(
-        f"clone                    {clones(small, rounds):.2f} ms of a small machine,"
-        f" {clones(done.kernel, rounds):.1f} ms after the redis recording"
-    )
-    if Path("/proc/self/statm").exists():
-        print(f"live 64-byte blocks      {bytes_per_block():.0f} bytes each, resident")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)

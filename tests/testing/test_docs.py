@@ -90,7 +90,7 @@ def run_shell(command: str, folder: Path) -> str:
 def test_the_guide_for_c(tmp_path: Path) -> None:
     for name in ("pool.c", "list.c"):
         (tmp_path / name).write_text(only(f"c {name}").text, "utf-8")
-    check, threads, build, sanitize = (block for block in BLOCKS if block.kind == "sh")
+    check, threads, build, sanitize, clang = (block for block in BLOCKS if block.kind == "sh")
     assert run_shell(check.text, tmp_path) == check.output
     raced = run_shell(threads.text, tmp_path)
     assert raced.startswith("pool.c: with 4 threads: ")
@@ -102,12 +102,16 @@ def test_the_guide_for_c(tmp_path: Path) -> None:
     assert run_shell("python check_list.py", tmp_path) == library.output
     if has_address_sanitizer(tmp_path):
         assert run_shell(sanitize.text, tmp_path) == sanitize.output
+    if shutil.which("clang") is not None and has_address_sanitizer(tmp_path, "clang"):
+        assert run_shell(clang.text, tmp_path) == sanitize.output
 
 
-def has_address_sanitizer(folder: Path) -> bool:
+def has_address_sanitizer(folder: Path, compiler: str = "cc") -> bool:
     probe = folder / "probe.c"
     probe.write_text("int main(void) { return 0; }\n")
-    command = f"cc -fsanitize=address {probe} -o {folder / 'probe'} && {folder / 'probe'}"
+    command = (
+        f"{compiler} -fsanitize=address {probe} -o {folder / 'probe'} && {folder / 'probe'}"
+    )
     return (
         subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0
     )

@@ -1,10 +1,11 @@
 // The state of the run at a position: a fold of edits, forward and back. It knows edits, not
 // allocators: nothing here says what NT would do.
 
-import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, NONE}
-  from "./decode.js";
+import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES, ROWS,
+  NONE, WITH_ADDRESS, WITH_NUMBER} from "./decode.js";
 
 export const MACHINE = -1;
+const STRIDE = 1 << 15;  // steps between two positions that are kept whole
 
 // Fields hold numbers; a pointer is kept as -1 minus its number in the table of addresses.
 export class Fold {
@@ -25,9 +26,14 @@ export class Fold {
     this.live = 0;
     // What a program last wrote at an address: the number of the write.
     this.written = new Int32Array(addresses).fill(NONE);
+    // What lies in the block at an address: the number of a dump.
+    this.dumped = new Int32Array(addresses).fill(NONE);
+    // Pages whose headers are not what their blocks make them: the number of their rows.
+    this.rowsOf = new Int32Array(addresses);
     // What an edit replaced, so that it can be taken back: by operand and by step.
     this.before = new Float64Array(address.length);
     this.made = new Int32Array(address.length).fill(NONE);
+    this.marks = [];
     this.popped = new Int32Array(run.n);
     this.chainBefore = new Map();
     this.#start(meta);
@@ -86,16 +92,36 @@ export class Fold {
         if (kind === BORN) {
           this.made[a] = this.#block(run.address[a], run.number[n], rest[0], rest[1], step);
         }
-        if (kind === POINT || kind === PUSH || kind === BORN || kind === DIED || kind === WRITE) a++;
-        if (kind === SET || kind === CHAIN || kind === BORN || kind === WRITE) n++;
+        if (WITH_ADDRESS.has(kind)) a++;
+        if (WITH_NUMBER.has(kind)) n++;
       }
     }
   }
 
   seek(position) {
-    const to = Math.max(0, Math.min(this.run.n, position));
-    while (this.at < to) this.#forward(this.at++);
+    const to = Math.max(0, Math.min(this.run.n, position)), near = Math.round(to / STRIDE);
+    if (Math.abs(this.at - to) > Math.abs(near * STRIDE - to)) this.#restore(this.marks[near]);
+    while (this.at < to) {
+      if (this.at % STRIDE === 0) this.#mark(this.at / STRIDE);
+      this.#forward(this.at++);
+    }
     while (this.at > to) this.#back(--this.at);
+  }
+
+  // What is kept of a position; what edits replaced is known of the whole run once it was folded.
+  #mark(number) {
+    const {at, chains, live, stopped} = this;
+    this.marks[number] ??= {at, live, stopped, chains: chains.map(chain => [...chain]),
+      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped, this.rowsOf].map(each => each.slice())};
+  }
+
+  #restore(mark) {
+    if (!mark) return;
+    this.at = mark.at;
+    this.live = mark.live;
+    this.stopped = mark.stopped;
+    this.chains = mark.chains.map(chain => [...chain]);
+    [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped, this.rowsOf].forEach((each, i) => each.set(mark.arrays[i]));
   }
 
   #forward(step) {
@@ -141,6 +167,14 @@ export class Fold {
           before[a] = this.written[address[a]];
           this.written[address[a++]] = number[n++];
           break;
+        case BYTES:
+          before[a] = this.dumped[address[a]];
+          this.dumped[address[a++]] = number[n++];
+          break;
+        case ROWS:
+          before[a] = this.rowsOf[address[a]];
+          this.rowsOf[address[a++]] = number[n++];
+          break;
         case LIST: this.#list(step, i, edit); break;
         case STOP: this.stopped = true; break;
       }
@@ -167,8 +201,8 @@ export class Fold {
         case POP:
           chains[edit.obj].push(edit.isFirst ? this.popped[step] : this.#kept(step, i));
           break;
-        case CUT: chains[edit.obj] = this.#kept(step, i); break;
-        case CHAIN: n--; chains[edit.obj] = this.#kept(step, i); break;
+        case CUT: chains[edit.obj] = [...this.#kept(step, i)]; break;
+        case CHAIN: n--; chains[edit.obj] = [...this.#kept(step, i)]; break;
         case BORN:
           a--; n--;
           blockAt[address[a]] = before[a];
@@ -180,8 +214,10 @@ export class Fold {
           if (before[a] !== NONE) this.live++;
           break;
         case WRITE: a--; n--; this.written[address[a]] = before[a]; break;
+        case BYTES: a--; n--; this.dumped[address[a]] = before[a]; break;
+        case ROWS: a--; n--; this.rowsOf[address[a]] = before[a]; break;
         case LIST:
-          chains[edit.obj] = this.#kept(step, i);
+          chains[edit.obj] = [...this.#kept(step, i)];
           this.shown[edit.obj] = 1 - edit.rest[1];
           break;
         case STOP: this.stopped = false; break;

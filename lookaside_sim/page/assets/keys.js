@@ -98,12 +98,16 @@ function bindButtons(app) {
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(() => app.show(app.position, true));
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => app.timeline.draw(app.list));
 }
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function followTheme() { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; }
+
+followTheme();
 open().then(({app, times, start}) => {
   bindKeys(app);
   bindButtons(app);
+  dark.addEventListener("change", () => { followTheme(); app.timeline.draw(app.list); });
   if (!app.follow(location.hash)) app.show(start);
   document.body.dataset.ready = Math.round(times.decode + times.fold);
 }).catch(error => {

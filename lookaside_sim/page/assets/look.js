@@ -1,7 +1,7 @@
 // What a step says of itself: addresses, values, calls, sentences.
 
 import {MACHINE, Fold} from "./fold.js";
-import {BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT, LIST, NONE} from "./decode.js";
+import {BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT, LIST, NONE, WITH_NUMBER} from "./decode.js";
 
 // Arguments that are what a call is about, by the documented names.
 export const ADDRESSES = new Set(["Entry", "P", "Address", "ListEntry", "entry", "address"]);
@@ -88,13 +88,6 @@ export class Look {
     return NONE;
   }
 
-  // Every address that a step touches.
-  touched(step) {
-    const {run} = this, found = new Set();
-    for (let a = run.addressAt[step]; a < run.addressAt[step + 1]; a++) found.add(run.address[a]);
-    return found;
-  }
-
   write(step) {
     const {run} = this, {edits} = this.shape(step);
     let n = run.numberAt[step];
@@ -103,7 +96,7 @@ export class Look {
         const [old, fresh, count] = run.meta.writes[run.number[n]];
         return {old, fresh, count};
       }
-      if (kind === SET || kind === CHAIN || kind === BORN) n++;
+      if (WITH_NUMBER.has(kind)) n++;
     }
     return null;
   }

@@ -98,8 +98,9 @@ export class Panes {
         + (fold.blocks.step[block] >= 0 ? `made in step ${fold.blocks.step[block] + 1}` : "from before the recording")));
     }
     if (place) lines.push(h("p", {class: "faint"}, `its first pointer is the link: Next ${look.short(place.next)}`));
-    const written = fold.written[selected];
-    if (written !== NONE && !place) {
+    const written = fold.written[selected], dump = fold.dumped[selected];
+    if (dump !== NONE) lines.push(this.#dump(run.meta.dumps[dump], run.meta.dumps[this.app.dumpBefore], place, block));
+    else if (written !== NONE && !place) {
       const [, fresh, count] = run.meta.writes[written];
       lines.push(h("p", {class: "bytes"}, "last written: ", h("code", {}, look.bytesText(fresh, count))));
     }
@@ -112,9 +113,24 @@ export class Panes {
     $("block-lines").replaceChildren(...lines);
   }
 
+  // The bytes of a block: its header, its first pointer, what follows. What this step changed is marked.
+  #dump(now, was, place, block) {
+    const {run, look} = this.app, {header, digits} = run.meta.arch, pointer = digits / 2;
+    const bytes = now.match(/../g), old = was?.match(/../g) ?? bytes;
+    const part = (from, to, kind, name) => h("div", {class: "row"}, h("span", {class: `part ${kind}`},
+      bytes.slice(from, to).map((byte, i) => h("span", byte === old[from + i] ? {} : {class: "new"}, `${byte} `))),
+      h("span", {class: "faint"}, name));
+    const rows = [];
+    for (let at = 0; at < header; at += 8) rows.push(part(at, at + 8, "header", at ? "" : look.region(this.app.selected) ? "header" : "before it"));
+    rows.push(part(header, header + pointer, place ? "listed" : "", place ? "the link" : "first pointer"));
+    for (let at = header + pointer; at < bytes.length; at += 8) rows.push(part(at, at + 8, "", `+${(at - header).toString(16)}`));
+    return h("div", {class: "dump"}, rows);
+  }
+
   #did(at) {
     const {look, run} = this.app, {call, edits} = look.shape(at);
-    if (call.word === "write") return "written to";
+    const plain = {write: "written to", read: "read", flush: "flushed to the pool", delete: "freed with its list"}[call.word];
+    if (plain) return plain;
     if (call.word === "alloc") return call.branch === "hit" ? "handed out (hit)" : call.branch === "miss" ? "handed out (miss)" : "allocated";
     if (call.word === "free") return call.branch === "hit" ? "put on the list" : call.branch === "full" ? "freed to the pool (list full)" : "freed";
     return call.routine;
@@ -127,7 +143,7 @@ export class Panes {
     const takes = run.shapes.map(shape => shape.edits.some(([kind]) => kind === POP || kind === CUT || kind === CHAIN));
     for (let i = 0; i < run.n; i++) {
       let hit = takes[run.op[i]] && fold.popped[i] === id;
-      for (let a = run.addressAt[i]; !hit && a < run.addressAt[i + 1]; a++) hit = run.address[a] === id;
+      for (const at of run.shapes[run.op[i]].about) hit ||= run.address[run.addressAt[i] + at] === id;
       if (hit) found.push(i);
     }
     this.remembered = {id, steps: found};

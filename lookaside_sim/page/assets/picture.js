@@ -152,11 +152,12 @@ export class Picture {
     const {chain, ring} = this.#withoutRing(fold.chains[list]), n = chain.length;
     const depth = fold.value(list, "Depth") ?? 0, held = fold.held(list);
     const middle = y0 + bh / 2;
+    const said = `${held} held · limit ${depth} · ceiling ${fold.value(list, "MaximumDepth")}`;
     const gauge = Math.max(depth, held, 1), inner = head - 24;
     parts.push(s("g", {class: "head", transform: `translate(.75 ${top})`},
       s("rect", {width: head - 1.5, height: 68, rx: 10}),
       s("text", {x: 12, y: 21, class: "strong", "font-size": 14}, clip(name, Math.floor(inner / 8.6))),
-      s("text", {x: 12, y: 39, "font-size": 11.5}, `${held} held · limit ${depth} · ceiling ${fold.value(list, "MaximumDepth")}`),
+      s("text", {x: 12, y: 39, "font-size": Math.min(11.5, inner / said.length / .606)}, said),
       s("rect", {class: "gauge", x: 12, y: 50, width: inner, height: 8, rx: 4}),
       s("rect", {class: "gauged", x: 12, y: 50, width: Math.max(inner * held / gauge, held ? 6 : 0), height: 8, rx: 4})));
     const room = Math.max(2, Math.floor((width - x0 + gap - 8) / (bw + gap)));
@@ -210,6 +211,8 @@ export class Picture {
       parts.push(s("path", {class: "limit", d: `M ${x} ${y0 - 6} V ${y0 + bh + 8}`}),
         s("text", {x: x + (right ? -6 : 6), y: y0 + bh + 16, "font-size": 11.5,
           "text-anchor": right ? "end" : "start"}, `Depth ${depth}`));
+    } else {
+      parts.push(s("text", {x: width - 2, y: y0 + bh + 16, "font-size": 11.5, "text-anchor": "end"}, `Depth ${depth} ▸`));
     }
   }
 

@@ -11,6 +11,7 @@ import {Panes} from "./panes.js";
 import {Routine} from "./routine.js";
 import {Source} from "./source.js";
 import {Quiz} from "./quiz.js";
+import {Exam} from "./exam.js";
 
 const PACE = 900;  // milliseconds a step, while playing
 
@@ -32,12 +33,14 @@ export class App {
     this.playing = false;
     this.scale = 1;
     this.#chooseList();
+    if (!run.meta.sites.length) document.querySelector(".right").append($("block"));
     $("slider").max = run.n;
     for (const way of ["hit", "miss", "tune"]) {
       $(way).hidden = $(`last-${way}`).hidden = !this.#exists(way);
     }
     $("stop").hidden = !this.#exists("stop");
     $("note").hidden = !Object.keys(run.meta.notes).length;
+    $("tuned").hidden = !this.#exists("tune");
     $("predict").hidden = !this.#exists("hit") && !this.#exists("miss");
   }
 
@@ -73,6 +76,8 @@ export class App {
       const scan = run.meta.scans[this.step];
       if (!still && scan && !scan.some(([list]) => list === this.list)) this.list = scan[0][0];
       fold.seek(this.step);
+      const chosen = this.mayFollow === false ? this.selected : look.subject(this.step);
+      this.dumpBefore = chosen > 0 ? fold.dumped[chosen] : NONE;
       this.#remember();
       env = look.environment(this.step);
       const subject = look.subject(this.step);
@@ -215,7 +220,7 @@ export class App {
     $("badge").className = `badge ${kind}`;
     const args = call.arguments.flatMap(({name, text: value}, i) => [i ? ", " : "",
       name && !ADDRESSES.has(name) ? h("span", {class: "name"}, `${name} `) : "", h("b", {}, value)]);
-    const word = {write: "the program writes ", read: "the program reads "}[look.shape(step).call.word];
+    const word = {write: "the program writes ", read: "the program reads ", tick: "time passes: "}[look.shape(step).call.word];
     $("call").replaceChildren(word ?? `${call.routine}(`, ...args, word ? "" : ")",
       call.result && kind !== "stop" ? " → " : "", call.result && kind !== "stop" ? h("b", {}, call.result) : "");
     $("why").replaceChildren(text, ...this.#culprit(step));
@@ -292,9 +297,8 @@ export class App {
   }
 
   theme() {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
+    const {dataset} = document.documentElement;
+    dataset.theme = dataset.theme === "dark" ? "light" : "dark";
     this.timeline.draw(this.list);
   }
 }
@@ -304,6 +308,8 @@ export async function open() {
   const run = await decode(packed);
   const decoded = performance.now(), app = new App(run);
   app.culprit = packed.culprit;
+  if (packed.questions.length) app.quiz.give(packed.questions);
+  if (packed.exam) new Exam(packed.exam);
   if (packed.focus) app.selected = packed.focus;
   document.body.classList.toggle("still", run.n === 0);
   return {app, times: {decode: decoded - begun, fold: performance.now() - decoded}, start: packed.step};

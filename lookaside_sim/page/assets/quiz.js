@@ -10,6 +10,17 @@ export class Quiz {
     this.on = false;
     this.right = this.asked = 0;
     this.pending = null;
+    this.given = new Map();
+  }
+
+  // A lesson's own questions, by position: then only these are asked.
+  give(questions) {
+    for (const {at, ask, choices, answer, why} of questions) {
+      if (!this.given.has(at)) this.given.set(at, []);
+      this.given.get(at).push({ask: [ask], choices, answer, because: why});
+    }
+    $("predict").hidden = false;
+    this.toggle();
   }
 
   toggle() {
@@ -17,6 +28,10 @@ export class Quiz {
     this.pending = null;
     $("predict").setAttribute("aria-pressed", this.on);
     $("quiz").hidden = !this.on;
+    // Who is asked what comes does not see it drawn.
+    document.body.classList.toggle("predicting", this.on);
+    this.app.timeline.hidesFuture = this.on;
+    this.app.timeline.draw(this.app.list);
     if (this.on) this.#wait();
   }
 
@@ -68,17 +83,39 @@ export class Quiz {
     const {app} = this, step = app.position;
     if (!this.on || step >= app.run.n) return false;
     if (this.pending) {
-      $("quiz").querySelector("button")?.focus();
+      $("quiz").querySelector("button, input")?.focus();
       return true;
     }
-    const question = this.question(step);
-    app.fold.seek(app.position);
-    if (!question || !this.isWorthAsking(step, question)) return false;
+    const question = this.#next(step);
+    if (!question) return false;
     this.pending = question;
-    this.#show([h("span", {class: "ask"}, question.ask), question.choices.map((choice, i) =>
-      h("button", {onclick: () => this.#answer(choice)}, h("kbd", {}, String(i + 1)), ` ${choice}`))]);
-    $("quiz").querySelector("button").focus({preventScroll: true});
+    const ways = question.choices.length ? question.choices.map((choice, i) =>
+      h("button", {onclick: () => this.#answer(choice)}, h("kbd", {}, String(i + 1)), ` ${choice}`)) : [this.#field()];
+    this.#show([h("span", {class: "ask"}, question.ask), ways]);
+    $("quiz").querySelector("button, input").focus({preventScroll: true});
     return true;
+  }
+
+  #next(step) {
+    if (this.given.size) {
+      const asked = this.given.get(step) ?? [];
+      return asked.find(question => !question.done);
+    }
+    const question = this.question(step);
+    this.app.fold.seek(this.app.position);
+    return question && this.isWorthAsking(step, question) ? question : null;
+  }
+
+  // Where a number is asked for.
+  #field() {
+    const input = h("input", {inputmode: "numeric", autocomplete: "off", "aria-label": "a number"});
+    input.addEventListener("keydown", event => {
+      event.stopPropagation();
+      if (event.key !== "Enter" || !input.value.trim()) return;
+      event.preventDefault();  // else the button that gets the focus is pressed by it
+      this.#answer(String(Number(input.value.replace(/,/g, ""))));
+    });
+    return input;
   }
 
   choose(number) {
@@ -93,7 +130,9 @@ export class Quiz {
     this.asked++;
     if (ok) this.right++;
     this.pending = null;
-    app.show(app.position + 1);
+    pending.done = true;
+    // Another question may stand before the same step.
+    if (!this.given.size || !this.#next(app.position)) app.show(app.position + 1);
     this.#show([h("b", {class: ok ? "right" : "wrong"}, ok ? "✓ Right" : `✗ No: ${pending.answer}`),
       h("span", {}, `${pending.because}.`), h("button", {id: "quiz-next", onclick: () => app.stepBy(1)}, "go on ", h("kbd", {}, "→"))]);
     $("quiz-next").focus({preventScroll: true});

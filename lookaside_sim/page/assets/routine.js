@@ -19,17 +19,24 @@ export class Routine {
       const rows = run.meta.routines[shape.routine] ?? [];
       const ended = shape.sentence === "stopped" || shape.sentence === "raised";
       let decided = false;
-      rows.forEach(([text, when, notes], i) => {
+      let number = 0, told = false;
+      rows.forEach(([text, when, notes]) => {
+        // The program's own routine did otherwise than the pool's lines say: its calls stand there.
+        if (/^ +·/.test(text) && shape.inner.length) {
+          if (!told && when.split(" ").includes(call.branch)) shape.inner.forEach(inner => this.#inner(lines, inner, 2));
+          told = true;
+          return;
+        }
         const decides = when === "?";
         if (decides) decided = true;
         // A call that stopped the machine did not come to its end.
         const ran = when ? decides || when.split(" ").includes(call.branch) : !(decided && ended);
         const said = notes[call.branch] ?? notes["*"];
-        lines.push(this.#line(i + 1, text, {ran, decides,
+        lines.push(this.#line(++number, text, {ran, decides,
           said: ran && said ? look.fill(said, env) : ""}));
       });
     }
-    shape.inner.forEach(inner => this.#inner(lines, inner, 1));
+    if (!/^list (alloc|free)$/.test(shape.routine)) shape.inner.forEach(inner => this.#inner(lines, inner, 1));
     if (shape.sentence === "stopped") lines.push(this.#line("", `*** STOP ${run.meta.stop?.name ?? ""}`, {ran: true, stop: true}));
     if (!lines.length) lines.push(this.#line("", `${call.routine}()`, {ran: true}));
     box.replaceChildren(...lines);
@@ -57,9 +64,10 @@ export class Routine {
       return;
     }
     lines.push(h("p", {class: "faint"}, `${run.meta.lists[shown[0]].name}: the rule, as the simulator runs it`));
+    const last = shown[3].findLastIndex(([, ran]) => ran);
     shown[3].forEach(([text, ran, said], i) => {
       const source = run.meta.texts[text];
-      lines.push(this.#line(i + 1, source, {ran, said, decides: ran && /^\s*if /.test(source) && said.endsWith("is true")}));
+      lines.push(this.#line(i + 1, source, {ran, said, decides: i === last || (ran && /^\s*if /.test(source) && said.endsWith("is true"))}));
     });
   }
 }

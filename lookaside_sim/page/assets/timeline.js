@@ -135,14 +135,24 @@ export class Timeline {
       g.fillText("miss", LEFT - 6, bottom + 8 + 2 * LANE - 1);
     }
     const now = fold.at ? frame.px(this.byTime ? run.times[fold.at - 1] : fold.at - .5) : LEFT;
+    if (this.hidesFuture) {
+      g.fillStyle = color("--panel");
+      g.fillRect(now, 0, w, height);
+    }
     g.strokeStyle = g.fillStyle = color("--selected");
     g.lineWidth = 2;
     g.beginPath(); g.moveTo(now, 2); g.lineTo(now, height); g.stroke();
     g.beginPath(); g.moveTo(now - 5, 0); g.lineTo(now + 5, 0); g.lineTo(now, 7); g.fill();
   }
 
-  // What falls into each column of pixels.
+  // What falls into each column of pixels; remembered, since it changes with the view alone.
   #columns(row, {from, to}, columns) {
+    const key = [this.series.indexOf(row), from, to, columns].join();
+    if (this.seen?.key !== key) this.seen = {key, ...this.#count(row, from, to, columns)};
+    return this.seen;
+  }
+
+  #count(row, from, to, columns) {
     const low = new Float64Array(columns).fill(NaN), high = new Float64Array(columns).fill(NaN);
     const depth = new Float64Array(columns).fill(NaN), last = new Float64Array(columns).fill(NaN);
     const hits = new Uint32Array(columns), misses = new Uint32Array(columns), tuned = [], stops = [];

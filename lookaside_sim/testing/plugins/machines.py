@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unittest
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,10 +20,12 @@ import pytest
 from lookaside_sim import windbg
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.machine.call_site import HELPER
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.render import render
 from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
+from lookaside_sim.testing.plugins.modes import mode_of
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import Recording
 from lookaside_sim.verifier.settings import Verifier
@@ -40,8 +43,8 @@ _MOST_NAME: Final = 150
 def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What a test's machine is made with, and ``leaks``.
 
-    The marker's word, else the option's, else the ini file's; what none of them says is left
-    to `Kernel`.
+    The marker's word, else that of the mode the test runs in, else the option's, else the ini
+    file's; what none of them says is left to `Kernel`.
 
     Args:
         request: of the test.
@@ -61,6 +64,7 @@ def setting_of(request: pytest.FixtureRequest) -> dict[str, Any]:
                 raise pytest.UsageError(f"ini file, lookaside_{name}: {error}") from None
         if given is not None:
             found[name] = given
+    found.update(mode_of(request.node))
     # The closest marker comes first, and its word counts.
     for marker in reversed(list(request.node.iter_markers("lookaside"))):
         unknown = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - set(names))]
@@ -148,12 +152,18 @@ class Watched:
         kernel: the machine.
         tracker: knows who allocated what.
         title: what the test is called.
+
+    Attributes:
+        kernel: as given.
+        tracker: as given.
+        is_blamed: whether what was left behind has been reported already.
     """
 
     def __init__(self, kernel: Kernel, tracker: LeakTracker, title: str = "") -> None:
         self.kernel = kernel
         self.title = title
         self.tracker = tracker
+        self.is_blamed = False
         self._recording: TestRecording | None = None
         self._saved: Path | None = None
         self._run: Run | None = None
@@ -199,6 +209,7 @@ class Watched:
         """
         # Whatever the links say: they may be what the test overwrote.
         lists: list[Any] = self.tracker.lists or list(self.kernel.registry.all())
+        lists = _concerned(lists, error) or lists
         lines = [repr(self.kernel), *(windbg.lookaside(each) for each in lists)]
         parameters: Sequence[object] = getattr(error, "parameters", ())
         address = getattr(error, "address", None)
@@ -272,6 +283,26 @@ def _file_name(nodeid: str) -> str:
     return f"{name}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
 
 
+def _concerned(lists: list[Any], error: BaseException | None) -> list[Any]:
+    """The lists that an error is about; none where it does not say."""
+    known = getattr(error, "lookaside", None)
+    values = {each for each in getattr(error, "parameters", ()) if isinstance(each, int)}
+    return [
+        each
+        for each in lists
+        if each is known
+        or any(each.address <= value < each.address + each.image_size for value in values)
+    ]
+
+
+def mark_helpers(config: pytest.Config) -> None:
+    """Have the modules that the ini file names be helpers, whose lines are not told."""
+    for name in config.getini("lookaside_helpers"):
+        module = sys.modules.get(name)
+        if module is not None:
+            setattr(module, HELPER, True)
+
+
 def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     """Make the machine of a test; a ``unittest.TestCase`` gets it as an attribute.
 
@@ -281,6 +312,7 @@ def watched_machine(request: pytest.FixtureRequest) -> tuple[str, Watched]:
     Returns:
         What to do about leaks, and the machine, to which nobody listens yet.
     """
+    mark_helpers(request.config)
     leaks: str = setting_of(request)["leaks"]
     kernel = kernel_maker(request)()
     if isinstance(request.instance, unittest.TestCase):

@@ -7,6 +7,7 @@ the simulator is imported when a test asks for one of the fixtures, not before.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lookaside_sim.testing.plugins.modes import MODES, put_into_modes, wanted_modes
 from lookaside_sim.testing.plugins.settings import CHOICES, NUMBER, PAGES, SETTINGS
 
 if TYPE_CHECKING:
     from lookaside_sim import Kernel, LookasideList
     from lookaside_sim.testing.faults import FaultInjector
+    from lookaside_sim.testing.plugins.drivers import TestedDriver
     from lookaside_sim.testing.plugins.machines import Watched
     from lookaside_sim.trace import Recording
 
@@ -35,6 +38,7 @@ class LookasideLeakWarning(UserWarning):
 
 _watched_key: pytest.StashKey[Watched] = pytest.StashKey()
 _failed_key: pytest.StashKey[bool] = pytest.StashKey()
+_stops_key: pytest.StashKey[list[BaseException]] = pytest.StashKey()
 
 
 # --- options -------------------------------------------------------------------------------
@@ -69,6 +73,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lookaside-examples", type=int, metavar="N", help="programs that a check runs"
     )
+    modes = f"run each test with a machine in these modes: all, or some of {', '.join(MODES)}"
+    group.addoption("--lookaside-modes", metavar="MODES", help=modes)
+    parser.addini("lookaside_modes", modes, default="")
+    parser.addini(
+        "lookaside_helpers",
+        "modules of helpers, which reports skip for the lines that call them",
+        type="linelist",
+    )
     parser.addini("lookaside_leaks", "error, warn or ignore", default="error")
     parser.addini("lookaside_page", "failed, all or none", default="failed")
     parser.addini(
@@ -89,14 +101,32 @@ def pytest_configure(config: pytest.Config) -> None:
             told.setenv(f"LOOKASIDE_SIM_{variable}", str(number))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with a machine once in each mode."""
+    put_into_modes(metafunc)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which modes tests run in."""
+    modes = wanted_modes(config)
+    return f"lookaside modes: {', '.join(modes)}" if modes else None
+
+
 # --- fixtures ------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
-    """A fresh simulated machine; at the end nothing may be allocated on it any more.
+def lookaside_mode(request: pytest.FixtureRequest) -> str:
+    """The mode that the test runs in, ``"plain"`` without the option ``--lookaside-modes``."""
+    return str(getattr(request, "param", "plain"))
 
-    In a ``unittest.TestCase`` it is also ``self.lookaside_kernel``.
+
+@pytest.fixture
+def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A fresh simulated machine, made current; at the end nothing may be left over on it.
+
+    Memory, lists, handles, locks, work that is queued, a raised IRQL. In a ``unittest.TestCase``
+    it is also ``self.lookaside_kernel``.
     """
     from lookaside_sim.testing.plugins.machines import watched_machine
 
@@ -107,9 +137,14 @@ def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
         nullcontext() if pages == "none" else watched.film(request.node.nodeid),
     ):
         request.node.stash[_watched_key] = watched
-        yield watched.kernel
+        with watched.kernel:
+            yield watched.kernel
         # A test that failed half-way had no chance to clean up.
-        if leaks != "ignore" and not request.node.stash.get(_failed_key, False):
+        if (
+            leaks != "ignore"
+            and not watched.is_blamed
+            and not request.node.stash.get(_failed_key, False)
+        ):
             report = watched.leaks()
             if report and leaks == "warn":
                 warnings.warn(LookasideLeakWarning(report), stacklevel=1)
@@ -118,7 +153,9 @@ def lookaside_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def lookaside_list(lookaside_kernel: Kernel) -> Iterator[Callable[..., LookasideList]]:
+def lookaside_list(
+    request: pytest.FixtureRequest, lookaside_kernel: Kernel
+) -> Iterator[Callable[..., LookasideList]]:
     """Make lookaside lists on the test's machine; they are deleted at its end.
 
     Called as ``lookaside_list(size=32, tag=b"test", name="", ...)``, with what
@@ -139,6 +176,8 @@ def lookaside_list(lookaside_kernel: Kernel) -> Iterator[Callable[..., Lookaside
         return lookaside
 
     yield make
+    if request.node.stash.get(_failed_key, False):
+        return  # what a test that failed half-way left is not what it failed for
     for lookaside in made:
         if lookaside.is_active and lookaside_kernel.bugcheck is None:
             lookaside.delete()
@@ -164,6 +203,60 @@ def lookaside_faults(lookaside_kernel: Kernel) -> Iterator[FaultInjector]:
 
 
 @pytest.fixture
+def lookaside_driver(
+    request: pytest.FixtureRequest, lookaside_kernel: Kernel
+) -> Iterator[Callable[..., TestedDriver]]:
+    """Load drivers on the test's machine; at the end they are unloaded, and may leave nothing.
+
+    Called as ``lookaside_driver(entry, unload=None, name="driver.sys")`` with a driver's two
+    routines, or with the path of its compiled image. The entry, DriverEntry, is run at once;
+    one that fails unloads the driver again. See `lookaside_sim.testing.plugins.drivers`.
+    """
+    from lookaside_sim.testing.leaks import LeakError
+    from lookaside_sim.testing.plugins.drivers import load_tested
+    from lookaside_sim.testing.plugins.machines import setting_of
+
+    watched = request.node.stash[_watched_key]
+    strict = setting_of(request)["leaks"] == "error"
+    loaded: list[TestedDriver] = []
+
+    def load(entry: Any, unload: Any = None, *, name: str = "driver.sys") -> TestedDriver:
+        tested = load_tested(lookaside_kernel, entry, unload, name, strict=strict)
+        loaded.append(tested)
+        return tested
+
+    yield load
+    for tested in reversed(loaded):
+        if tested.is_loaded and lookaside_kernel.bugcheck is None:
+            try:
+                tested.unload()
+            except LeakError as error:
+                watched.is_blamed = True
+                if not request.node.stash.get(_failed_key, False):
+                    pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def load_image(lookaside_kernel: Kernel) -> Iterator[Callable[..., Any]]:
+    """Load compiled drivers on the test's machine; at the end they are unloaded.
+
+    Called as ``load_image(path)``; needs the extra ``drive``.
+    """
+    from lookaside_sim.testing.plugins import drivers
+
+    loaded: list[Any] = []
+
+    def load(path: Any) -> Any:
+        loaded.append(drivers.load_image(lookaside_kernel, path))
+        return loaded[-1]
+
+    yield load
+    for driver in reversed(loaded):
+        if driver.loaded and lookaside_kernel.bugcheck is None:
+            driver.unload()
+
+
+@pytest.fixture
 def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
     """Run a function once for each allocation it makes, with that one refused.
 
@@ -171,7 +264,7 @@ def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
     `lookaside_sim.testing.fail_each_allocation` takes; the machines are the test's own kind
     unless ``make_kernel`` makes others.
     """
-    from lookaside_sim.testing.faults import fail_each_allocation
+    from lookaside_sim.testing.each_fault import fail_each_allocation
     from lookaside_sim.testing.plugins.machines import kernel_maker
 
     make = kernel_maker(request)
@@ -189,9 +282,22 @@ def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what is known about the machine to the report of a failed test."""
+    """Add what is known about the machine to the report of a failed test.
+
+    This package's own frames are hidden, and a stop that was reported is not reported again by
+    the fixtures that meet it while they clean up.
+    """
+    if call.excinfo is not None:
+        _hide_own_frames()
     report: pytest.TestReport = yield
     watched = item.stash.get(_watched_key, None)
+    if call.excinfo is not None:
+        stops = item.stash.setdefault(_stops_key, [])
+        met = _stops_in(call.excinfo.value)
+        if call.when == "teardown" and met and all(each in stops for each in met):
+            report.outcome, report.longrepr = "passed", None
+            return report
+        stops.extend(met)
     if watched is not None and report.when != "setup":
         # What a test leaves is known once it is over; a page of it shows its teardown too.
         wanted = report.failed if _pages(item.config) == "failed" else report.when == "teardown"
@@ -211,6 +317,27 @@ def pytest_runtest_makereport(
                 ("lookaside trace", f"What the test did was saved as {saved}")
             )
     return report
+
+
+def _stops_in(error: BaseException) -> list[BaseException]:
+    """The stops that an error consists of; nothing where it is, or holds, anything else."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = [_stops_in(each) for each in error.exceptions]
+        return [stop for each in inner for stop in each] if all(inner) else []
+    kind = type(error)
+    ours = kind.__name__ == "BugCheck" and kind.__module__ == "lookaside_sim.errors"
+    return [error] if ours else []
+
+
+def _hide_own_frames() -> None:
+    """Have pytest leave this package's frames out of tracebacks, but for ``--full-trace``.
+
+    The fixtures' own stay: a report of theirs would have no frame at all.
+    """
+    for name, module in list(sys.modules.items()):
+        inside = name.partition(".")[0] == "lookaside_sim"
+        if inside and not name.startswith("lookaside_sim.testing.plugins"):
+            vars(module)["__tracebackhide__"] = True
 
 
 def _pages(config: pytest.Config) -> str:

@@ -1,4 +1,4 @@
-"""Builds the drivers beside this file: ``python build.py`` writes ``built/``, which is committed.
+"""Builds the drivers beside this file, and the examples': ``python build.py`` writes what is committed.
 
 Needs mingw-w64 for C and C++, and clang besides for structured exceptions. The tests build what
 they can and use it; where there is no compiler they use the committed files.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILT = HERE / "built"
+EXAMPLES = HERE.parents[2] / "examples" / "drivers"
 LARGEST = 20_000
 """Bytes that a committed file may have."""
 
@@ -61,15 +62,23 @@ class Source:
     Attributes:
         name: of the source.
         machine: ``"x64"`` or ``"x86"``.
+        folder: where the source is.
     """
 
     name: str
     machine: str
+    folder: Path = HERE
 
     @property
     def built(self) -> str:
         """File name of the driver."""
-        return f"{Path(self.name).stem}-{self.machine}.sys"
+        stem = Path(self.name).stem
+        return f"{stem}.sys" if self.folder == EXAMPLES else f"{stem}-{self.machine}.sys"
+
+    @property
+    def committed(self) -> Path:
+        """Where it is committed."""
+        return (EXAMPLES if self.folder == EXAMPLES else BUILT) / self.built
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -91,6 +100,8 @@ def sources() -> Iterator[Source]:
         for machine in _MACHINES:
             if machine == "x64" or path.name not in _ONLY_X64:
                 yield Source(path.name, machine)
+    for path in sorted(EXAMPLES.glob("*.c")):
+        yield Source(path.name, "x64", EXAMPLES)
 
 
 def build(source: Source, folder: Path) -> Path:
@@ -114,7 +125,7 @@ def build(source: Source, folder: Path) -> Path:
         folder=folder,
     )
     headers = f"/usr/{triple}-w64-mingw32/include"
-    shutil.copy(HERE / source.name, folder / source.name)
+    shutil.copy(source.folder / source.name, folder / source.name)
     # The debug information names no folder of the machine that built it.
     mapped = f"-ffile-prefix-map={folder.resolve()}=."
     compile_only = ["-c", "-o", "driver.o", source.name, f"-D{define}", mapped, *_FLAGS]
@@ -160,7 +171,7 @@ def _run(*command: str, folder: Path) -> None:
 
 
 def main() -> int:
-    """Build everything into ``built/``."""
+    """Build everything."""
     BUILT.mkdir(exist_ok=True)
     work = BUILT / "work"
     work.mkdir(exist_ok=True)
@@ -171,7 +182,7 @@ def main() -> int:
         if size > LARGEST:
             print(f"that is more than {LARGEST}", file=sys.stderr)
             return 1
-        shutil.copy(built, BUILT / source.built)
+        shutil.copy(built, source.committed)
     shutil.rmtree(work)
     return 0
 

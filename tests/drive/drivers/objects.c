@@ -98,6 +98,23 @@ ULONG NTAPI Send(UCHAR Major, ULONG Length)
     return NT_SUCCESS(status) ? information : (ULONG)status;
 }
 
+ULONG NTAPI Processor(VOID)
+{
+    return KeGetCurrentProcessorNumber();
+}
+
+PKTHREAD NTAPI Thread(ULONG Imported)
+{
+    UNICODE_STRING name;
+    PKTHREAD (NTAPI *current)(VOID);
+
+    if (!Imported)
+        return KeGetCurrentThread();    /* wdm.h reads the processor's block on x64 */
+    RtlInitUnicodeString(&name, L"KeGetCurrentThread");
+    current = (PKTHREAD (NTAPI *)(VOID))(ULONG_PTR)MmGetSystemRoutineAddress(&name);
+    return current();
+}
+
 ULONG NTAPI Describe(VOID)
 {
     PUCHAR block = ExAllocatePoolWithTag(NonPagedPool, 300, 'lldM');

@@ -192,7 +192,7 @@ def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> 
         """
     )
     run(pytester).assert_outcomes(failed=5)
-    traces = list(Path(pytester.path, "lookaside-traces").iterdir())
+    traces = list(Path(pytester.path, "lookaside-traces").glob("*.jsonl"))
     assert sorted(next(iter(load(path))).size or 0 for path in traces) == [3, 3, 3, 200, 201]
 
 
@@ -270,12 +270,12 @@ def test_a_run_too_long_for_a_page_is_saved(
     kernel = Kernel()
     watched = machines.Watched(kernel, LeakTracker(kernel))
     config = SimpleNamespace(getoption=lambda name: str(tmp_path), rootpath=tmp_path)
-    item: Any = SimpleNamespace(config=config, nodeid="a test")
-    with watched.film("a test"):
+    item: Any = SimpleNamespace(config=config, nodeid="a_test")
+    with watched.film("a_test"):
         for _ in range(6):
             kernel.tick()
         said = watched.show(item, failed=False)
-    path = tmp_path / "a-test.lkrun"
+    path = tmp_path / "a_test.lkrun"
     assert said == f"The run is long; lookaside-sim report shows it: {path}"
     assert len(Run.load(path)) == 6
     assert watched.show(item, failed=False) is None
@@ -451,6 +451,7 @@ def test_the_plugin_loads_next_to_nothing_where_nobody_uses_it() -> None:
         "lookaside_sim.testing",
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.modes",
         "lookaside_sim.testing.plugins.pytest",
         "lookaside_sim.testing.plugins.settings",
     ]
