@@ -244,7 +244,7 @@ class Encoder:
     def _about_steps(self) -> dict[str, Any]:
         tables, sources = self._tables, self._tables.sources
         routines = dict.fromkeys(row[0] for row in self._shapes)
-        sentences = dict.fromkeys(("forged hit", *(row[1] for row in self._shapes)))
+        sentences = dict.fromkeys(("forged hit", "twice", *(row[1] for row in self._shapes)))
         return {
             "shapes": list(self._shapes),
             "texts": list(tables.texts),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lookaside_sim.page import Exam, Question, render
-from tests.page.runs import double_free, lifo, use_after_free
+from tests.page.runs import double_free, lifo, overrun, use_after_free
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -40,6 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("lifo", lifo(), 0),
         ("stop", use_after_free(), -1),
         ("ring", double_free(), 6),
+        ("overrun", overrun(), -1),
     ):
         found[name] = folder / f"{name}.html"
         found[name].write_text(render(run, step=step), "utf-8")
@@ -227,6 +228,15 @@ def test_the_stop_shows_who_led_there(open_page: Open) -> None:
 def test_a_chain_that_leads_back_is_a_ring(open_page: Open) -> None:
     page = open_page("ring")
     assert "a ring" in page.text_content("#picture")
+
+
+def test_a_header_that_was_written_over_is_marked(open_page: Open) -> None:
+    page = open_page("overrun")
+    press(page, "ArrowLeft")
+    assert "its header is overwritten" in page.text_content("#picture")
+    assert page.is_hidden("#limit")
+    press(page, "b", "3")
+    assert "is not a valid header" in page.inner_text("#pane")
 
 
 def test_help_theme_size_and_projector_are_keys(open_page: Open) -> None:

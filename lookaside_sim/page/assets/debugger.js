@@ -36,7 +36,7 @@ export class Debugger {
     const base = look.hex(id).slice(0, -3), asked = run.table.offset[id];
     const lines = [`Pool page ${look.hex(id)} region is `
       + (region ? `${region.paged ? "Paged" : "Nonpaged"} pool` : "Special pool")];
-    const told = this.#told(id), found = told.map(([from, size, before, state, tag]) =>
+    const told = look.told(id), found = told.map(([from, size, before, state, tag]) =>
       ({from, to: from + size, before, tag, state: `(${state})`, free: state === "Free"}));
     let at = told.length ? PAGE_BYTES : 0;
     for (const row of told.length ? [] : rows) {
@@ -59,14 +59,6 @@ export class Debugger {
     const last = told.at(-1), end = last ? last[0] + last[1] : PAGE_BYTES;
     if (end < PAGE_BYTES) lines.push(` ${base}${end.toString(16).padStart(3, "0")} is not a valid header: the page cannot be read further`);
     return lines.join("\n");
-  }
-
-  // The headers of a page as the recording told them, where they are not what its blocks make them.
-  #told(id) {
-    const {table, meta} = this.run;
-    let low = id;
-    while (low > 0 && table.page[low - 1] === table.page[id]) low--;
-    return table.offset[low] ? [] : meta.rows[this.fold.rowsOf[low]];
   }
 
   // What each tag has allocated, freed and holds.
