@@ -81,7 +81,7 @@ _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},
-    Program: {"stack_provider": None},
+    Program: {"site_provider": None, "stack_provider": None},
 }
 """What the copy has in the place of what is left out."""
 

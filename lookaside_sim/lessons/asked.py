@@ -89,7 +89,7 @@ def which(scene: Scene, step: Step, argument: str) -> Prediction | None:
     if not is_new and answer not in shown:
         shown = [answer, *shown[1:]]
     choices = (*sorted(shown), _NEW)
-    if len(choices) < 3:
+    if len(choices) < 2:
         return None
     chain = " ".join(map(scene.name, before.entries))
     if is_new:

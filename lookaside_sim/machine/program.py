@@ -107,6 +107,8 @@ class Program:
         running: the images whose code runs, innermost last; empty for code outside any.
         stack_provider: gives the call sites, innermost first, while code runs that has no
             Python frames; None asks the frames.
+        site_provider: gives the line that runs with its code address, where the sites of
+            `stack_provider` have none; None where they have.
         watcher: says whether the verifier watches the code that runs; None where it is off.
         nx_images: where the images lie whose code names NonPagedPool and means the pool that
             is not executable; 0 stands for the code outside any.
@@ -121,6 +123,7 @@ class Program:
         "memory",
         "nx_images",
         "running",
+        "site_provider",
         "stack_provider",
         "watcher",
     )
@@ -134,6 +137,7 @@ class Program:
         self._sites = Sites(memory.arch.driver_images_start - _PROGRAM_CODE_OFFSET)
         self.running: list[Image] = []
         self.stack_provider: Callable[[], Sequence[CallSite]] | None = None
+        self.site_provider: Callable[[], CallSite] | None = None
         self.watcher: Callable[[], bool] | None = None
         self.nx_images: set[int] = set()
 
@@ -257,6 +261,8 @@ class Program:
 
     def site_in(self, sites: Sites) -> CallSite:
         """The line that runs, with the address it has among some sites."""
+        if self.site_provider is not None:
+            return self.site_provider()
         if self.stack_provider is not None:
             return self.stack_provider()[0]
         frame = calling_frame(2)  # this method, and who of this class or an image called it

@@ -196,10 +196,12 @@ class Player:
         program = self.kernel.machine.program
         provider = program.stack_provider
         program.stack_provider = self._provide_stack
+        program.site_provider = self._provide_site
         try:
             yield
         finally:
             program.stack_provider = provider
+            program.site_provider = None
             _now.player = before
 
     def play(self, number: int, row: Row) -> None:
@@ -453,9 +455,13 @@ class Player:
 
     def _provide_stack(self) -> tuple[CallSite, ...]:
         row = self._row or self._rows.row(self._position)
+        return self._stacks.call_sites(row.stack) or _NOWHERE
+
+    def _provide_site(self) -> CallSite:
+        row = self._row or self._rows.row(self._position)
         running = self.kernel.machine.program.running
         image = running[-1].image_base if running else 0
-        return self._stacks.call_sites(row.stack, image) or _NOWHERE
+        return self._stacks.call_site(row.stack, image) or _NOWHERE[0]
 
     # --- what the kinds ask ------------------------------------------------------------------------
 

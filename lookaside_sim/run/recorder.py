@@ -15,7 +15,7 @@ from lookaside_sim.errors import (
 )
 from lookaside_sim.kernel import Kernel, made_again
 from lookaside_sim.lookaside.built_in import BuiltInList
-from lookaside_sim.lookaside.calls import ListCall
+from lookaside_sim.lookaside.calls import AllocateEntry
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
@@ -301,7 +301,7 @@ class Recorder:
             return 0
         program = self._program
         image = program.running[-1] if program.running else None
-        if image is None and self._kernel.drivers.all and isinstance(call, ListCall):
+        if image is None and self._kernel.drivers.all and type(call) is AllocateEntry:
             image = program.owner_of(call.lookaside.address)  # whose code the call runs as
         base = 0 if image is None else image.image_base
         if program.stack_provider is not None:

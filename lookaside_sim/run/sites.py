@@ -30,7 +30,7 @@ class Site:
         file: name of the source file, without its folder.
         line: line number.
         function: qualified name of the function.
-        path: of the source file, as Python had it.
+        path: of the source file, as Python had it; without a folder for this package's own.
     """
 
     file: str
@@ -105,9 +105,10 @@ class Stacks:
             place = id(code), line
             number = self._numbers.get(place)
             if number is None:
-                number = self._numbers[place] = self._new_site(
-                    code.co_filename, line, code.co_qualname
-                )
+                path = code.co_filename
+                if is_inside(frame.f_globals.get("__name__")):
+                    path = path.replace("\\", "/").rpartition("/")[2]  # nobody shows its source
+                number = self._numbers[place] = self._new_site(path, line, code.co_qualname)
             stack.append(number)
             frame = frame.f_back
         return self._stack(tuple(stack))
@@ -170,11 +171,17 @@ class Stacks:
         """The sites of a stack, innermost first."""
         return tuple(self.sites[each] for each in self.stacks[number])
 
-    def call_sites(self, number: int, image: int) -> tuple[CallSite, ...]:
-        """The sites of a stack as the machine knows them, made by code of an image."""
-        found = []
-        for each in self.stacks[number]:
-            site = self.sites[each]
-            address = self.addresses.get((image, each), 0)
-            found.append(CallSite(site.file, site.line, site.function, address))
-        return tuple(found)
+    def call_sites(self, number: int) -> tuple[CallSite, ...]:
+        """The sites of a stack as the machine knows them, without code addresses."""
+        return tuple(
+            CallSite(each.file, each.line, each.function) for each in self.stack(number)
+        )
+
+    def call_site(self, number: int, image: int) -> CallSite | None:
+        """The innermost site of a stack with the code address it has in an image."""
+        sites = self.stacks[number]
+        if not sites:
+            return None
+        site = self.sites[sites[0]]
+        address = self.addresses.get((image, sites[0]), 0)
+        return CallSite(site.file, site.line, site.function, address)

@@ -181,6 +181,10 @@ class Program:
 
     # --- overwriting -----------------------------------------------------------------------------
 
+    def _write_unchecked(self, address: int, data: bytes) -> None:
+        """Write as somebody does whom nothing checks."""
+        self.kernel.memory.write(address, data)
+
     def _overwrite(self) -> None:
         rng, kernel = self._random, self.kernel
         places = [
@@ -206,7 +210,7 @@ class Program:
         if rng.random() < 0.5:
             kernel.write(address, data)
         elif kernel.memory.is_mapped(address, size):
-            kernel.memory.write(address, data)  # as somebody does whom nothing checks
+            self._write_unchecked(address, data)
 
 
 def look(kernel: Kernel) -> None:
@@ -246,8 +250,12 @@ def _no_hang() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def play(number: int) -> str | None:
+def play(number: int, make: Callable[[int], Program] = Program) -> str | None:
     """Run one program.
+
+    Args:
+        number: of the program.
+        make: what makes it.
 
     Returns:
         What is wrong, or None.
@@ -255,7 +263,7 @@ def play(number: int) -> str | None:
     program: Program | None = None
     try:
         with _no_hang():
-            program = Program(number)
+            program = make(number)
             kernel = program.kernel
             last = (1 << kernel.arch.address_bits) - 1
             for step in program.run():

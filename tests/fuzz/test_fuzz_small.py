@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import differences
+from tests.fuzz import differences, runs
 from tests.fuzz.arguments import Campaign
 from tests.fuzz.doors import DOORS
 from tests.fuzz.overwrites import play
@@ -32,3 +32,8 @@ def test_programs_that_were_found(number: int) -> None:
 @pytest.mark.parametrize("number", range(6))
 def test_two_machines_that_must_not_differ(number: int, tmp_path: Path) -> None:
     assert differences.play(number, tmp_path) is None
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_programs_are_recorded_and_played_again(number: int, tmp_path: Path) -> None:
+    assert runs.play(number, tmp_path) is None

@@ -13,7 +13,8 @@ from lookaside_sim.trace import Event, load, replay
 from lookaside_sim.trace import record as record_trace
 from tests.run.helpers import assert_folds, assert_replays
 
-TRACES = sorted((Path(__file__).parents[2] / "examples" / "traces").glob("*.jsonl.gz"))
+FOLDER = Path(__file__).parents[2] / "examples" / "traces"
+TRACES = [FOLDER / "git-log.jsonl.gz", FOLDER / "sqlite-shell.jsonl.gz"]
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)

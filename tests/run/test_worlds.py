@@ -27,7 +27,7 @@ def recorded(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(
     arch=st.sampled_from(["x64", "x86"]),
     seed=st.integers(0, 1 << 32),
