@@ -315,7 +315,7 @@ def _owner_wrote(scene: Scene, step: Step, address: int) -> int | None:
 def stop(scene: Scene, step: Step, argument: str) -> Prediction | None:
     """Whether the machine stops at a call."""
     stopped = step.outcome is Outcome.STOPPED
-    why = scene.call(step) if stopped else "nothing that is checked here is wrong"
+    why = scene.call(step) if stopped else "no check stops it here"
     answer = YES_NO[not stopped]
     question = "does the machine stop here?"
     return _made(scene, step, "stop", question, YES_NO, answer, why)

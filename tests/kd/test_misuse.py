@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -150,3 +150,21 @@ def test_a_word_that_was_written_over_is_found(
     word = "@$bug_param3" if program is overrun else "Requests.ListEntry.Flink"
     said = [shell.execute(f"ba w4 {word}"), shell.execute("g-"), shell.execute("g-")]
     assert line in "\n".join(said)
+
+
+def test_an_exception_that_stops_nothing_is_explained_too() -> None:
+    kernel = Kernel()
+    with suppress(NtStatusError), record(kernel) as run:
+        lookaside = kernel.lookaside_list("Requests")
+        lookaside.initialize(size=64, tag=b"Rqst")
+        entry = lookaside.allocate() or 0
+        lookaside.free(entry)
+        kernel.write(entry, (0xC000_0120).to_bytes(8, "little"))  # a status
+        lookaside.allocate()
+        lookaside.allocate()
+    shell = Session(run)
+    shell.execute("!tt 100")
+    said = shell.execute("!analyze -v")
+    assert "EXCEPTION:  nt!ExAllocateFromLookasideListEx(Requests) raises NtStatusError" in said
+    assert "# a status" in said
+    assert shell.execute("p-; !analyze -v").endswith("The machine runs: no bug check.")
