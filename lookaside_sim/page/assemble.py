@@ -2,6 +2,7 @@
 
 The modules are written as modules of their own, with imports. Here they are put behind one
 another in the order their imports ask for, in one scope: each name is used once in all of them.
+The page has them deflated, and a loader of a few lines that unpacks them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from lookaside_sim.page.squeeze import squeeze_script, squeeze_style
+from lookaside_sim.page.columns import pack
 
 LAST_MODULE: Final = "keys.js"
 """The module that opens the run; all others are reached from it."""
@@ -25,6 +26,7 @@ _EXPORT_LIST: Final = re.compile(r"^export \{[^}]*\};\n", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=async |function |class |const )", re.MULTILINE)
 
 
+@cache
 def asset(name: str) -> str:
     """The text of a file in ``assets``."""
     return files("lookaside_sim.page").joinpath("assets", name).read_text("utf-8")
@@ -52,13 +54,13 @@ def script(*wanted: str) -> str:
 
     for each in wanted or (LAST_MODULE,):
         add(each)
-    return squeeze_script("".join(parts.values()))
+    return "".join(parts.values())
 
 
 @cache
-def style() -> str:
-    """The style sheet."""
-    return squeeze_style(asset("style.css"))
+def packed_script() -> str:
+    """What opens the run, deflated."""
+    return pack(script().encode())
 
 
 def _hash(text: str) -> str:
@@ -76,13 +78,16 @@ def page(payload: Mapping[str, Any], *, title: str, story: str, section: str = "
         section: HTML behind the columns.
     """
     data = json.dumps(payload, separators=(",", ":")).replace("<", "\\u003c")
+    style, loader = asset("style.css"), asset("loader.js")
     parts = {
         "title": html.escape(title),
         "story": html.escape(story),
-        "style": style(),
-        "script": script(),
-        "style-hash": _hash(style()),
-        "script-hash": _hash(script()),
+        "style": style,
+        "loader": loader,
+        "code": packed_script(),
+        "style-hash": _hash(style),
+        "loader-hash": _hash(loader),
+        "code-hash": _hash(script()),
         "section": section,
         "data": data,
     }

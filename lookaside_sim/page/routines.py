@@ -170,7 +170,7 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
     "alloc": ("POOL", "plain", "{size} bytes asked for, {taken} taken: header and rounding."),
     "alloc refused": ("NULL", "miss", "The pool has nothing left to give."),
     "free": ("POOL", "plain", "The block goes back to the pool and is merged with free ones."),
-    "write": ("WRITE", "write", "The program writes {count} bytes: {old} → {new}."),
+    "write": ("WRITE", "write", "The program writes {count} bytes: {old} → {new}"),
     "tick": ("TICK", "tune", "The balance set manager scans. No Depth moves."),
     "tick tuned": ("TUNED", "tune", "The balance set manager scans: {scans}."),
     "irql": ("IRQL", "plain", "The IRQL is {Irql'} now."),
@@ -185,6 +185,12 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
         "WRITE",
         "write",
         "{count} bytes over an entry on a list: {old} → {new}. They are its link now.",
+    ),
+    "twice": (
+        "HIT",
+        "write",
+        "There is room, {held'} of {Depth} now, so it is linked in front. Nobody sees that it is on"
+        " the list already: the chain leads back into itself.",
     ),
     "stopped": ("STOP", "stop", "{stop}"),
     "raised": ("RAISED", "miss", "It raised {error}."),

@@ -6,6 +6,7 @@ leak, wherever it runs.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import sys
 from collections.abc import Callable, Sequence
@@ -159,7 +160,10 @@ class Stacks:
     def keep_texts(self) -> None:
         """Keep the source of each file that made calls, as far as there is room."""
         room = _MOST_TEXT
-        for path in dict.fromkeys(self.sites[each[0]].path for each in self.stacks if each):
+        innermost = (self.sites[each] for stack in self.stacks for each in stack[:2])
+        for path in dict.fromkeys(site.path for site in innermost):
+            if path == contextlib.__file__:
+                continue  # where blocks are left; the program's own line is the next one
             text = "".join(linecache.getlines(path))
             if text and len(text) <= room:
                 self.texts[path] = text

@@ -189,7 +189,7 @@ class Sanitizer:
             SanitizerError: always.
         """
         history = () if record is None else tuple(record.history)
-        # What it was found out by, such as a KeyError, is nothing to read.
+        # Not because of the lookup that failed on the hot path and led here.
         raise SanitizerError(kind, address, lookaside, message, history) from None
 
 

@@ -123,7 +123,7 @@ def test_an_allocate_routine_that_has_nothing_is_asked_once(arch: str) -> None:
         ("WrongList", "wrong-list", "wrong list"),
         ("EntryAfterFree", "use-after-free", "written"),
         ("EntryReadAfterFree", "use-after-free", "read"),
-        ("EntryToPool", "entry-freed", "entry to pool"),
+        ("EntryToPool", "freed-entry", "entry to pool"),
     ],
 )
 def test_the_sanitizer_finds_it_at_its_line(

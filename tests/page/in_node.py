@@ -80,13 +80,19 @@ def ask(asked: Sequence[tuple[Run, Sequence[int], str]]) -> list[list[Any]]:
     assert NODE is not None
     text = json.dumps(
         [
-            {"packed": Encoder(run).payload(), "positions": list(positions), "wants": wants}
+            {
+                "packed": Encoder(run, bytes_too=len(run) < 100).payload(),
+                "positions": list(positions),
+                "wants": wants,
+            }
             for run, positions, wants in asked
         ]
     )
     scripts = script("look.js", "debugger.js")
-    assert "STRIDE=1<<15" in scripts  # positions kept whole, which short runs are to have too
-    scripts = scripts.replace("STRIDE=1<<15", "STRIDE=1<<3")
+    assert (
+        "STRIDE = 1 << 15" in scripts
+    )  # positions kept whole, which short runs are to have too
+    scripts = scripts.replace("STRIDE = 1 << 15", "STRIDE = 1 << 3")
     program = f"{_REQUIRE}{scripts}{_DRIVER}"
     done = subprocess.run(
         [NODE, "--input-type=module", "-e", program], input=text, capture_output=True, text=True

@@ -66,6 +66,18 @@ def double_free() -> Run:
     return run
 
 
+@cache
+def overrun() -> Run:
+    """A block written past its end, over the header of the next, which is then freed."""
+    kernel = Kernel()
+    with record(kernel, "past the end") as run, suppress(BugCheck):
+        blocks = [kernel.pool.allocate(0, 40, b"Some") or 0 for _ in range(4)]
+        low, high = sorted(blocks)[1:3]
+        kernel.write(low, b"A" * (high - low))
+        kernel.pool.free(high)
+    return run
+
+
 def random_run(machine: str, arch: str, seed: int, steps: int, before: int = 0) -> Run:
     """What a program that does anything, misuse too, does to a machine."""
     world = _world(machine, arch, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim.page import render
-from tests.page.runs import double_free, lifo, use_after_free
+from lookaside_sim.page import Exam, Question, render
+from tests.page.runs import double_free, lifo, overrun, use_after_free
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,9 +40,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("lifo", lifo(), 0),
         ("stop", use_after_free(), -1),
         ("ring", double_free(), 6),
+        ("overrun", overrun(), -1),
     ):
         found[name] = folder / f"{name}.html"
         found[name].write_text(render(run, step=step), "utf-8")
+    questions = (
+        Question(1, "Where from?", ("the list", "the pool"), "the pool", "it was empty"),
+        Question(1, "How many bytes?", (), "224", "a header and rounding"),
+        Question(5, "How many are held then?", (), "2", "it has room"),
+    )
+    found["lesson"] = folder / "lesson.html"
+    found["lesson"].write_text(render(lifo(), questions=questions), "utf-8")
+    sheet = {"lesson": "one", "seed": 7, "name": "", "answers": {"1": "", "words": ""}}
+    found["exam"] = folder / "exam.html"
+    exam = Exam(questions, sheet, "Why?")
+    found["exam"].write_text(render(lifo(), exam=exam), "utf-8")
     return found
 
 
@@ -164,6 +177,44 @@ def test_predict_mode_asks_before_it_shows(open_page: Open) -> None:
     assert page.is_hidden("#quiz")
 
 
+def test_a_lesson_is_taken_with_the_keyboard_alone(open_page: Open) -> None:
+    page = open_page("lesson")
+    assert page.is_hidden("#hit")
+    right = []
+    while step_of(page) < 8:
+        before = page.inner_text("#quiz")
+        if page.query_selector("#quiz input"):
+            page.keyboard.type("224")
+            page.keyboard.press("Enter")
+        elif "Where from?" in before:
+            press(page, "2")
+        else:
+            press(page, "ArrowRight")
+            continue
+        right.append(page.inner_text("#quiz b"))
+        assert page.evaluate("document.activeElement.id") == "quiz-next"
+    assert right == ["✓ Right", "✓ Right", "✗ No: 2"]
+    assert "2 of 3" in page.inner_text("#quiz")
+
+
+def test_an_exam_is_filled_in_and_saved(open_page: Open) -> None:
+    page = open_page("exam")
+    assert page.inner_text("#position") == "0 / 1"
+    page.fill("#exam > label input", "Ada")
+    page.check("#exam fieldset label:nth-of-type(2) input")
+    page.fill("#exam li:nth-child(2) input", "224")
+    page.fill("#exam textarea", "Because.")
+    with page.expect_download() as download:
+        page.click("#exam button")
+    assert download.value.suggested_filename == "answers.json"
+    assert json.loads(page.inner_text("#answers")) == {
+        "lesson": "one",
+        "seed": 7,
+        "name": "Ada",
+        "answers": {"1": "b", "2": "224", "words": "Because."},
+    }
+
+
 def test_the_stop_shows_who_led_there(open_page: Open) -> None:
     page = open_page("stop")
     assert page.inner_text("#badge") == "STOP"
@@ -177,6 +228,15 @@ def test_the_stop_shows_who_led_there(open_page: Open) -> None:
 def test_a_chain_that_leads_back_is_a_ring(open_page: Open) -> None:
     page = open_page("ring")
     assert "a ring" in page.text_content("#picture")
+
+
+def test_a_header_that_was_written_over_is_marked(open_page: Open) -> None:
+    page = open_page("overrun")
+    press(page, "ArrowLeft")
+    assert "its header is overwritten" in page.text_content("#picture")
+    assert page.is_hidden("#limit")
+    press(page, "b", "3")
+    assert "is not a valid header" in page.inner_text("#pane")
 
 
 def test_help_theme_size_and_projector_are_keys(open_page: Open) -> None:
@@ -200,6 +260,7 @@ def test_help_theme_size_and_projector_are_keys(open_page: Open) -> None:
         ("lifo", "dark", PHONE),
         ("stop", "dark", WIDE),
         ("ring", "light", PHONE),
+        ("exam", "dark", PHONE),
     ],
 )
 def test_nothing_is_in_the_way_of_anybody(
@@ -207,7 +268,7 @@ def test_nothing_is_in_the_way_of_anybody(
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     page = open_page(name, "#step=6" if name == "lifo" else "", view=view, theme=theme)
-    if theme == "dark":
+    if theme == "dark" and name != "exam":
         press(page, "p", "ArrowRight")
     assert page.evaluate("document.documentElement.scrollWidth") <= view["width"]
     found = axe.Axe().run(page)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lookaside_sim import windbg
 from tests.page.in_node import ask, needs_node
-from tests.page.runs import double_free, lifo, use_after_free
+from tests.page.runs import double_free, lifo, overrun, use_after_free
 
-RUNS = (lifo, use_after_free, double_free)
+RUNS = (lifo, use_after_free, double_free, overrun)
 
 
 @needs_node
@@ -22,7 +22,10 @@ def test_lists_are_printed_as_the_debugger_prints_them() -> None:
 
 @needs_node
 def test_pages_are_printed_as_the_debugger_prints_them() -> None:
-    asked = [(make(), range(0, len(make()) + 1, 5), "pages") for make in RUNS]
+    asked = [
+        (make(), range(0, len(make()) + 1, 5 if len(make()) > 20 else 1), "pages")
+        for make in RUNS
+    ]
     for (run, positions, _), shown in zip(asked, ask(asked), strict=True):
         for at, seen in zip(positions, shown, strict=True):
             machine = run.machine(at)

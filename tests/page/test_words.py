@@ -29,6 +29,13 @@ def test_conditions_show_the_values_they_had() -> None:
     assert shown[1]["result"] == shown[1]["env"]["first"]
 
 
+@needs_node
+def test_an_entry_freed_twice_is_said_to_be_on_the_list_already() -> None:
+    (shown,) = ask([(double_free(), [5, 6], "words")])
+    assert "on the list already" not in shown[0]["text"]
+    assert "on the list already: the chain leads back" in shown[1]["text"]
+
+
 def test_every_sentence_is_of_a_kind_the_style_sheet_has() -> None:
     kinds = {kind for _, kind, _ in SENTENCES.values()}
     assert kinds == {"hit", "miss", "plain", "stop", "tune", "write"}

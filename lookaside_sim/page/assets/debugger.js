@@ -36,25 +36,28 @@ export class Debugger {
     const base = look.hex(id).slice(0, -3), asked = run.table.offset[id];
     const lines = [`Pool page ${look.hex(id)} region is `
       + (region ? `${region.paged ? "Paged" : "Nonpaged"} pool` : "Special pool")];
-    const found = [];
-    let at = 0;
-    for (const row of rows) {
+    const told = look.told(id), found = told.map(([from, size, before, state, tag]) =>
+      ({from, to: from + size, before, tag, state: `(${state})`, free: state === "Free"}));
+    let at = told.length ? PAGE_BYTES : 0;
+    for (const row of told.length ? [] : rows) {
       if (row.from > at) found.push({from: at, to: row.from, tag: "Free", free: true});
       found.push({from: row.from, to: row.to, tag: look.tag(row.block)});
       at = row.to;
     }
     if (at < PAGE_BYTES) found.push({from: at, to: PAGE_BYTES, tag: "Free", free: true});
     let previous = 0;
-    for (const {from, to, tag, free} of found) {
+    for (const {from, to, tag, free, before, state} of found) {
       const size = to - from, star = from <= asked && asked < to ? "*" : " ";
       if (size > PAGE_BYTES - arch.unit) {
         lines.push(`${star}${base}${from.toString(16).padStart(3, "0")} : large page allocation, tag is ${tag}`);
         continue;
       }
       lines.push(`${star}${base}${from.toString(16).padStart(3, "0")} size: ${right(size.toString(16), 4)}`
-        + ` previous size: ${right(previous.toString(16), 4)}  ${(free ? "(Free)" : "(Allocated)").padEnd(11)} ${star}${tag}`);
+        + ` previous size: ${right((before ?? previous).toString(16), 4)}  ${(state ?? (free ? "(Free)" : "(Allocated)")).padEnd(11)} ${star}${tag}`);
       previous = size;
     }
+    const last = told.at(-1), end = last ? last[0] + last[1] : PAGE_BYTES;
+    if (end < PAGE_BYTES) lines.push(` ${base}${end.toString(16).padStart(3, "0")} is not a valid header: the page cannot be read further`);
     return lines.join("\n");
   }
 

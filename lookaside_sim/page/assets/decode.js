@@ -4,11 +4,11 @@ export const NONE = -1;
 
 // Kinds of edits, as numbers for the fold.
 export const ADD = 0, SET = 1, POINT = 2, PUSH = 3, POP = 4, CUT = 5, CHAIN = 6, BORN = 7,
-  DIED = 8, WRITE = 9, LIST = 10, STOP = 11, BYTES = 12;
+  DIED = 8, WRITE = 9, LIST = 10, STOP = 11, BYTES = 12, ROWS = 13;
 const KINDS = {add: ADD, set: SET, point: POINT, push: PUSH, pop: POP, cut: CUT, chain: CHAIN,
-  born: BORN, died: DIED, write: WRITE, list: LIST, stop: STOP, bytes: BYTES};
-export const WITH_ADDRESS = new Set([POINT, PUSH, BORN, DIED, WRITE, BYTES]);
-export const WITH_NUMBER = new Set([SET, CHAIN, BORN, WRITE, BYTES]);
+  born: BORN, died: DIED, write: WRITE, list: LIST, stop: STOP, bytes: BYTES, rows: ROWS};
+export const WITH_ADDRESS = new Set([POINT, PUSH, BORN, DIED, WRITE, BYTES, ROWS]);
+export const WITH_NUMBER = new Set([SET, CHAIN, BORN, WRITE, BYTES, ROWS]);
 
 async function inflate(text) {
   const raw = atob(text), bytes = new Uint8Array(raw.length);
@@ -32,7 +32,7 @@ function operandsOf(shape) {
   const about = new Set();
   for (const edit of shape.edits) {
     // Bytes change beside what a step is about, such as the header of a neighbor.
-    if (WITH_ADDRESS.has(edit[0]) && edit[0] !== BYTES) about.add(addresses);
+    if (WITH_ADDRESS.has(edit[0]) && edit[0] < BYTES) about.add(addresses);
     if (WITH_ADDRESS.has(edit[0])) addresses++;
     if (WITH_NUMBER.has(edit[0])) count++;
   }

@@ -1,7 +1,7 @@
 // The state of the run at a position: a fold of edits, forward and back. It knows edits, not
 // allocators: nothing here says what NT would do.
 
-import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES,
+import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES, ROWS,
   NONE, WITH_ADDRESS, WITH_NUMBER} from "./decode.js";
 
 export const MACHINE = -1;
@@ -28,6 +28,8 @@ export class Fold {
     this.written = new Int32Array(addresses).fill(NONE);
     // What lies in the block at an address: the number of a dump.
     this.dumped = new Int32Array(addresses).fill(NONE);
+    // Pages whose headers are not what their blocks make them: the number of their rows.
+    this.rowsOf = new Int32Array(addresses);
     // What an edit replaced, so that it can be taken back: by operand and by step.
     this.before = new Float64Array(address.length);
     this.made = new Int32Array(address.length).fill(NONE);
@@ -110,7 +112,7 @@ export class Fold {
   #mark(number) {
     const {at, chains, live, stopped} = this;
     this.marks[number] ??= {at, live, stopped, chains: chains.map(chain => [...chain]),
-      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped].map(each => each.slice())};
+      arrays: [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped, this.rowsOf].map(each => each.slice())};
   }
 
   #restore(mark) {
@@ -119,7 +121,7 @@ export class Fold {
     this.live = mark.live;
     this.stopped = mark.stopped;
     this.chains = mark.chains.map(chain => [...chain]);
-    [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped].forEach((each, i) => each.set(mark.arrays[i]));
+    [this.values, this.machine, this.shown, this.blockAt, this.written, this.dumped, this.rowsOf].forEach((each, i) => each.set(mark.arrays[i]));
   }
 
   #forward(step) {
@@ -169,6 +171,10 @@ export class Fold {
           before[a] = this.dumped[address[a]];
           this.dumped[address[a++]] = number[n++];
           break;
+        case ROWS:
+          before[a] = this.rowsOf[address[a]];
+          this.rowsOf[address[a++]] = number[n++];
+          break;
         case LIST: this.#list(step, i, edit); break;
         case STOP: this.stopped = true; break;
       }
@@ -209,6 +215,7 @@ export class Fold {
           break;
         case WRITE: a--; n--; this.written[address[a]] = before[a]; break;
         case BYTES: a--; n--; this.dumped[address[a]] = before[a]; break;
+        case ROWS: a--; n--; this.rowsOf[address[a]] = before[a]; break;
         case LIST:
           chains[edit.obj] = [...this.#kept(step, i)];
           this.shown[edit.obj] = 1 - edit.rest[1];

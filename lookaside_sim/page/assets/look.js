@@ -63,6 +63,14 @@ export class Look {
 
   tag(block) { return this.run.meta.texts[this.fold.blocks.tag[block]]; }
 
+  // The headers of a page as the recording told them, where they are not what its blocks make them.
+  told(id) {
+    const {table, meta} = this.run;
+    let low = id;
+    while (low > 0 && table.page[low - 1] === table.page[id]) low--;
+    return table.offset[low] ? [] : meta.rows[this.fold.rowsOf[low]];
+  }
+
   // --- steps ---------------------------------------------------------------------------------
 
   shape(step) { return this.run.shapes[this.run.op[step]]; }
@@ -187,9 +195,17 @@ export class Look {
       && subject !== NONE && this.fold.blockAt[subject] === NONE;
   }
 
+  // Whether an entry was put on a list that holds it already.
+  isTwice(step) {
+    const chain = this.fold.chains[this.shape(step).obj], entry = this.subject(step);
+    return chain.indexOf(entry) !== chain.lastIndexOf(entry);
+  }
+
   sentence(step, env) {
     const {sentences} = this.run.meta, shape = this.shape(step);
-    const key = shape.call.word === "alloc" && this.isForged(step) ? "forged hit" : shape.sentence;
+    let key = shape.sentence;
+    if (shape.call.word === "alloc" && this.isForged(step)) key = "forged hit";
+    if (key === "list free hit" && this.isTwice(step)) key = "twice";
     const [badge, kind, text] = sentences[key];
     return {badge, kind, text: this.fill(text, env)};
   }

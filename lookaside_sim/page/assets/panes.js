@@ -54,6 +54,7 @@ export class Panes {
 
   #shown(name, value, list) {
     if (name === "Tag") return `'${this.app.run.meta.lists[list].tag}'`;
+    if (/Ex$|^ListEntry/.test(name) && value >= 0) return `0x${value.toString(16)}`;
     if (name === "Type") return `0x${value.toString(16)}`;
     return this.app.look.number(value);
   }
@@ -107,7 +108,7 @@ export class Panes {
     const history = this.history(selected);
     const now = history.findLastIndex?.(at => at < fold.at) ?? -1;
     const from = Math.max(0, Math.min(now - 4, history.length - 9)), shown = history.slice(from, from + 9);
-    lines.push(h("p", {class: "faint"}, `${history.length} steps in all `, h("kbd", {}, "["), " ", h("kbd", {}, "]")));
+    lines.push(h("p", {class: "faint"}, `${history.length} ${history.length === 1 ? "step" : "steps"} in all `, h("kbd", {}, "["), " ", h("kbd", {}, "]")));
     lines.push(h("ol", {}, shown.map(at => h("li", at === step ? {class: "now"} : {},
       h("button", {"data-step": at + 1}, `step ${at + 1}`), ` ${this.#did(at)} `, h("span", {class: "faint"}, this.app.source.label(at))))));
     $("block-lines").replaceChildren(...lines);

@@ -257,13 +257,15 @@ export class Picture {
     const state = row.place ? "listed" : "used";
     const where = row.place ? `on ${run.meta.lists[row.place.list].name}` : "in use";
     const header = row.from < look.run.table.offset[row.id] ? w * arch.header / (row.to - row.from) : 0;
-    const wide = w > 44;
+    const wide = w > 44, told = look.told(row.id);
+    const broken = told.length && !told.some(([from, , , name]) => from === row.from && name === "Allocated");
     parts.push(s("g", {class: `block ${state}${mine ? " mine" : ""}${chosen ? " selected" : ""}`, "data-id": row.id,
       "data-from": row.id, role: w > 10 ? "button" : null, tabindex: w > 10 ? -1 : null,
       "aria-label": w > 10 ? `${look.short(row.id)}, ${tag}, ${size} bytes, ${where}` : null},
-      s("title", {}, `${look.full(row.id)} ${tag} ${size} bytes, ${where}`),
+      s("title", {}, `${look.full(row.id)} ${tag} ${size} bytes, ${where}${broken ? ", its header is overwritten" : ""}`),
       s("rect", {x: x + .75, y: y + 1, width: Math.max(w - 1.5, 1), height: ph - 2, rx: w > 9 ? 4 : 0}),
-      header > 1 ? s("rect", {class: "header", x: x + 1.5, y: y + 2, width: Math.max(header - 1, 1), height: ph - 4, rx: 2}) : null,
+      header > 1 ? s("rect", {class: `header${broken ? " broken" : ""}`, x: x + 1.5, y: y + 2, width: Math.max(header - 1, 1), height: ph - 4, rx: 2}) : null,
+      broken && header > 7 ? s("text", {class: "strong warn", x: x + header / 2, y: y + 26, "font-size": 14, "text-anchor": "middle"}, "!") : null,
       wide ? s("text", {class: "strong", x: x + w / 2 + header / 2, y: y + 18, "font-size": 11.5, "text-anchor": "middle"}, tag) : null,
       wide ? s("text", {class: "faint", x: x + w / 2 + header / 2, y: y + 32, "font-size": 10, "text-anchor": "middle"}, String(size)) : null,
       !wide && w > 30 ? s("text", {x: x + w / 2 + header / 2, y: y + 25, "font-size": 9.5, "text-anchor": "middle"}, tag) : null));

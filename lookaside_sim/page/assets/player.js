@@ -244,6 +244,8 @@ export class App {
     const level = {0: "PASSIVE", 1: "APC", 2: "DISPATCH"}[irql] ?? String(irql);
     $("where").textContent = irql || cpu ? `IRQL ${level} · CPU ${cpu}` : "";
     $("lists").value = this.list;
+    $("held-name").textContent = this.list < 0 ? "blocks in use" : "entries held";
+    $("limit").hidden = this.list < 0;
     $("back").disabled = $("first").disabled = position === 0;
     $("next").disabled = $("last").disabled = position === run.n;
   }

@@ -111,7 +111,9 @@ export class Quiz {
     const input = h("input", {inputmode: "numeric", autocomplete: "off", "aria-label": "a number"});
     input.addEventListener("keydown", event => {
       event.stopPropagation();
-      if (event.key === "Enter" && input.value.trim()) this.#answer(String(Number(input.value.replace(/,/g, ""))));
+      if (event.key !== "Enter" || !input.value.trim()) return;
+      event.preventDefault();  // else the button that gets the focus is pressed by it
+      this.#answer(String(Number(input.value.replace(/,/g, ""))));
     });
     return input;
   }
