@@ -133,7 +133,7 @@ class Parts(Clonable):
         self.dpcs = Dpcs(self.machine, self.queues, self.lists.routines)
         self.objects = KernelObjects(self.machine, self.threads, self.dpcs)
         self.dispatcher = Dispatcher(
-            self.machine, self.threads, self.queues, self.balance_set.tick
+            self.machine, self.threads, self.queues, self.objects, self.balance_set.tick
         )
         self._io_lists: IoLists | None = None
         self.small_pool_lists: SmallPoolLists | None = None

@@ -19,6 +19,7 @@ from lookaside_sim.errors import LookasideSimError, NtStatusError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql, NtStatus
+from lookaside_sim.system.objects import KernelObjects
 from lookaside_sim.system.queues import Queues
 from lookaside_sim.system.threads import Threads
 
@@ -55,14 +56,21 @@ class Dispatcher:
         machine: the machine.
         threads: its threads.
         queues: what waits to run.
+        objects: its timers, which may end a wait.
         tick: lets seconds pass.
     """
 
-    __slots__ = ("_machine", "_queues", "_set_at", "_threads", "_tick")
+    __slots__ = ("_machine", "_objects", "_queues", "_set_at", "_threads", "_tick")
 
     def __init__(
-        self, machine: Machine, threads: Threads, queues: Queues, tick: Callable[[int], None]
+        self,
+        machine: Machine,
+        threads: Threads,
+        queues: Queues,
+        objects: KernelObjects,
+        tick: Callable[[int], None],
     ) -> None:
+        self._objects = objects
         self._machine = machine
         self._threads = threads
         self._queues = queues
@@ -184,10 +192,8 @@ class Dispatcher:
                     return found
             if seconds <= 0:
                 return NtStatus.STATUS_TIMEOUT
-            if timeout is None and not any(map(self._is_timer, addresses)):
-                self._nobody(addresses)
-            if timeout is None and not self._time_can_help(addresses):
-                self._nobody(addresses)
+            if timeout is None and not self._objects.timers:
+                self._nobody(addresses)  # no timer is due either, whose DPC might
             self._tick(1)
             seconds -= 1
             found = self._satisfied(addresses, for_all=for_all)
@@ -251,17 +257,6 @@ class Dispatcher:
                 f" was initialized: its type is {kind}"
             )
         return kind
-
-    def _is_timer(self, address: int) -> bool:
-        return self._kind(address) in (_NOTIFICATION_TIMER, _SYNCHRONIZATION_TIMER)
-
-    def _time_can_help(self, addresses: list[int]) -> bool:
-        """Whether one of the timers is set, so that it will be due."""
-        due_at = _LINKS + 2 * self._machine.arch.pointer_size
-        return any(
-            self._is_timer(each) and any(self._machine.memory.read(each + due_at, 8))
-            for each in addresses
-        )
 
     def _is_signaled(self, address: int) -> bool:
         kind = self._kind(address)

@@ -23,6 +23,7 @@ from lookaside_sim.lookaside.calls import (
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.call_site import is_skipped
 from lookaside_sim.machine.calls import Call
+from lookaside_sim.machine.program import Program
 from lookaside_sim.pool.calls import AllocateBlock, FreeBlock
 from lookaside_sim.system.calls import (
     AllocateIrp,
@@ -227,8 +228,11 @@ class LeakTracker:
     def _forget(self, address: int) -> None:
         origin = self._live.pop(address, None)
         if origin is not None:
-            sites = _sites()
+            sites = self._sites()
             self._freed[address] = origin, _shown(sites[0]) if sites else ""
+
+    def _sites(self) -> tuple[_Site, ...]:
+        return _sites(self.kernel.machine.program)
 
     # --- what it hears ---------------------------------------------------------------------
 
@@ -238,17 +242,17 @@ class LeakTracker:
         if isinstance(call, AllocateBlock):
             if call.result is not None:
                 kind = f"{windbg.pool_type_name(int(call.pool_type))} {call.tag!s} block"
-                self._live[call.result] = _Origin(None, call.size, kind, _sites())
+                self._live[call.result] = _Origin(None, call.size, kind, self._sites())
         elif isinstance(call, AllocateEntry):
             if call.result is not None:
                 lookaside = _list_of(call)
                 seen = lookaside.peek()  # its allocate routine may have freed its memory
                 size = 0 if seen is None else seen.size
-                self._live[call.result] = _Origin(lookaside, size, "", _sites())
+                self._live[call.result] = _Origin(lookaside, size, "", self._sites())
         elif isinstance(call, (AllocateIrp, AllocateMdl)):
             if call.result:
                 kind = "IRP" if isinstance(call, AllocateIrp) else "MDL"
-                self._live[call.result] = _Origin(None, 0, kind, _sites())
+                self._live[call.result] = _Origin(None, 0, kind, self._sites())
         elif isinstance(call, FreeBlock):
             self._forget(call.address)
         elif isinstance(call, FreeEntry):
@@ -259,7 +263,7 @@ class LeakTracker:
             self._forget(call.mdl)
         elif isinstance(call, InitializeList):
             if not call.is_refused:
-                self._lists[_list_of(call)] = _sites()
+                self._lists[_list_of(call)] = self._sites()
         elif isinstance(call, DeleteList):
             self._lists.pop(_list_of(call), None)
 
@@ -278,16 +282,18 @@ def _kept(lookaside: LookasideList) -> str:
     return f" and keeps {seen.current_depth} free entries"
 
 
-_Site: TypeAlias = tuple[CodeType, int]
-"""A line of the program."""
+_Site: TypeAlias = tuple[CodeType, int] | str
+"""A line of the program; of code without Python frames in words."""
 
 
-def _sites() -> tuple[_Site, ...]:
+def _sites(program: Program) -> tuple[_Site, ...]:
     """The line of the program that made the call, and a few of those that called it.
 
     This package's own frames and those of helpers are skipped; what runs the test is none of its
     business.
     """
+    if program.stack_provider is not None:
+        return tuple(map(str, program.calling_stack()[:_MOST_SITES]))
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_skipped(frame):
         frame = frame.f_back
@@ -303,5 +309,7 @@ def _sites() -> tuple[_Site, ...]:
 
 
 def _shown(site: _Site) -> str:
+    if isinstance(site, str):
+        return site
     code, line = site
     return f"{code.co_filename}:{line} in {code.co_qualname}"

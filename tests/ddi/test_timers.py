@@ -89,6 +89,17 @@ def test_a_timer_is_signaled_and_queues_its_dpc_when_it_is_due(kernel: Kernel) -
         assert ddi.KeCancelTimer(timer) is False
 
 
+def test_a_wait_that_the_dpc_of_a_timer_ends(kernel: Kernel) -> None:
+    with kernel:
+        event, timer, dpc = memory(kernel), memory(kernel), memory(kernel)
+        ddi.KeInitializeEvent(event, ddi.NotificationEvent, False)
+        ddi.KeInitializeTimer(timer)
+        ddi.KeInitializeDpc(dpc, lambda *given: ddi.KeSetEvent(event, 0, False), 0)
+        ddi.KeSetTimer(timer, -3 * SECOND, dpc)
+        assert ddi.KeWaitForSingleObject(event, 0, 0, False, 0) == 0
+        assert kernel.seconds == 3
+
+
 def test_a_wait_for_a_timer_that_is_not_set(kernel: Kernel) -> None:
     with kernel:
         timer = memory(kernel)

@@ -43,6 +43,7 @@ class TestedDriver:
         status: what its entry returned.
         ends: what the machine was like before.
         strict: whether what it leaves behind is an error at once.
+        blame: called before such an error is raised.
         object: its DRIVER_OBJECT, where the fixture made one.
 
     Attributes:
@@ -61,6 +62,7 @@ class TestedDriver:
         ends: Ends,
         *,
         strict: bool,
+        blame: Callable[[], None],
         object: Fields | None = None,
     ) -> None:
         self.driver = driver
@@ -69,6 +71,7 @@ class TestedDriver:
         self._kernel = kernel
         self._ends = ends
         self._strict = strict
+        self._blame = blame
 
     @property
     def is_loaded(self) -> bool:
@@ -102,6 +105,7 @@ class TestedDriver:
         ]
         left += [Leak(what, where) for what, where in self._ends.left()]
         if left and self._strict:
+            self._blame()
             raise LeakError(left, "\n".join((heading, *(f"  {each}" for each in left))))
 
     def __enter__(self) -> Driver:
@@ -119,6 +123,7 @@ def load_tested(
     name: str,
     *,
     strict: bool,
+    blame: Callable[[], None],
 ) -> TestedDriver:
     """Load a driver and run its entry; unload it again where that fails.
 
@@ -131,6 +136,7 @@ def load_tested(
             what the entry set.
         name: of the image.
         strict: whether what it leaves behind is an error at once.
+        blame: called before such an error is raised.
 
     Raises:
         BugCheck: the entry, or the unload after it failed, stopped the machine.
@@ -141,7 +147,7 @@ def load_tested(
     if isinstance(entry, (str, os.PathLike)):
         image = load_image(kernel, entry)
         status = int(image.start())
-        return _started(TestedDriver(kernel, image, status, ends, strict=strict))
+        return _started(TestedDriver(kernel, image, status, ends, strict=strict, blame=blame))
     takes = _parameters("entry", entry)
     driver = kernel.load_driver(name)
     with driver:
@@ -149,7 +155,9 @@ def load_tested(
         given = (object, path)[:takes] if takes == 2 else (driver,)[:takes]
         returned = entry(*given)
     status = int(NtStatus.STATUS_SUCCESS if returned is None else returned)
-    tested = TestedDriver(kernel, driver, status, ends, strict=strict, object=object)
+    tested = TestedDriver(
+        kernel, driver, status, ends, strict=strict, blame=blame, object=object
+    )
     if unload is not None:
         last = ((object,) if takes == 2 else (driver,))[: _parameters("unload", unload)]
         driver.on_unload(lambda: unload(*last))

@@ -170,6 +170,10 @@ class Watched:
         self._filming = ExitStack()
         self._has_page = False
 
+    def blame(self) -> None:
+        """What was left behind has been reported: say nothing of it at the end."""
+        self.is_blamed = True
+
     @contextmanager
     def record(self) -> Iterator[Recording]:
         """Record what the test does inside, as a trace and as a run."""

@@ -221,7 +221,9 @@ def lookaside_driver(
     loaded: list[TestedDriver] = []
 
     def load(entry: Any, unload: Any = None, *, name: str = "driver.sys") -> TestedDriver:
-        tested = load_tested(lookaside_kernel, entry, unload, name, strict=strict)
+        tested = load_tested(
+            lookaside_kernel, entry, unload, name, strict=strict, blame=watched.blame
+        )
         loaded.append(tested)
         return tested
 
@@ -231,7 +233,6 @@ def lookaside_driver(
             try:
                 tested.unload()
             except LeakError as error:
-                watched.is_blamed = True
                 if not request.node.stash.get(_failed_key, False):
                     pytest.fail(str(error), pytrace=False)
 

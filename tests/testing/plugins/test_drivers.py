@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.drive.helpers import needs_engine, sys_file
+
 DOCUMENT = Path(__file__).parents[3] / "docs" / "drivers.md"
 DRIVER = """
 import pytest
@@ -137,23 +139,42 @@ def test_told_not_to_mind(lookaside_driver):
     )
 
 
-def test_compiled_drivers_need_their_part(pytester: pytest.Pytester) -> None:
-    from lookaside_sim import Kernel
-
-    if hasattr(Kernel, "load_image"):
-        pytest.skip("this version runs compiled drivers")
+@needs_engine
+def test_compiled_drivers_by_both_fixtures(pytester: pytest.Pytester) -> None:
+    path = sys_file("mistakes")
     result = run(
         pytester,
-        """
+        f"""
+PATH = {str(path)!r}
+
 def test_by_the_driver_fixture(lookaside_driver):
-    lookaside_driver("some.sys")
+    driver = lookaside_driver(PATH)
+    assert driver.status == STATUS_SUCCESS and driver.is_loaded
+    driver.unload()
+    assert not driver.is_loaded
+
+def test_a_leak(lookaside_driver):
+    driver = lookaside_driver(PATH)
+    driver.driver.call("Leak")
+    with pytest.raises(LeakError, match="was unloaded and left behind"):
+        driver.unload()
+
+def test_a_failed_entry(lookaside_driver, lookaside_faults):
+    lookaside_faults.fail_all()
+    driver = lookaside_driver(PATH)
+    assert driver.is_loaded == (driver.status == 0)
 
 def test_by_its_own(load_image):
-    load_image("some.sys")
+    driver = load_image(PATH)
+    assert driver.start() == 0
+
+@pytest.mark.lookaside(leaks="ignore")
+def test_no_driver(load_image):
+    with pytest.raises((OSError, ValueError)):
+        load_image("some.sys")
 """,
     )
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*some.sys: compiled drivers need the extra drive"])
+    result.assert_outcomes(passed=5)
 
 
 def test_the_suite_of_the_document_in_each_mode(pytester: pytest.Pytester) -> None:
