@@ -89,7 +89,7 @@ class Target:
         argument, fast = self._imports.environment.processor.argument, self._is_fastcall
         given = []
         for each in self._arguments:
-            value = argument(each.slot, fastcall=fast) if each.slot >= 0 else 0
+            value = argument(each.slot, fastcall=fast)
             if each.bits == 64 and self._imports.is_narrow:
                 value |= argument(each.slot + 1, fastcall=fast) << 32
             value &= each.mask

@@ -37,7 +37,6 @@ DELAYED_IMPORTS: Final = 13
 """Numbers of data directories."""
 
 _EXECUTE: Final = 0x2000_0000
-_READ: Final = 0x4000_0000
 _WRITE: Final = 0x8000_0000
 
 

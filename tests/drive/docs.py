@@ -75,7 +75,7 @@ def found(mistake: str, mode: str) -> str:
         kernel.tick(3)
     except (BugCheck, SanitizerError) as error:
         stack = error.__dict__.get("stack", ())
-        name = error.kind if isinstance(error, SanitizerError) else f"{int(error.code):#x}"
+        name = "a report" if isinstance(error, SanitizerError) else f"{int(error.code):#x}"
         if stack and stack[0].function.endswith(f"!{AT_THE_LINE.get(mistake)}"):
             return f"line: {name}"
         leaks = error.leaks if isinstance(error, BugCheck) else ()

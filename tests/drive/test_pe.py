@@ -34,6 +34,8 @@ def test_imports_name_what_the_source_calls(arch: str) -> None:
     assert {"DbgPrint", "ExInitializeLookasideListEx", "ExFreePoolWithTag"} <= wanted
     assert {each.library for each in imports(pe)} <= {"ntoskrnl.exe", "hal.dll", "HAL.dll"}
     assert exports(pe) == {}
+    exported = exports(read_pe(sys_file("objects", arch)))
+    assert [name.partition("@")[0] for name in exported] == ["Describe"]
 
 
 def test_relocations_move_what_is_absolute() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -116,6 +117,15 @@ def test_an_allocate_routine_that_has_nothing_is_asked_once(arch: str) -> None:
 
 
 @both_machines
+def test_the_sanitizer_sees_an_entry_that_goes_to_the_pool(arch: str) -> None:
+    _, driver = loaded("mistakes", arch, sanitizer=True)
+    driver.start()
+    where = f"(mistakes.c:{line_of('mistakes.c', 'entry to pool')})"
+    with pytest.raises(SanitizerError, match=re.escape(where)):
+        driver.call("EntryToPool")
+
+
+@both_machines
 @pytest.mark.parametrize(
     ("routine", "kind", "words"),
     [
@@ -123,7 +133,6 @@ def test_an_allocate_routine_that_has_nothing_is_asked_once(arch: str) -> None:
         ("WrongList", "wrong-list", "wrong list"),
         ("EntryAfterFree", "use-after-free", "written"),
         ("EntryReadAfterFree", "use-after-free", "read"),
-        ("EntryToPool", "freed-entry", "entry to pool"),
     ],
 )
 def test_the_sanitizer_finds_it_at_its_line(
