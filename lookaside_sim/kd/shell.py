@@ -36,6 +36,8 @@ class Shell:
         changes: what was done to the copy, in words.
         next_address: where the last command that showed memory ended.
         last_value: the first value that it showed.
+        called: whether a call was made on the copy.
+        returned: what the last one returned.
         quits: whether the user wants to leave.
         execute: runs commands, for those that are given some.
     """
@@ -48,6 +50,8 @@ class Shell:
         self.changes: list[str] = []
         self.next_address = 0
         self.last_value = 0
+        self.called = False
+        self.returned = 0
         self.quits = False
         self.execute: Callable[[str], str] = _nothing
         self._user_registers = [0] * _USER_REGISTERS
@@ -94,6 +98,7 @@ class Shell:
         if self.what_if is None:
             return ""
         self.what_if = None
+        self.called = False
         count = len(self.changes)
         self.changes.clear()
         return f"What if: {count} change{'s' if count > 1 else ''} dropped.\n"
@@ -123,6 +128,8 @@ class Shell:
         if name in ("$retreg", "$callret"):
             step = self.target.step
             result = step.result if step is not None else 0
+            if self.what_if is not None and self.called:
+                result = self.returned
             return int(result) & WORD_MASK if isinstance(result, int) else 0
         if name == "$bug_code" or name[:10] == "$bug_param":
             stop = self.kernel.bugcheck

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim import BugCheck, Kernel, LookasideSimError
+from lookaside_sim import BugCheck, Kernel, LookasideSimError, NtStatusError
 from lookaside_sim.kd import Session
 from lookaside_sim.kd.table import COMMANDS
 from lookaside_sim.run import Run, record
@@ -124,7 +124,7 @@ def test_no_view_stops_a_live_machine(arch: str, setting: str) -> None:
 def broken(arch: str, chance: random.Random, count: int) -> Run:
     """A run in which the program writes over everything, until something stumbles."""
     kernel, addresses = crowded(arch, chance)
-    with suppress(BugCheck, LookasideSimError), record(kernel) as run:
+    with suppress(BugCheck, LookasideSimError, NtStatusError), record(kernel) as run:
         for _ in range(count):
             corrupt(kernel, addresses, chance, kernel.write)
             if chance.random() < 0.2:

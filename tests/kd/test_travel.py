@@ -255,6 +255,7 @@ def test_what_if_is_dropped_by_a_move() -> None:
         f"What if: a copy of the machine at 7:0 is changed.\n.call returns {SECOND}   *hit*"
     )
     assert shell.execute("? poi(mydrv!Requests+8)").endswith("ffffd200`00001010")
+    assert shell.execute("? @$retreg").endswith(SECOND)
     assert shell.status().endswith("what if")
     assert shell.execute("p-").startswith(
         "What if: 1 change dropped.\nTime Travel Position: 6:0"

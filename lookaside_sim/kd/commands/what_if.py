@@ -118,9 +118,11 @@ def call(shell: Shell, arguments: str) -> str:
     first = shell.what_if is None
     kernel = shell.what_if or shell.target.kernel.clone()
     heard: list[Call] = []
+    returned = 0
     stop_listening = kernel.listen(heard.append)
     try:
         result = make(shell, kernel, words)
+        returned = int(result) if isinstance(result, int) else 0
         told = _told(shell, result, heard)
     except BugCheck as stop:
         told = banner(stop).strip("\n")
@@ -130,6 +132,7 @@ def call(shell: Shell, arguments: str) -> str:
         raise Refusal(f".call {arguments.strip()}: {error}") from None
     finally:
         stop_listening()
+    shell.called, shell.returned = True, returned
     shell.keep_copy(kernel, f".call {arguments.strip()}")
     return f"{what_if(shell)}\n{told}" if first else told
 
