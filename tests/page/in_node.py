@@ -88,7 +88,7 @@ def ask(asked: Sequence[tuple[Run, Sequence[int], str]]) -> list[list[Any]]:
             for run, positions, wants in asked
         ]
     )
-    scripts = script("look.js", "debugger.js")
+    scripts = script("fold.js", "look.js", "debugger.js")
     assert (
         "STRIDE = 1 << 15" in scripts
     )  # positions kept whole, which short runs are to have too
