@@ -12,8 +12,6 @@ STATUS_CANCELLED = 0xFFFF_FFFF_C000_0120  # a LONG, extended to a pointer
 
 
 class Driver:
-    """Completes requests and cancels them."""
-
     """Starts requests, completes and cancels them."""
 
     def __init__(self, kernel: Kernel) -> None:

@@ -31,6 +31,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import NtStatus, PoolTag
 
@@ -41,10 +42,11 @@ SanitizerKind: TypeAlias = Literal[
     "use-after-free",
     "entry-leaked",
     "deleted-list",
-    "active-list",
-    "list-memory",
-    "entry-freed",
     "irql",
+    "freed-entry",
+    "freed-list",
+    "initialized-twice",
+    "paged-list",
 ]
 """What the sanitizer tells apart."""
 
@@ -359,7 +361,7 @@ class TraceError(LookasideSimError, ValueError):
     def __str__(self) -> str:
         where = f"{self.file}, line {self.line}"
         if self.field is not None:
-            where += f", field {self.field!r}"
+            where += f", field {shown(self.field)}"
         return f"{where}: {self.problem}"
 
 

@@ -9,6 +9,8 @@ from lookaside_sim import Kernel, LookasideAllocator, LookasideList, PoolType
 from tests.helpers import allocated
 
 settings.register_profile("lookaside_sim", derandomize=True, deadline=None, max_examples=40)
+# Other examples in each run: ``pytest -m hypothesis --hypothesis-profile=fresh``.
+settings.register_profile("fresh", deadline=None, max_examples=40, print_blob=True)
 settings.load_profile("lookaside_sim")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,19 +28,19 @@ def named_tests() -> list[tuple[str, str]]:
     return NAMED.findall((ROOT / "docs" / "fidelity.md").read_text("utf-8"))
 
 
+@cache
+def functions(file: str) -> dict[str, list[ast.FunctionDef]]:
+    """The functions in a file of tests, by name; none where there is no file."""
+    found: dict[str, list[ast.FunctionDef]] = {}
+    if (TESTS / file).exists():
+        for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
 def test_every_test_in_the_ledger_exists() -> None:
-    named = named_tests()
-    missing = [
-        f"{file}::{name}"
-        for file, name in named
-        if not (TESTS / file).exists()
-        or name
-        not in {
-            node.name
-            for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8")))
-            if isinstance(node, ast.FunctionDef)
-        }
-    ]
+    missing = [f"{file}::{name}" for file, name in named_tests() if name not in functions(file)]
     assert missing == []
 
 
@@ -67,12 +68,10 @@ def _names_in(test: str) -> set[str]:
     words: set[str] = set()
     for file, name in named_tests():
         if name == test:
-            tree = ast.parse((TESTS / file).read_text("utf-8"))
-            for node in ast.walk(tree):
-                if isinstance(node, ast.FunctionDef) and node.name == name:
-                    words |= {
-                        each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)
-                    }
+            for node in functions(file).get(name, ()):
+                words |= {
+                    each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)
+                }
     return words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import statistics
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import lookaside_sim
@@ -26,9 +27,21 @@ def modules() -> dict[str, Path]:
     }
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """What a file says."""
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Everything in a file."""
+    return tuple(ast.walk(tree(path)))
+
+
 def imported(path: Path) -> Iterator[tuple[str, int]]:
     """What a file imports of the package, wherever the import stands, with its line."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -121,7 +134,7 @@ def test_files_and_classes_are_of_a_size_that_can_be_read() -> None:
     classes = {
         f"{module}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
         for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef)
     }
     assert {name: size for name, size in classes.items() if size > LARGEST_CLASS} == {}
@@ -131,7 +144,7 @@ def test_each_file_says_its_subject_first() -> None:
     silent = [
         module
         for module, path in MODULES.items()
-        if not (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").strip()
+        if not (ast.get_docstring(tree(path)) or "").strip()
     ]
     assert silent == []
 
@@ -141,7 +154,7 @@ def test_no_object_changes_its_class_or_is_made_half() -> None:
     for module, path in MODULES.items():
         if module == "testing.states":
             continue  # Hypothesis runs classes, so counting what one reaches takes another
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             changed = isinstance(node, (ast.Assign, ast.AnnAssign)) and any(
                 isinstance(each, ast.Attribute) and each.attr == "__class__"
                 for each in (node.targets if isinstance(node, ast.Assign) else [node.target])

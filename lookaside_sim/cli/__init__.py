@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         input or output, 130 after Ctrl-C, 141 when whoever read the output has gone.
     """
     parser = _build_parser()
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
     try:
+        options = parser.parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
         _prepare_output()
         code = command(options)
         sys.stdout.flush()

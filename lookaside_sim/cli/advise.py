@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.trace.foreign.formats import POOLMON, load_any, load_counts
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " of its own would do: its hits under NT's depth tuning, what it holds, and the best"
         " fixed depth. One pass, exact for every list."
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
+    parser.add_argument("file", metavar="FILE", type=input_file, help="a trace in any format")
     parser.add_argument(
         "--by",
         choices=("size", "tag", "site"),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.trace import Trace, save
 from lookaside_sim.trace.foreign.formats import FORMATS, POOLMON, Recording, load_any
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Read a trace and write it in the format that the name of OUT ends in:"
         " .jsonl, .jsonl.gz, or .lkt for packed columns, a tenth of what .jsonl.gz takes."
     )
-    parser.add_argument("file", metavar="IN", type=Path, help="a trace in any format")
+    parser.add_argument("file", metavar="IN", type=input_file, help="a trace in any format")
     parser.add_argument("output", metavar="OUT", type=Path, help="written, or replaced")
     add_format(parser)
     add_partial(parser)

@@ -18,13 +18,13 @@ EXIT_OK: Final = 0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of ``kd`` its description, arguments and command."""
     parser.description = (
-        "Open a Python script (it is run and recorded), a saved run or a trace, and"
-        " give commands in WinDbg's words: g, g-, p-, !tt, ba, !lookaside, !pool, dx. Type .help"
+        "Open a Python script (it is run and recorded), a saved run, a trace, or a compiled driver"
+        " (its DriverEntry is run), and give commands in WinDbg's words: g, g-, p-, !tt, ba, !lookaside, !pool, dx. Type .help"
         " for all. Reads commands from a terminal or a pipe."
     )
     parser.set_defaults(command=_kd)
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="a .py script, a run, or a trace"
+        "file", metavar="FILE", type=Path, help="a .py script, a run, a trace, or a .sys file"
     )
     parser.add_argument(
         "--lookaside",
@@ -47,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verifier",
         action="store_true",
-        help="for a script that takes its machine: with Driver Verifier's standard settings",
+        help="for a driver, or a script that takes its machine: with Driver Verifier's standard settings",
     )
     parser.add_argument(
         "--sanitizer",
         action="store_true",
-        help="for such a script: with the sanitizer",
+        help="for those: with the sanitizer",
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from lookaside_sim import windbg
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.cli.chart import Depths
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " and a summary: hit rates, pool calls saved, what the pool holds by tag."
     )
     parser.set_defaults(command=_run)
-    parser.add_argument("file", metavar="FILE", type=Path, help="a .jsonl or .jsonl.gz trace")
+    parser.add_argument(
+        "file", metavar="FILE", type=input_file, help="a .jsonl or .jsonl.gz trace"
+    )
     parser.add_argument(
         "--lookaside",
         metavar="SIZE",

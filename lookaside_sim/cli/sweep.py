@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.trace.foreign.formats import load_any
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Give every combination of the values to the lists of a trace, and rank them"
         " by the pool calls they save. VALUES are numbers and ranges: 4,8,16-64/16."
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a trace in any format")
+    parser.add_argument("file", metavar="FILE", type=input_file, help="a trace in any format")
     for field in _FIELDS:
         option = "--" + field.replace("_", "-")
         parser.add_argument(option, metavar="VALUES", type=_values, help="default: NT's")

@@ -1,131 +1,30 @@
-"""The documented routines, positional, for transcribing C.
+"""The documented routines, positional, for transcribing C; ``from lookaside_sim.ddi import *``.
 
-NULL is 0 here, in arguments and results. List routines act on the kernel of the list, all
+NULL is 0 or None, in arguments; 0 in results. List routines act on the kernel of the list, all
 others on the kernel made current by ``with kernel:``. A custom routine is a callable with the
-documented parameters, that returns 0 for NULL.
+documented parameters, or the address of one, that returns 0 for NULL.
 
-A pointer to a structure is its address, or the object that stands for it, such as a
-`lookaside_sim.SpinLock`. A pointer to a variable that a routine stores a result in is an address in
-simulated memory, or a `Ref`::
+A pointer to a structure is its address, or the object that stands for it, such as fields that
+`structure` gave, or a `lookaside_sim.SpinLock`. A pointer to a variable that a routine stores a
+result in is an address in simulated memory, or a `Ref`::
 
     OldIrql = ddi.Ref()
     ddi.KeAcquireSpinLock(lock, OldIrql)  # KeAcquireSpinLock(&Lock, &OldIrql);
     ddi.KeReleaseSpinLock(lock, OldIrql.value)  # KeReleaseSpinLock(&Lock, OldIrql);
 
+A tag is given as ``literal("ypSM")`` for the C literal ``'ypSM'``, or as 4 bytes in memory order;
+a bare text could be either, and is refused. docs/ddi.md tells the rest.
+
 Source:
     [doc] the page of each routine (wdm.h); docs/sources.md, lists sections 3 to 5, pool
-    section 2.
+    section 2; docs/fidelity.md has a row for each.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lookaside_sim.ddi import (
-    arguments as _arguments,
-)
-from lookaside_sim.ddi import (
-    asserts as _asserts,
-)
-from lookaside_sim.ddi import (
-    constants as _constants,
-)
-from lookaside_sim.ddi import (
-    devices as _devices,
-)
-from lookaside_sim.ddi import (
-    dpcs as _dpcs,
-)
-from lookaside_sim.ddi import (
-    events as _events,
-)
-from lookaside_sim.ddi import (
-    handles as _handles,
-)
-from lookaside_sim.ddi import (
-    interlocked as _interlocked,
-)
-from lookaside_sim.ddi import (
-    io as _io,
-)
-from lookaside_sim.ddi import (
-    io_structures as _io_structures,
-)
-from lookaside_sim.ddi import (
-    irps as _irps,
-)
-from lookaside_sim.ddi import (
-    irql as _irql,
-)
-from lookaside_sim.ddi import (
-    known_structures as _known_structures,
-)
-from lookaside_sim.ddi import (
-    lists as _lists,
-)
-from lookaside_sim.ddi import (
-    lookaside as _lookaside,
-)
-from lookaside_sim.ddi import (
-    mdls as _mdls,
-)
-from lookaside_sim.ddi import (
-    memory as _memory,
-)
-from lookaside_sim.ddi import (
-    mutexes as _mutexes,
-)
-from lookaside_sim.ddi import (
-    pool as _pool,
-)
-from lookaside_sim.ddi import (
-    pool_by_flags as _pool_by_flags,
-)
-from lookaside_sim.ddi import (
-    resources as _resources,
-)
-from lookaside_sim.ddi import (
-    rundown as _rundown,
-)
-from lookaside_sim.ddi import (
-    runtime as _runtime,
-)
-from lookaside_sim.ddi import (
-    slist as _slist,
-)
-from lookaside_sim.ddi import (
-    spin_locks as _spin_locks,
-)
-from lookaside_sim.ddi import (
-    status as _status,
-)
-from lookaside_sim.ddi import (
-    strings as _strings,
-)
-from lookaside_sim.ddi import (
-    structures as _structures,
-)
-from lookaside_sim.ddi import (
-    threads as _threads,
-)
-from lookaside_sim.ddi import (
-    timers as _timers,
-)
-from lookaside_sim.ddi import (
-    types as _types,
-)
-from lookaside_sim.ddi import (
-    variables as _variables,
-)
-from lookaside_sim.ddi import (
-    waits as _waits,
-)
-from lookaside_sim.ddi import (
-    wdf as _wdf,
-)
-from lookaside_sim.ddi import (
-    work_items as _work_items,
-)
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
 from lookaside_sim.ddi.constants import *
@@ -162,48 +61,46 @@ from lookaside_sim.ddi.waits import *
 from lookaside_sim.ddi.wdf import *
 from lookaside_sim.ddi.work_items import *
 
+_MODULES = (
+    "arguments",
+    "asserts",
+    "constants",
+    "devices",
+    "dpcs",
+    "events",
+    "handles",
+    "interlocked",
+    "io",
+    "io_structures",
+    "irps",
+    "irql",
+    "known_structures",
+    "lists",
+    "lookaside",
+    "mdls",
+    "memory",
+    "mutexes",
+    "pool",
+    "pool_by_flags",
+    "resources",
+    "rundown",
+    "runtime",
+    "slist",
+    "spin_locks",
+    "status",
+    "strings",
+    "structures",
+    "threads",
+    "timers",
+    "types",
+    "variables",
+    "waits",
+    "wdf",
+    "work_items",
+)
+
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
-        (
-            name
-            for module in (
-                _arguments,
-                _asserts,
-                _constants,
-                _devices,
-                _dpcs,
-                _events,
-                _handles,
-                _interlocked,
-                _io,
-                _io_structures,
-                _irps,
-                _irql,
-                _known_structures,
-                _lists,
-                _lookaside,
-                _mdls,
-                _memory,
-                _mutexes,
-                _pool,
-                _pool_by_flags,
-                _resources,
-                _rundown,
-                _runtime,
-                _slist,
-                _spin_locks,
-                _status,
-                _strings,
-                _structures,
-                _threads,
-                _timers,
-                _types,
-                _variables,
-                _waits,
-                _wdf,
-                _work_items,
-            )
-            for name in module.__all__
-        ),
+        (name for module in _MODULES for name in import_module(f"{__name__}.{module}").__all__),
         key=lambda name: (not name.isupper(), name),  # constants first
     )

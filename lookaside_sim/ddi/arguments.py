@@ -62,7 +62,7 @@ Longlong: TypeAlias = int
 Ushort: TypeAlias = int
 Uchar: TypeAlias = int
 Size: TypeAlias = int
-Boolean: TypeAlias = bool
+Boolean: TypeAlias = int
 Tag: TypeAlias = PoolTag | int | bytes
 
 

@@ -169,7 +169,7 @@ def ExReleaseResourceAndLeaveCriticalRegion(Resource: Pointer) -> None:
 # --- state ---------------------------------------------------------------------------------
 
 
-def _acquire(resource: int, *, exclusive: bool, wait: bool) -> bool:
+def _acquire(resource: int, *, exclusive: bool, wait: int) -> bool:
     kernel = current_kernel()
     _check_initialized(resource)
     threads = kernel.threads

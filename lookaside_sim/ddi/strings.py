@@ -322,7 +322,7 @@ def _free(string: int) -> None:
         _write(string, 0, 0, 0)
 
 
-def _convert(string: int, characters: bytes, allocates: bool, end: int) -> NtStatus:
+def _convert(string: int, characters: bytes, allocates: int, end: int) -> NtStatus:
     """Have a string hold characters, and a zero of some bytes behind them."""
     room = len(characters) + end
     if allocates:
@@ -340,7 +340,7 @@ def _convert(string: int, characters: bytes, allocates: bool, end: int) -> NtSta
     return NtStatus.STATUS_SUCCESS
 
 
-def _compared(string: int, folds: bool) -> tuple[int, ...]:
+def _compared(string: int, folds: int) -> tuple[int, ...]:
     """The characters that are compared."""
     raw = _characters(string)
     raw = _upper(raw) if folds else raw

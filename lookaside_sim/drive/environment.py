@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any, Final
 
 from lookaside_sim.drive.processor import Processor
@@ -12,6 +13,7 @@ from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.place import InMemory
 
 _LONGEST_TEXT: Final = 0x1_0000
+_LOOK_AHEAD: Final = 128
 
 
 class CompiledRoutine:
@@ -100,19 +102,19 @@ class Environment:
             most: characters that are read.
         """
         found = bytearray()
-        while len(found) < most * width:
-            # Not beyond the page: the next one may be another's, or nobody's.
-            room = min(0x1000 - (address & 0xFFF), most * width - len(found))
-            piece = self.kernel.read(address, room - room % width or width)
+        end = -1
+        while end < 0 and len(found) < most * width:
+            # Look ahead first: what is behind the text may be another's, or nobody's.
+            size = min(_LOOK_AHEAD, most * width - len(found))
+            seen = self._memory.peek(address, size)
+            here = bytes(takewhile(lambda each: each is not None, seen))  # type: ignore[arg-type]
+            whole = len(here) - len(here) % width
             end = next(
-                (at for at in range(0, len(piece), width) if not any(piece[at : at + width])),
-                -1,
+                (at for at in range(0, whole, width) if not any(here[at : at + width])), -1
             )
-            if end >= 0:
-                found += piece[:end]
-                break
-            found += piece
-            address += len(piece)
+            size = end + width if end >= 0 else whole or width
+            found += self.kernel.read(address, size)[: end if end >= 0 else size]
+            address += size
         return found.decode("latin-1" if width == 1 else "utf-16-le", "replace")
 
     def counted(self, address: int, width: int) -> str:

@@ -67,7 +67,12 @@ class LoadedImage:
     def places(self) -> dict[str, int]:
         """Where in the image what has a name lies."""
         found = {name: rva for rva, name in sorted(self.symbols.items(), reverse=True)}
-        return found | exports(self.pe)
+        return found | self.exports
+
+    @cached_property
+    def exports(self) -> dict[str, int]:
+        """Where in the image what it exports lies."""
+        return exports(self.pe)
 
     @cached_property
     def functions(self) -> list[Function]:
@@ -135,7 +140,8 @@ class Images:
     def exported(self, library: str, name: str) -> int | None:
         """Where what an image exports lies; None where no loaded image of that name has it."""
         for each in self._all:
-            if each.name.lower() == library.lower():
-                rva = each.places.get(name)
+            is_loaded = each.owner is not None and each.owner.loaded
+            if is_loaded and each.name.lower() == library.lower():
+                rva = each.exports.get(name)
                 return None if rva is None else each.base + rva
         return None

@@ -24,6 +24,7 @@ _OTHER_MACHINES: Final = {0xAA64: "ARM64", 0x1C4: "ARM", 0x200: "Itanium"}
 _MAGIC: Final = {"x64": 0x20B, "x86": 0x10B}
 MOST_BYTES: Final = 32 << 20
 """Of an image in memory. Choice."""
+_MOST_FILE_BYTES: Final = 256 << 20
 _MOST_SECTIONS: Final = 96
 _SECTION: Final = struct.Struct("<8sIIIIIIHHI")
 _SYMBOL_SIZE: Final = 18
@@ -233,4 +234,9 @@ def read_pe(path: str | Path) -> PeFile:
         OSError: it cannot be read.
     """
     path = Path(path)
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ImageError(path.name, "no file: give a .sys file")
+    if size > _MOST_FILE_BYTES:
+        raise ImageError(path.name, f"it has {size} bytes: give at most {_MOST_FILE_BYTES}")
     return PeFile(path.name, path.read_bytes())

@@ -10,15 +10,14 @@ would raise as an exception goes to the handlers of the driver first, see `looka
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn, overload
+from typing import Final, NoReturn
 
 from lookaside_sim.drive.engine import GENERAL, Engine, Fault, Register, StoppedEarlyError
 from lookaside_sim.drive.images import Images
 from lookaside_sim.drive.page_tables import PageTables, TouchedWhatIsServed
 from lookaside_sim.drive.raised import (
-    ACCESS_VIOLATION,
     BREAKPOINT,
     DIVIDED_BY_ZERO,
     ILLEGAL_INSTRUCTION,
@@ -41,13 +40,12 @@ from lookaside_sim.drive.stubs import (
 )
 from lookaside_sim.drive.system_memory import SystemMemory
 from lookaside_sim.drive.unicorn_engine import UnicornEngine
-from lookaside_sim.drive.unwind import Unwinder, looks_like_returns
+from lookaside_sim.drive.unwind import Unwinder
+from lookaside_sim.drive.where import Where, note
 from lookaside_sim.errors import BugCheck, CompiledCodeError, NtStatusError
 from lookaside_sim.kernel import Kernel
-from lookaside_sim.machine.call_site import CallSite
-from lookaside_sim.memory.touch import EXECUTE, READ, WRITE
+from lookaside_sim.memory.touch import EXECUTE
 from lookaside_sim.nt.bugchecks import BugCheckCode
-from lookaside_sim.nt.types import Irql
 
 _ARGUMENT_REGISTERS: Final = (Register.CX, Register.DX, Register.R8, Register.R9)
 _ARGUMENT_WORDS: Final = (CX, DX, R8, R9)
@@ -55,46 +53,17 @@ _SHADOW: Final = 0x20
 """Bytes that a caller on x64 leaves for the arguments in registers."""
 _RED_ZONE: Final = 0x100
 """Bytes that a call inside another one leaves alone below the stack pointer."""
-_DEEPEST_STACK: Final = 16
 _DEEPEST_CALL: Final = 40
 """Calls of compiled code inside each other, through imports; an engine has a limit of its own."""
 _NEAR_THE_STACK: Final = 1 << 20
 """Bytes below the stack that are taken for a stack that grew too far."""
 _DIVIDED, _BREAKPOINT, _FAST_FAIL = 0, 3, 0x29  # interrupts and exceptions of the processor
+_SIZES: Final = {_BREAKPOINT: 1, _FAST_FAIL: 2}
+"""Bytes of the instructions that raise them, which the processor stands behind."""
 _FASTCALL_REGISTERS: Final = 2
 
 Target = Callable[[], int | None]
 """What an import does; it reads its arguments from the processor."""
-
-
-class CompiledStack(Sequence[CallSite]):
-    """The call sites of compiled code, found when somebody asks: most ask for the first only.
-
-    Args:
-        processor: what runs it.
-    """
-
-    def __init__(self, processor: Processor) -> None:
-        self._processor = processor
-        self._all: tuple[CallSite, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self._whole())
-
-    def __iter__(self) -> Iterator[CallSite]:
-        return iter(self._whole())
-
-    @overload
-    def __getitem__(self, index: int) -> CallSite: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[CallSite]: ...
-    def __getitem__(self, index: int | slice) -> CallSite | Sequence[CallSite]:
-        return self._processor.site() if index == 0 else self._whole()[index]
-
-    def _whole(self) -> tuple[CallSite, ...]:
-        if self._all is None:
-            self._all = self._processor.stack() or (self._processor.site(),)
-        return self._all
 
 
 class Processor:
@@ -133,14 +102,12 @@ class Processor:
         # Unicorn looks at the page where a run ends once more when it has ended, and forgets the
         # run's error if it has to be lent then.
         self.fill(self.stubs.end, EXECUTE)
-        self._unwinder = Unwinder(self.images, kernel.memory)
-        self.exceptions = self._exceptions = Exceptions(self, self._unwinder)
+        unwinder = Unwinder(self.images, kernel.memory)
+        self.exceptions = self._exceptions = Exceptions(self, unwinder)
+        self._where = Where(kernel, self.images, self.system, self.engine, unwinder)
         self.when_called: Callable[[], object] = bool
         self._targets: list[Target] = []
         self._call_routine: Callable[[int], int | None] | None = None
-        self._fault_ip = 0
-        self._entry = 0
-        self._sp = 0
 
     # --- imports -----------------------------------------------------------------------------
 
@@ -152,22 +119,21 @@ class Processor:
     def trap(self, number: int) -> None:
         """An import is called; see `Events.trap`."""
         mail = self._mail
-        self._sp = mail[SP]
+        self._where.sp = mail[SP]
         if not self._is_wide:
-            self._sp += 4  # a return into the stub lies on top
+            self._where.sp += 4  # a return into the stub lies on top
         try:
             if number < len(self._targets):
                 result = self._targets[number]()
             else:
                 result = self._routine_called(number)
         except (NtStatusError, StatusRaised) as raised:
-            self._mark(raised)
-            status = int(raised.status)
-            if not self._is_wide or not self._exceptions.from_import(status, self._sp):
+            self._where.mark(raised)
+            if not self._is_wide or not self._exceptions.from_import(raised, self._where.sp):
                 raise
-            mail[RESULT] = status
+            mail[RESULT] = int(raised.status)
         except BaseException as error:
-            self._mark(error)
+            self._where.mark(error)
             raise
         else:
             result = result or 0
@@ -197,12 +163,12 @@ class Processor:
         if self._is_wide:
             if index < len(_ARGUMENT_WORDS):
                 return int(self._mail[_ARGUMENT_WORDS[index]])
-            return self.pointer_at(self._sp + 8 + 8 * index)
+            return self.pointer_at(self._where.sp + 8 + 8 * index)
         if fastcall:
             if index < _FASTCALL_REGISTERS:
                 return int(self._mail[_ARGUMENT_WORDS[index]])
             index -= _FASTCALL_REGISTERS
-        return self.pointer_at(self._sp + 4 + 4 * index)
+        return self.pointer_at(self._where.sp + 4 + 4 * index)
 
     def take_arguments(self, size: int) -> None:
         """Say how many bytes of arguments a routine of Python's takes off the stack, on x86."""
@@ -219,14 +185,15 @@ class Processor:
 
     def interrupt(self, number: int) -> None:
         """The processor raises an exception; see `Events.interrupt`."""
-        self._fault_ip = ip = self.engine.get(Register.IP)
+        ip = self.engine.get(Register.IP) - _SIZES.get(number, 0)
+        self._where.ip = ip
         try:
             if number == _FAST_FAIL:
                 code = self.engine.get(Register.CX) & 0xFFFF_FFFF
                 self._machine.stop(
                     BugCheckCode.KERNEL_SECURITY_CHECK_FAILURE,
                     (code, 0, 0, 0),
-                    f"__fastfail({code}) in {self.site()}",
+                    f"__fastfail({code}) in {self._where.site()}",
                 )
             if number == _BREAKPOINT:
                 status, what = BREAKPOINT, "a breakpoint was reached"
@@ -234,36 +201,36 @@ class Processor:
                 status, what = DIVIDED_BY_ZERO, "an integer was divided by zero"
             else:
                 status, what = PRIVILEGED_INSTRUCTION, f"exception {number} of the processor"
-            raised = StatusRaised(status, f"{what} in {self.site()}", ip)
-            self._mark(raised)
+            raised = StatusRaised(status, f"{what} in {self._where.site()}", ip)
+            self._where.mark(raised)
             raise raised
         except BaseException as error:
-            self._mark(error)
+            self._where.mark(error)
             raise
 
     @contextmanager
     def at_instruction(self, address: int) -> Iterator[None]:
         """Do inside what an instruction does; it is the one that errors are about."""
-        self._fault_ip = address
+        self._where.ip = address
         try:
             yield
         except BaseException as error:
-            self._mark(error)
+            self._where.mark(error)
             raise
-        self._fault_ip = 0
+        self._where.ip = 0
         if self._tables.stale:
             self._tables.refresh()
 
     @contextmanager
     def at_return(self, sp: int) -> Iterator[None]:
         """Do inside what a routine does that was called; its caller is what errors are about."""
-        before, self._sp = self._sp, sp
+        before, self._where.sp = self._where.sp, sp
         try:
             yield
         except BaseException as error:
-            self._mark(error)
+            self._where.mark(error)
             raise
-        self._sp = before
+        self._where.sp = before
         if self._tables.stale:
             self._tables.refresh()
 
@@ -301,7 +268,7 @@ class Processor:
             return self._call_inside(address, arguments)
         program = self._machine.program
         before = program.stack_provider
-        program.stack_provider = self._provide
+        program.stack_provider = self._where.provide
         self._mail[LISTENED] = self.is_listened_to
         self.when_called()
         self.engine.put(Register.FLAGS, 0x202)
@@ -309,14 +276,11 @@ class Processor:
             with self.kernel:
                 return self._call(address, arguments, self.system.stack_base - 0x40)
         except (NtStatusError, StatusRaised) as raised:
-            self._fault_ip = raised.__dict__.get("ip", 0)
+            self._where.ip = raised.__dict__.get("ip", 0)
             self._stop_unhandled(raised)
         finally:
             program.stack_provider = before
-            self._fault_ip = 0
-
-    def _provide(self) -> CompiledStack:
-        return CompiledStack(self)
+            self._where.ip = 0
 
     @property
     def is_listened_to(self) -> bool:
@@ -325,11 +289,11 @@ class Processor:
 
     def _call_inside(self, address: int, arguments: tuple[int, ...]) -> int:
         engine, mail = self.engine, self._mail
-        saved = engine.get(Register.SP), self._sp, self._fault_ip
+        saved = engine.get(Register.SP), self._where.sp, self._where.ip
         words = mail[:LISTENED].tolist()
         result = self._call(address, arguments, (saved[0] - _RED_ZONE) & -16)
         engine.put(Register.SP, saved[0])
-        self._sp, self._fault_ip = saved[1:]
+        self._where.sp, self._where.ip = saved[1:]
         self.system.tell_who_runs()
         for index, word in enumerate(words):
             mail[index] = word
@@ -356,12 +320,12 @@ class Processor:
         engine.put(Register.SP, sp)
         self.system.tell_who_runs()
         self.depth += 1
-        before, self._entry = self._entry, address
+        before, self._where.entry = self._where.entry, address
         try:
             self.run(address)
         finally:
             self.depth -= 1
-            self._entry = before
+            self._where.entry = before
         return engine.get(Register.AX) & self._mask
 
     def run(self, address: int) -> None:
@@ -370,7 +334,7 @@ class Processor:
         while next_address is not None:
             if self._tables.stale:
                 self._tables.refresh()
-            self._fault_ip = 0
+            self._where.ip = 0
             microseconds = 0 if self.depth > 1 else int(self.seconds * 1e6)
             try:
                 self.engine.run(next_address, self.stubs.end, microseconds)
@@ -382,34 +346,37 @@ class Processor:
             except StatusRaised as raised:
                 next_address = self._handled(raised)
             except StoppedEarlyError as error:
-                self._fault_ip = self.engine.get(Register.IP)
+                self._where.ip = self.engine.get(Register.IP)
                 what = f"did not return within {self.seconds:g} s"
                 if not error.is_late:
                     what = "halted the processor, and no interrupt comes"
-                late = CompiledCodeError(f"{self.site()} {what}")
-                self._mark(late)
+                late = CompiledCodeError(f"{self._where.site()} {what}")
+                self._where.mark(late)
                 raise late from None
 
     # --- faults ------------------------------------------------------------------------------
 
     def _resumed(self, what: Fault | TouchedWhatIsServed) -> int:
         """Where code runs on behind a fault that the driver handled; stops the machine for others."""
-        self._fault_ip = self.engine.get(Register.IP)
+        self._where.ip = self.engine.get(Register.IP)
         self._tables.stale = True
         try:
             self._explain(what)
         except StatusRaised as raised:
             return self._handled(raised)
+        except NtStatusError as raised:  # of an address in the user half
+            status, ip = int(raised.status), self._where.ip
+            return self._handled(StatusRaised(status, raised.message, ip, raised.information))
         except BaseException as error:
-            self._mark(error)
+            self._where.mark(error)
             raise
 
     def _handled(self, raised: StatusRaised) -> int:
         """Where a handler of the driver's takes an exception over."""
-        self._mark(raised)
+        self._where.mark(raised)
         if self._is_wide:
             registers = tuple(self.engine.get(each) for each in GENERAL)
-            resumed = self._exceptions.dispatch(raised.status, raised.ip, registers)
+            resumed = self._exceptions.dispatch(raised, raised.ip, registers)
             if resumed is not None:
                 return resumed
         raised.ip = 0  # whoever is asked next stands elsewhere
@@ -417,7 +384,7 @@ class Processor:
 
     def _explain(self, what: Fault | TouchedWhatIsServed) -> NoReturn:
         """Turn a fault into what NT makes of it: an exception, or a stop."""
-        ip = self._fault_ip
+        ip = self._where.ip
         if isinstance(what, Fault) and what.operation is None:
             raise StatusRaised(
                 ILLEGAL_INSTRUCTION, f"no instruction of this processor at {ip:#x}", ip
@@ -435,14 +402,6 @@ class Processor:
         if operation != EXECUTE:
             for check in machine.touch_checks:
                 check(address, what.size, operation, True)
-        if (
-            address < 1 << (self.kernel.arch.address_bits - 1)
-            and machine.gate < Irql.DISPATCH_LEVEL
-        ):
-            verb = {READ: "read", WRITE: "written", EXECUTE: "executed"}[operation]
-            raise StatusRaised(
-                ACCESS_VIOLATION, f"{address:#x} was {verb}, and nothing is mapped there", ip
-            )
         machine.touch_fault(address, operation)
 
     def _is_below_stack(self, address: int) -> bool:
@@ -453,7 +412,7 @@ class Processor:
         self._machine.stop(
             BugCheckCode.UNEXPECTED_KERNEL_MODE_TRAP,
             (8, 0, 0, 0),
-            f"the kernel stack of {self.system.stack.size:#x} bytes is used up in {self.site()}",
+            f"the kernel stack of {self.system.stack.size:#x} bytes is used up in {self._where.site()}",
         )
 
     def _stop_unhandled(self, raised: NtStatusError | StatusRaised) -> NoReturn:
@@ -475,80 +434,5 @@ class Processor:
             )
         except BugCheck as stop:
             stop.stack = stack
-            _note(stop, stack)
+            note(stop, stack)
             raise stop from None
-
-    def _mark(self, error: BaseException) -> None:
-        """Have an error carry where in compiled code it came up; the first to say so is right."""
-        if error.__dict__.get("stack"):
-            return
-        if isinstance(error, (Exception,)):
-            stack = self.stack()
-            error.__dict__["stack"] = stack
-            if not isinstance(error, (NtStatusError, StatusRaised)):
-                _note(error, stack)
-
-    # --- where it is -------------------------------------------------------------------------
-
-    def site(self) -> CallSite:
-        """The line of compiled code that runs."""
-        ip = self._fault_ip
-        image = self.images.at(ip) if ip else None
-        if image is not None:
-            return image.site_of(ip)
-        sp = self.engine.get(Register.SP) if ip else self._sp
-        back = self._peek(sp)
-        image = self.images.at(back)
-        if image is not None:
-            return image.site_of(back - 1, back)
-        for each in self.stack():
-            return each
-        # The driver's routine ended by jumping here; who called it is ours.
-        image = self.images.at(self._entry)
-        if image is not None:
-            return image.site_of(self._entry)
-        return CallSite("", 0, f"{ip or back:#x}", ip or back)
-
-    def _peek(self, address: int) -> int:
-        return self.kernel.memory.peek_pointer(address & self._mask) or 0
-
-    def stack(self) -> tuple[CallSite, ...]:
-        """The frames of compiled code, innermost first."""
-        engine, ip = self.engine, self._fault_ip
-        sp = engine.get(Register.SP) if ip else self._sp
-        found: list[CallSite] = []
-        image = self.images.at(ip) if ip else None
-        if not self._is_wide:
-            if image is not None:
-                found.append(image.site_of(ip))
-            for back in looks_like_returns(self.images, self.system.stack, sp):
-                caller = self.images.at(back)
-                assert caller is not None
-                found.append(caller.site_of(back - 1, back))
-            return tuple(found[:_DEEPEST_STACK])
-        registers = [engine.get(each) for each in GENERAL]
-        if image is None:
-            # In a stub, or in nothing: whoever called it goes on behind the call.
-            ip = self._peek(sp)
-            registers[Register.SP] = sp + 8
-        is_call = image is None
-        for frame in self._unwinder.frames(ip, tuple(registers)):
-            at = frame.ip - 1 if is_call else frame.ip
-            found.append(frame.image.site_of(at, frame.ip))
-            is_call = True
-            if len(found) == _DEEPEST_STACK:
-                break
-        return tuple(found)
-
-
-def _note(error: BaseException, stack: tuple[CallSite, ...]) -> None:
-    """Show a stack below an error's text."""
-    if stack:
-        lines = [f"    {each} at {each.address:#x}" for each in stack]
-        error.add_note("\n".join(("in compiled code:", *lines)))
-
-
-def error_stack(error: BaseException) -> tuple[Any, ...]:
-    """The frames of compiled code that an error carries."""
-    stack = error.__dict__.get("stack", ())
-    return stack if isinstance(stack, tuple) else ()

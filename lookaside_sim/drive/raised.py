@@ -35,10 +35,14 @@ class StatusRaised(Exception):  # noqa: N818 - what compiled code raises, not an
         status: the status.
         message: one sentence on why.
         ip: the instruction; 0 for an import's.
+        information: what its EXCEPTION_RECORD says beside.
     """
 
-    def __init__(self, status: int, message: str, ip: int = 0) -> None:
+    def __init__(
+        self, status: int, message: str, ip: int = 0, information: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(status, message)
+        self.information = information
         self.status = status
         self.message = message
         self.ip = ip

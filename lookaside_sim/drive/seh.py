@@ -35,6 +35,18 @@ _JUMP: Final = b"\xff\x25"  # jmp [rip + ...], as an import's thunk has
 HANDLER: Final = "__C_specific_handler"
 
 
+class Raised(Protocol):
+    """An exception."""
+
+    @property
+    def status(self) -> int:
+        """Its status."""
+
+    @property
+    def information(self) -> tuple[int, ...]:
+        """The parameters in its EXCEPTION_RECORD."""
+
+
 class Runs(Protocol):
     """What runs the code, as exceptions see it."""
 
@@ -65,11 +77,11 @@ class Exceptions:
         self._in_use = 0
         self.handlers: set[int] = set()
 
-    def from_import(self, status: int, sp: int) -> bool:
+    def from_import(self, raised: Raised, sp: int) -> bool:
         """Deliver an exception that an import raises.
 
         Args:
-            status: the status.
+            raised: the exception.
             sp: where the import's return address lies.
 
         Returns:
@@ -80,7 +92,7 @@ class Exceptions:
         registers = [engine.get(each) for each in GENERAL]
         registers[Register.SP] = sp + 8
         back = self._memory.peek_pointer(sp) or 0
-        resumed = self.dispatch(status, back, tuple(registers), is_call=True)
+        resumed = self.dispatch(raised, back, tuple(registers), is_call=True)
         if resumed is None:
             return False
         # The import's stub returns there: behind a call that ran inside this one an engine may
@@ -91,12 +103,12 @@ class Exceptions:
         return True
 
     def dispatch(
-        self, status: int, ip: int, registers: tuple[int, ...], *, is_call: bool = False
+        self, raised: Raised, ip: int, registers: tuple[int, ...], *, is_call: bool = False
     ) -> int | None:
         """Deliver an exception to compiled code.
 
         Args:
-            status: the status.
+            raised: the exception.
             ip: the instruction, or the one behind the call of the import that raises.
             registers: the general registers there, by number.
             is_call: whether it is an import that raises.
@@ -107,7 +119,8 @@ class Exceptions:
         frames = list(self._unwinder.frames(ip, registers))
         if not any(frame.handler and frame.handler.flags & _HANDLES for frame in frames):
             return None
-        pointers = self._pointers(status, ip, registers)
+        status = int(raised.status)
+        pointers = self._pointers(status, raised.information, ip, registers)
         try:
             return self._search(status, ip, frames, pointers, is_call=is_call)
         finally:
@@ -170,7 +183,9 @@ class Exceptions:
 
     # --- what lies in memory -----------------------------------------------------------------
 
-    def _pointers(self, status: int, ip: int, registers: tuple[int, ...]) -> int:
+    def _pointers(
+        self, status: int, information: tuple[int, ...], ip: int, registers: tuple[int, ...]
+    ) -> int:
         """Make EXCEPTION_POINTERS; each exception inside another one has its own."""
         if self._in_use == len(self._scratch):
             size = _POINTERS_SIZE + _RECORD_SIZE + 8 + _CONTEXT_SIZE
@@ -184,7 +199,9 @@ class Exceptions:
         struct.pack_into("<Q", image, _CONTEXT_IP, ip)
         put = self._processor.system.put
         put(pointers, struct.pack("<QQ", record, context))
-        put(record, struct.pack("<IIQQI", status, 0, 0, ip, 0).ljust(_RECORD_SIZE, b"\0"))
+        head = struct.pack("<IIQQIxxxx", status, 0, 0, ip, len(information))
+        more = b"".join(each.to_bytes(8, "little") for each in information)
+        put(record, (head + more).ljust(_RECORD_SIZE, b"\0"))
         put(context, bytes(image))
         return pointers
 

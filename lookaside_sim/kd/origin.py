@@ -8,12 +8,11 @@ from there on to whoever wrote it last.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
 
-from lookaside_sim.errors import BugCheck
 from lookaside_sim.kd.symbols import Symbols
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.machine.calls import Branch
@@ -41,17 +40,24 @@ class Culprit:
     step: Step
 
 
-def culprits(run: Run, position: int, stop: BugCheck, kernel: Kernel) -> list[Culprit]:
+def addresses_of(values: Iterable[int], message: str) -> list[int]:
+    """The addresses that a stop, or an exception, names: in its parameters and in words."""
+    said = (int(each, 16) for each in _ADDRESS.findall(message))
+    # Values that are small say a kind, a size or a level.
+    return [each for each in dict.fromkeys((*values, *said)) if each >> 16]
+
+
+def culprits(run: Run, position: int, named: list[int], kernel: Kernel) -> list[Culprit]:
     """The writes that a stop can be blamed on, those by the program itself first.
 
     Args:
         run: the recording.
         position: where it stopped.
-        stop: the stop.
+        named: the addresses that the stop names.
         kernel: the machine as it stopped.
     """
     found: dict[int, Culprit] = {}
-    for address, text in _words(stop, kernel):
+    for address, text in _words(named, kernel):
         traced = _origin(run, position - 1, address, kernel)
         if traced is not None:
             where, step = traced
@@ -60,11 +66,8 @@ def culprits(run: Run, position: int, stop: BugCheck, kernel: Kernel) -> list[Cu
     return ordered[:_MOST]
 
 
-def _words(stop: BugCheck, kernel: Kernel) -> Iterator[tuple[int, str]]:
+def _words(named: list[int], kernel: Kernel) -> Iterator[tuple[int, str]]:
     """The words that may have been overwritten: those that lead to an address of the stop."""
-    said = (int(each, 16) for each in _ADDRESS.findall(stop.message))
-    # Values that are small say a kind, a size or a level.
-    named = [each for each in dict.fromkeys((*stop.parameters, *said)) if each >> 16]
     size = kernel.arch.pointer_size
     # A link that is followed is touched where it leads, or at the link back behind that.
     leads = {each - behind: each for behind in (size, 0) for each in named}

@@ -58,7 +58,7 @@ class Session:
 
     def greeting(self) -> str:
         """What a face prints first: what is looked at, and where the shell stands."""
-        return f"{self.execute('vertarget')}\n{where(self.shell)}"
+        return f"{self.execute('vertarget')}\n{where(self.shell)}".rstrip()
 
     def status(self) -> str:
         """One line on where the shell stands; makes no machine."""

@@ -6,6 +6,7 @@ before the exclamation mark. Choice: a field follows its list with a dot, ``Requ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -14,6 +15,7 @@ import attrs
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.program import Image
+from lookaside_sim.system.compiled import CompiledDriver
 
 NT: Final = "nt"
 _LIST_HEAD_FIELDS: Final = ("ListHead", "ListHead.Depth", "ListHead.Next")
@@ -96,7 +98,16 @@ class Symbols:
             for address, name in self._elsewhere.items()
             if name and address not in here
         ]
-        return sorted(found, key=lambda each: (each.address, each.name))
+        for image in kernel.drivers.all:
+            if isinstance(image, CompiledDriver) and image.loaded:
+                module = module_name(image)
+                found += [
+                    Symbol(f"{module}!{name}", image.address_of(name), 1)
+                    for name in image.symbols
+                ]
+        # A list in a compiled driver has the name of the symbol there: it counts once.
+        known = {(each.address, each.name): each for each in reversed(found)}
+        return [known[each] for each in sorted(known)]
 
     def modules(self) -> list[Image]:
         """The drivers that are loaded, in that order."""
@@ -167,8 +178,11 @@ class Symbols:
 
 
 def module_name(image: Image) -> str:
-    """What a debugger calls an image: its file's name without the extension."""
-    return image.name.rpartition(".")[0] or image.name
+    """What a debugger calls an image: its file's name without the extension.
+
+    What no symbol may have in its name is an underscore, so that it can be typed.
+    """
+    return re.sub(r"\W", "_", image.name.rpartition(".")[0] or image.name)
 
 
 def _of_name(name: str, known: list[tuple[str, int]]) -> int | None:

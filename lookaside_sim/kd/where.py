@@ -25,7 +25,8 @@ def where(shell: Shell) -> str:
     stop = shell.kernel.bugcheck if _has_stopped(shell) else None
     if stop is not None:
         lines.append(banner(stop))
-    lines.append(f"Time Travel Position: {target.position_text}")
+    if target.is_recorded:
+        lines.append(f"Time Travel Position: {target.position_text}")
     step = target.step
     if step is not None:
         lines += [call_text(shell, step), *site_lines(shell, step)]
@@ -35,6 +36,8 @@ def where(shell: Shell) -> str:
 def _has_stopped(shell: Shell) -> bool:
     """Whether the machine has stopped; does not make the machine of a running position."""
     step = shell.target.step
+    if not shell.target.is_recorded:
+        return True
     return shell.what_if is not None or (step is not None and step.outcome is Outcome.STOPPED)
 
 

@@ -89,7 +89,7 @@ def which(scene: Scene, step: Step, argument: str) -> Prediction | None:
     if not is_new and answer not in shown:
         shown = [answer, *shown[1:]]
     choices = (*sorted(shown), _NEW)
-    if len(choices) < 3:
+    if len(choices) < 2:
         return None
     chain = " ".join(map(scene.name, before.entries))
     if is_new:
@@ -315,7 +315,7 @@ def _owner_wrote(scene: Scene, step: Step, address: int) -> int | None:
 def stop(scene: Scene, step: Step, argument: str) -> Prediction | None:
     """Whether the machine stops at a call."""
     stopped = step.outcome is Outcome.STOPPED
-    why = scene.call(step) if stopped else "nothing that is checked here is wrong"
+    why = scene.call(step) if stopped else "no check stops it here"
     answer = YES_NO[not stopped]
     question = "does the machine stop here?"
     return _made(scene, step, "stop", question, YES_NO, answer, why)

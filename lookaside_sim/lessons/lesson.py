@@ -127,7 +127,8 @@ def _drawn(
     more = [each for each, _, _ in asked if each not in chosen]
     chance.shuffle(more)
     chosen += more[: max(0, FEWEST - len(chosen))]
-    return sorted(chosen, key=lambda each: (each.scene, each.position))
+    # In the order of the run, and of the marks where several stand at one call.
+    return [each for each, _, _ in asked if each in chosen]
 
 
 def _common(group: list[Prediction], chosen: list[Prediction]) -> bool:

@@ -100,7 +100,7 @@ def _show(scene: Scene, start: int, end: int, write: Write) -> None:
         line = scene.line_number(step)
         source = scene.program.lines[line - 1].strip() if line else step.routine
         lines.append(f"  {line:4}  {source}   -> {scene.call(step)}")
-    lines += [f"        {each}" for each in scene.lists(end)]
+    lines += [f"        {each}" for each in scene.views(end)]
     write("\n".join(lines))
 
 
@@ -112,15 +112,15 @@ def _ask(prediction: Prediction, ask: Ask, write: Write) -> str | None:
     while True:
         given = ask(f"  ({prediction.wants}) > ")
         if given is None or not given.strip():
-            write(f"  It is {_answer(prediction)}: {prediction.why}.")
+            write(wrapped(f"It is {_answer(prediction)}: {prediction.why}.", "  "))
             return None
         if prediction.is_answer(given):
             break
         write(f"  Give {prediction.wants}.")
     if prediction.is_right(given):
-        write(f"  Right: {prediction.why}.")
+        write(wrapped(f"Right: {prediction.why}.", "  "))
     else:
-        write(f"  No, it is {_answer(prediction)}: {prediction.why}.")
+        write(wrapped(f"No, it is {_answer(prediction)}: {prediction.why}.", "  "))
     return given
 
 

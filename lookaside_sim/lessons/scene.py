@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Final
 
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lessons.program import Program
 from lookaside_sim.machine.calls import Outcome
+from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.run.run import Run
 from lookaside_sim.run.state import State
 from lookaside_sim.run.step import Step
+from lookaside_sim.windbg.pool import pool_rows
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MOST_ENTRIES: Final = 12
+_MOST_PAGES: Final = 2
+_LONGEST: Final = 60
+"""Characters of an error that are shown beside a call."""
 
 
 class Scene:
@@ -109,9 +116,9 @@ class Scene:
     def call(self, step: Step) -> str:
         """What a call did, in a few words."""
         if step.outcome is Outcome.STOPPED:
-            return f"the machine stops: {step.error.partition(': ')[2]}"
+            return f"the machine stops: {_short(step.error.partition(': ')[2])}"
         if step.error:
-            return f"raises {step.error}"
+            return f"raises {_short(step.error)}"
         if step.word == "alloc":
             where = self.name(step.result) if isinstance(step.result, int) else "NULL"
             how = "" if step.branch is None else f" ({step.branch.value})"
@@ -128,20 +135,55 @@ class Scene:
             return f"reads {step.result!r}"
         return "done"
 
+    def views(self, position: int) -> list[str]:
+        """What a learner looks at: the lists, or where there are none the pages of pool."""
+        return self.lists(position) or self.pages(position)
+
     def lists(self, position: int) -> list[str]:
         """The lists at a position: how many entries of how many, and which, newest first."""
         shown = []
         for each in self.state(position).lists.values():
-            held, depth = each.fields["ListHead.Depth"], each.fields["Depth"]
-            chain = " ".join(map(self.name, each.entries[:12]))
-            more = " ..." if len(each.entries) > 12 else ""
+            fields = each.fields
+            held, depth = fields["ListHead.Depth"], fields["Depth"]
+            chain = " ".join(map(self.name, each.entries[:_MOST_ENTRIES]))
+            more = " ..." if len(each.entries) > _MOST_ENTRIES else ""
             shown.append(f"{each.name or 'list'}: {held} held of {depth} [{chain}{more}]")
+            if self._is_tuned:
+                allocates = fields["TotalAllocates"] - fields["LastTotalAllocates"]
+                misses = fields["AllocateMisses"] - fields["LastAllocateMisses"]
+                shown.append(f"since the last scan: {allocates} allocations, {misses} missed")
+        return shown
+
+    @cached_property
+    def _is_tuned(self) -> bool:
+        return any(step.word == "tick" for step in self.run)
+
+    def pages(self, position: int) -> list[str]:
+        """The pages of pool that blocks lie in, front to back: whose each block is, its bytes."""
+        machine = self.machine(position)
+        header = machine.arch.pool_header.size
+        pages = sorted({address & ~PAGE_MASK for address in self.names})
+        if len(pages) > _MOST_PAGES:
+            return []
+        shown = []
+        for page in pages:
+            rows = pool_rows(machine, page)
+            blocks = [
+                f"[{'free' if row.state == 'Free' else self.name(row.header + header)} {row.size}]"
+                for row in rows
+            ]
+            if blocks:
+                shown.append(f"page: {' '.join(blocks)}")
         return shown
 
     def outstanding(self, position: int, tag: str) -> int:
         """Blocks of a tag that were allocated and not freed."""
         usage = self.machine(position).pool.tags().get(PoolTag(tag))
         return 0 if usage is None else usage.outstanding
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rpartition(' ')[0]} ..."
 
 
 def _letter(number: int) -> str:

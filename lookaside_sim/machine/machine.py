@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from lookaside_sim.errors import NtStatusError
@@ -44,6 +45,12 @@ TouchCheck = Callable[[int, int, int, bool], None]
 touches, before anything is read or written. May stop the machine or raise a report."""
 Reached = Callable[[object, object], None]
 """Called with a list and the point that its routine has reached."""
+
+
+@lru_cache(maxsize=16)
+def _drawn_cookie(seed: int) -> int:
+    """Choice: as random as the garbage, and as reproducible."""
+    return random.Random(f"cookie {seed}").getrandbits(64)
 
 
 class Machine(Gate):
@@ -96,9 +103,7 @@ class Machine(Gate):
         self.each_second: list[Callable[[], None]] = []
         self.reached: Reached | None = None
         self._program_touches = False
-        # Choice: as random as the garbage, and as reproducible.
-        drawn = random.Random(f"cookie {seed}").getrandbits(8 * arch.pointer_size)
-        self.quota_cookie = drawn if arch.scrambles_billed else 0
+        self.quota_cookie = _drawn_cookie(seed) if arch.scrambles_billed else 0
         self.memory = Memory(arch, seed, self.page_fault)
         self.program = Program(self.memory)
         self.processors = Processors(self, processors, irql_bits=arch.irql_bits)

@@ -129,13 +129,6 @@ class Processors:
         except ValueError:
             return level
 
-    @property
-    def levels(self) -> list[int]:
-        """The IRQL of each processor."""
-        levels = list(self._irqls)
-        levels[self.current] = self._irql
-        return levels
-
     # --- IRQL ------------------------------------------------------------------------------
 
     def raise_irql(self, level: int) -> IrqlScope:

@@ -76,7 +76,7 @@ class PoolHeaderLayout:
         return (self.units_per_page - 1) * self.unit - self.size
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)  # a key of caches
 class Architecture:
     """One machine: pointer size, structures and where the simulator puts things."""
 

@@ -13,7 +13,7 @@ import attrs
 DEFAULT_WINDOWS: Final = "10-1809"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)  # a key of caches
 class Windows:
     """One version.
 

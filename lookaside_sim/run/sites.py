@@ -6,6 +6,7 @@ leak, wherever it runs.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ class Site:
         file: name of the source file, without its folder.
         line: line number.
         function: qualified name of the function.
-        path: of the source file, as Python had it.
+        path: of the source file, as Python had it; without a folder for this package's own.
     """
 
     file: str
@@ -105,9 +106,10 @@ class Stacks:
             place = id(code), line
             number = self._numbers.get(place)
             if number is None:
-                number = self._numbers[place] = self._new_site(
-                    code.co_filename, line, code.co_qualname
-                )
+                path = code.co_filename
+                if is_inside(frame.f_globals.get("__name__")):
+                    path = path.replace("\\", "/").rpartition("/")[2]  # nobody shows its source
+                number = self._numbers[place] = self._new_site(path, line, code.co_qualname)
             stack.append(number)
             frame = frame.f_back
         return self._stack(tuple(stack))
@@ -158,7 +160,10 @@ class Stacks:
     def keep_texts(self) -> None:
         """Keep the source of each file that made calls, as far as there is room."""
         room = _MOST_TEXT
-        for path in dict.fromkeys(self.sites[each[0]].path for each in self.stacks if each):
+        innermost = (self.sites[each] for stack in self.stacks for each in stack[:2])
+        for path in dict.fromkeys(site.path for site in innermost):
+            if path == contextlib.__file__:
+                continue  # where blocks are left; the program's own line is the next one
             text = "".join(linecache.getlines(path))
             if text and len(text) <= room:
                 self.texts[path] = text

@@ -12,6 +12,8 @@ from lookaside_sim.run.rows import Node, Ran, Row, Rows
 from lookaside_sim.run.sites import Site, Stacks
 
 _WORD: Final = 8
+_BLOCKS: Final = "contextlib.py"
+"""Where Python leaves a ``with`` block that is a generator."""
 
 
 @attrs.frozen
@@ -50,7 +52,10 @@ class Step:
 
     @property
     def site(self) -> Site | None:
-        """The program's line, or None where it is not known."""
+        """The program's line, or None where it is not known; not that of `contextlib`."""
+        for site in self.stack:
+            if site.file != _BLOCKS:
+                return site
         return self.stack[0] if self.stack else None
 
     @property

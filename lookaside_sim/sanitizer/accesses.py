@@ -164,19 +164,19 @@ class _FreesLayer(Layer):
         """Refuse to free what a list still has.
 
         Raises:
-            SanitizerError: entry-freed, list-memory.
+            SanitizerError: freed-entry, freed-list.
         """
         sanitizer = self._sanitizer
         record = sanitizer.owners.get(address)
         if record is not None:
             owner = record.owner
-            state = "is out" if owner.holds_out(address) else "lies free on it"
+            state = "is out" if owner.holds_out(address) else "lies free on the list"
             sanitizer.report(
-                "entry-freed",
+                "freed-entry",
                 address,
                 owner,
-                f"{address:#x} was freed to the pool in {self._where()}, and is an entry of the"
-                f" list {owner.name!r} at {owner.address:#x} that {state}",
+                f"the entry {address:#x} of the list {owner.name!r} at {owner.address:#x} was freed"
+                f" to the pool in {self._where()}; it {state}, and goes back to its list only",
                 record,
             )
         if sanitizer.has_lists_in_blocks:
@@ -184,7 +184,7 @@ class _FreesLayer(Layer):
             if block is not None and block.address == address:
                 for lookaside in sanitizer.lists_within(address, address + block.size):
                     sanitizer.report(
-                        "list-memory",
+                        "freed-list",
                         address,
                         lookaside,
                         f"the block at {address:#x} was freed in {self._where()}, and the active"

@@ -33,6 +33,7 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
+from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
@@ -108,26 +109,27 @@ class SanitizedList(LookasideList):
     def _check_set_up(self, ceiling: int) -> None:
         """Report what makes an initialization a mistake; it then did not happen."""
         where = self._calling_site()
+        if self._shared.registry.holds(self):
+            self._report(
+                "initialized-twice",
+                self.address,
+                f"the list was initialized in {where}, and is active already",
+            )
+        pool = self._pool.descriptor_at(self.address)
+        if pool is not None and pool.paged:
+            self._report(
+                "paged-list",
+                self.address,
+                f"the list was initialized in {where} in paged pool; a list has to lie in"
+                " nonpaged memory, whatever its entries are",
+            )
         if self._machine.gate > ceiling:
             kind = "paged" if ceiling == 1 else "nonpaged"
             self._report(
                 "irql",
                 self.address,
                 f"the {kind} list was initialized at IRQL {self._machine.gate} in {where}, and"
-                f" {ceiling} is the highest it may be used at",
-            )
-        if self._shared.registry.holds(self):
-            self._report(
-                "active-list",
-                self.address,
-                f"the list is active and was initialized again in {where}",
-            )
-        pool = self._pool.descriptor_at(self.address)
-        if pool is not None and pool.paged:
-            self._report(
-                "list-memory",
-                self.address,
-                f"the list was initialized in {where}, and its structure lies in paged pool",
+                f" {ceiling} is the highest it may be initialized at",
             )
 
     def allocate(self) -> int | None:
@@ -142,7 +144,7 @@ class SanitizedList(LookasideList):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not None:  # UNKNOWN, whose name costs a look more
+            if link is not UNKNOWN:
                 self._head = link
                 self._held = held - 1
                 self._total_allocates += 1

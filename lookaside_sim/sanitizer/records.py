@@ -189,8 +189,7 @@ class Sanitizer:
             SanitizerError: always.
         """
         history = () if record is None else tuple(record.history)
-        # What it was found out by, such as a KeyError, is nothing to read.
-        raise SanitizerError(kind, address, lookaside, message, history) from None
+        raise SanitizerError(kind, address, lookaside, message, history)
 
 
 class SanitizedShared(Shared):

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import count, repeat
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType
 from lookaside_sim.trace.event import Event
+from lookaside_sim.trace.text import single_fields
 
 _NONE: Final = repeat(None)
 _LENGTHS: Final[dict[str, int]] = {"alloc": 4, "free": 3}
@@ -95,11 +96,17 @@ def objects(text: str) -> list[dict[str, Any]] | None:
         or text.count("\n") + (not text.endswith("\n")) != lines
     ):
         return None
+    array = "[" + text.removesuffix("\n").replace("\n", ",\n") + "]"
     try:
-        found = json.loads("[" + text.removesuffix("\n").replace("\n", ",\n") + "]")
+        found = json.loads(array)
+        if len(found) != lines or set(map(type, found)) != {dict}:
+            return None
+        if text.count(":") != sum(map(len, found)):
+            # A colon in a text, or a field that comes twice.
+            found = json.loads(array, object_pairs_hook=single_fields)
     except (ValueError, RecursionError):
         return None
-    return found if len(found) == lines and set(map(type, found)) == {dict} else None
+    return cast("list[dict[str, Any]]", found)
 
 
 def decode(found: list[dict[str, Any]], line: int, time: int) -> Columns | None:

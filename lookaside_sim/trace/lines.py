@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, TypeAlias, cast
 
 from lookaside_sim.errors import TraceEndError, TraceError
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.trace.columns import Columns, decode, objects
 from lookaside_sim.trace.event import Event, Header
 from lookaside_sim.trace.text import event_of, json_object, parse
@@ -29,6 +30,7 @@ CHUNK_BYTES: Final = 1 << 13
 """Bytes that are decoded at once: few enough that their objects stay in the processor's cache."""
 LINE_BYTES: Final = 1 << 20
 """Bytes of the longest line that is read."""
+_HEADER_FIELDS: Final = frozenset({"format", "version", "time_unit", "source"})
 _BATCH: Final = 1000
 _DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -195,8 +197,13 @@ def _header(lines: Iterator[tuple[int, str]], name: str) -> Header:
     for field, right in (("format", FORMAT), ("version", VERSION), ("time_unit", TIME_UNIT)):
         value = found.get(field)
         if type(value) is not type(right) or value != right:
-            raise TraceError(name, number, field, f"{value!r} in the header: give {right!r}")
+            raise TraceError(
+                name, number, field, f"{shown(value)} in the header: give {right!r}"
+            )
+    for field in found.keys() - _HEADER_FIELDS:
+        known = ", ".join(sorted(_HEADER_FIELDS))
+        raise TraceError(name, number, field, f"unknown in the header: it has {known}")
     source = found.get("source", "")
     if not isinstance(source, str):
-        raise TraceError(name, number, "source", f"{source!r}: give a text")
+        raise TraceError(name, number, "source", f"{shown(source)}: give a text")
     return Header(source)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lookaside_sim.errors import TraceError
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.types import NONE_TAG, PoolType
 from lookaside_sim.trace.columns import Columns
 from lookaside_sim.trace.event import Event, Header
@@ -329,7 +330,7 @@ def names_lists(path: Path, name: str) -> bool:
     kinds: list[Kind] = []
     with path.open("rb") as file:
         try:
-            for section in sections(file, name):
+            for section in sections(file, name, without=EVENTS):
                 if section.kind == KINDS:
                     _add_kinds(section, kinds)
         except TraceError:
@@ -347,7 +348,7 @@ def _header(found: Iterator[Section]) -> Header:
         section.refuse(f"not version {VERSION}: {str(head)[:40]}")
     source = head.get("source", "")
     if not isinstance(source, str):
-        section.refuse(f"{source!r}: give a text")
+        section.refuse(f"{shown(source)}: give a text")
     return Header(source)
 
 

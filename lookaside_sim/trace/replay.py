@@ -11,7 +11,7 @@ import attrs
 from lookaside_sim.errors import NtStatusError, TraceError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
-from lookaside_sim.nt.arguments import unsigned
+from lookaside_sim.nt.arguments import shown, unsigned
 from lookaside_sim.nt.types import NONE_TAG, Irql, NtStatus, PoolTag, PoolType
 from lookaside_sim.pool.plans import MOST_PLANS, PoolPlan
 from lookaside_sim.trace.columns import Columns
@@ -280,7 +280,7 @@ class _Run:
                     kernel.pool.free(address)
         elif op == "init":
             if event.list in self._made_here:
-                problem = f"{event.list!r} is what this replay calls the list of a size"
+                problem = f"{shown(event.list)} is what this replay calls the list of a size"
                 raise TraceError(name, event.line, "list", problem)
             _initialize(done, event, name)
         elif op == "flush":
@@ -334,7 +334,7 @@ def _check_widths(kernel: Kernel, event: Event, name: str) -> None:
 def _find(done: Replay, event: Event, name: str) -> LookasideList:
     found = done.lists.get(event.list or "")
     if found is None:
-        raise TraceError(name, event.line, "list", f"{event.list!r} was never initialized")
+        raise TraceError(name, event.line, "list", f"{shown(event.list)} was never initialized")
     return found
 
 
@@ -356,7 +356,7 @@ def _initialize(done: Replay, event: Event, name: str) -> None:
     if not status.is_success:
         field = _FIELD_OF_STATUS[status]
         raise TraceError(
-            name, event.line, field, f"{getattr(event, field)!r} is refused: {status.name}"
+            name, event.line, field, f"{shown(getattr(event, field))} is refused: {status.name}"
         )
     done.lists[event.list] = made
 

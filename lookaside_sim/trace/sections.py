@@ -14,6 +14,7 @@ nothing is decompressed past the length that was promised.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 import zlib
@@ -121,12 +122,13 @@ class Section:
             self.refuse("bytes behind its last part")
 
 
-def sections(file: IO[bytes], name: str) -> Iterator[Section]:
+def sections(file: IO[bytes], name: str, *, without: bytes | None = None) -> Iterator[Section]:
     """Read the sections of a packed trace, the magic first.
 
     Args:
         file: the file, at its start.
         name: what errors call it.
+        without: a kind of sections to pass over, unread and unchecked.
 
     Yields:
         Each section, with line 1; who counts events sets the next one's.
@@ -148,6 +150,10 @@ def sections(file: IO[bytes], name: str) -> Iterator[Section]:
         section = Section(name, at, kind, b"", line)
         if length > MOST_BYTES:
             section.refuse(f"{length} bytes: {MOST_BYTES} at most")
+        if kind == without:
+            file.seek(length, os.SEEK_CUR)
+            at += len(frame) + length
+            continue
         section.body = file.read(length)
         at += len(frame) + len(section.body)
         if len(section.body) < length:

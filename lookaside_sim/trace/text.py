@@ -15,6 +15,7 @@ from lookaside_sim.lookaside.calls import (
     InitializeList,
 )
 from lookaside_sim.machine.calls import RaiseIrql
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.types import NONE_TAG, PoolTag, PoolType
 from lookaside_sim.trace.event import Event
 
@@ -31,7 +32,29 @@ _FIELDS: Final = {
 }
 OPS: Final = tuple(_FIELDS)
 """What an event can be: words of calls, `Call.word`."""
-_DECODE = json.JSONDecoder().raw_decode
+
+
+class DoubledFieldError(ValueError):
+    """An object that names a field twice."""
+
+
+def single_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its fields, each of which comes once.
+
+    Raises:
+        DoubledFieldError: one comes twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for field, _ in pairs:
+            if field in seen:
+                raise DoubledFieldError(field)
+            seen.add(field)
+    return found
+
+
+_DECODE = json.JSONDecoder(object_pairs_hook=single_fields).raw_decode
 
 
 def as_json(event: Event) -> dict[str, object]:
@@ -121,7 +144,7 @@ def event_of(found: dict[str, Any], time: int, name: str, number: int) -> Event:
     at = found.get("t", time)
     if type(at) is not int or at < time:
         raise TraceError(
-            name, number, "t", f"{at!r}: give whole microseconds, not before {time}"
+            name, number, "t", f"{shown(at)}: give whole microseconds, not before {time}"
         )
     # The two shapes that heap traces are made of, without further ado.
     if op == "free":
@@ -143,17 +166,19 @@ def _event(op: str, time: int, found: dict[str, Any], name: str, line: int) -> E
     def integer(field: str, default: int | None = None, *, least: int | None = 0) -> int | None:
         value = found.get(field, default)
         if value is None and field not in found:
-            raise TraceError(name, line, field, f"missing: {op!r} needs it")
+            raise TraceError(name, line, field, f"missing: {shown(op)} needs it")
         if type(value) is not int or (least is not None and value < least):
             kind = "an integer" if least is None else f"an integer, {least} or more"
-            raise TraceError(name, line, field, f"{value!r}: give {kind}")
+            raise TraceError(name, line, field, f"{shown(value)}: give {kind}")
         return value
 
     def text(field: str) -> str:
         value = found.get(field)
         if not isinstance(value, str) or not value:
             problem = (
-                f"{value!r}: give a name" if field in found else f"missing: {op!r} needs it"
+                f"{shown(value)}: give a name"
+                if field in found
+                else f"missing: {shown(op)} needs it"
             )
             raise TraceError(name, line, field, problem)
         return value
@@ -185,7 +210,7 @@ def _event(op: str, time: int, found: dict[str, Any], name: str, line: int) -> E
                     name,
                     line,
                     field,
-                    f"{found[field]!r}: an alloc from a list takes the list's",
+                    f"{shown(found[field])}: an alloc from a list takes the list's",
                 )
         return Event(op, time, identity, list=text("list"), line=line, site=site)
     return Event(
@@ -206,7 +231,7 @@ def _tag(found: dict[str, Any], name: str, line: int) -> PoolTag:
         return PoolTag(value.encode("latin-1"))
     except (AttributeError, ValueError):
         raise TraceError(
-            name, line, "tag", f"{value!r}: give four characters, in memory order"
+            name, line, "tag", f"{shown(value)}: give four characters, in memory order"
         ) from None
 
 
@@ -218,7 +243,7 @@ def _pool(found: dict[str, Any], name: str, line: int) -> PoolType:
             pool |= PoolType(int(part)) if part.isdecimal() else PoolType[part]
     except (AttributeError, KeyError, ValueError):
         raise TraceError(
-            name, line, "pool", f"{value!r}: give a PoolType name, such as 'PagedPool'"
+            name, line, "pool", f"{shown(value)}: give a PoolType name, such as 'PagedPool'"
         ) from None
     return pool
 
@@ -227,7 +252,7 @@ def _complain(found: dict[str, Any], name: str, line: int) -> None:
     """Say what is wrong with a line that is an object but no event."""
     op = found.get("op")
     if not isinstance(op, str) or op not in _FIELDS:
-        problem = f"{op!r}" if "op" in found else "missing"
+        problem = f"{shown(op)}" if "op" in found else "missing"
         raise TraceError(name, line, "op", f"{problem}: give one of {', '.join(_FIELDS)}")
     for field in found:
         if field not in _FIELDS[op]:
@@ -235,7 +260,7 @@ def _complain(found: dict[str, Any], name: str, line: int) -> None:
                 name,
                 line,
                 field,
-                f"unknown for {op!r}: it has {', '.join(sorted(_FIELDS[op]))}",
+                f"unknown for {shown(op)}: it has {', '.join(sorted(_FIELDS[op]))}",
             )
 
 
@@ -254,7 +279,9 @@ def json_object(text: str, name: str, line: int) -> dict[str, Any]:
         TraceError: it is none.
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=single_fields)
+    except DoubledFieldError as error:
+        raise TraceError(name, line, str(error), "is there twice") from None
     except ValueError as error:
         raise TraceError(name, line, None, f"not a JSON object: {error}") from None
     except RecursionError:

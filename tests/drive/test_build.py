@@ -63,7 +63,7 @@ def behavior(path: Path, arch: str, name: str) -> list[object]:
     except (BugCheck, CompiledCodeError) as error:
         seen.append(type(error))
         if isinstance(error, BugCheck):
-            where = error.site and (error.site.file, error.site.line, error.site.function)
+            where = error.site and (error.site.file, error.site.line)
             seen += [error.code, where, [str(leak.call_site) for leak in error.leaks]]
     return [*seen, driver.log]
 

@@ -13,6 +13,7 @@ from lookaside_sim import BugCheckCode, CompiledCodeError, Kernel, LookasideSimE
 from lookaside_sim.drive.exports_all import __all__ as subjects
 from lookaside_sim.drive.registry import EXPORTS
 from lookaside_sim.drive.signatures import signatures
+from lookaside_sim.memory.regions import Region
 from tests.drive.helpers import line_of, loaded, needs_engine, sys_file
 from tests.helpers import both_machines, stop_of
 
@@ -158,6 +159,20 @@ def test_exceptions_of_imports_and_of_instructions_are_handled() -> None:
         f"exceptions: filter sees {status:08x}\n"
         for status in (insufficient, 0xC000_1234, insufficient)
     ]
+
+
+def test_a_filter_may_have_the_instruction_run_again() -> None:
+    kernel, driver = loaded("exceptions")
+    driver.start()
+    where = 0x1_0000
+
+    @driver.export("DbgPrint")
+    def map_it(text: int) -> None:
+        kernel.memory.map(Region(where, 0x1000, contents=b"\x2a"))
+
+    assert driver.call("ReadAgain", where) == 0x2A
+    assert driver.call("CatchDivide", 0) == 0xC000_0094
+    assert driver.call("CatchDivide", 5) == 20
 
 
 def test_an_exception_that_nobody_handles_stops_the_machine() -> None:

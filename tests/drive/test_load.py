@@ -78,6 +78,28 @@ def test_several_drivers_share_a_machine(arch: str) -> None:
     assert stop.code is BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
 
 
+def test_an_image_may_import_from_another_one(tmp_path: Path) -> None:
+    """As class drivers and their partners do; by the file name in the import table."""
+    kernel = Kernel()
+    path = tmp_path / "partner.sys"
+    data = sys_file("families").read_bytes()
+    path.write_bytes(
+        data.replace(b"ntoskrnl.exe\0", b"obj.sys\0\0\0\0\0\0").replace(
+            b"DbgPrint\0", b"Describe\0"
+        )
+    )
+    other = tmp_path / "obj.sys"
+    other.write_bytes(sys_file("objects").read_bytes())
+    provider = kernel.load_image(other)
+    assert provider.start() == 0
+    partner = kernel.load_image(path)
+    assert partner.start() == 0  # calls Describe in the other image
+    assert partner.log == []
+    provider.unload()
+    stop = stop_of(lambda: partner.call("ShowCounts"))
+    assert stop.code is BugCheckCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS
+
+
 def test_a_name_may_come_again_after_the_unload() -> None:
     kernel, driver = loaded("families")
     with pytest.raises(ValueError, match="is not loaded"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lookaside_sim import ImageError
@@ -85,3 +87,15 @@ def test_a_file_without_relocations_goes_nowhere_else() -> None:
     assert relocate(pe, pe.preferred_base) == pe.image
     with pytest.raises(ImageError, match=r"fixed\.sys: it has no relocations"):
         relocate(pe, BASE)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no file"):
+        read_pe(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_pe(tmp_path / "none.sys")
+    large = tmp_path / "large.sys"
+    with large.open("wb") as file:
+        file.truncate((256 << 20) + 1)
+    with pytest.raises(ImageError, match="give at most"):
+        read_pe(large)

@@ -152,6 +152,40 @@ def test_code_that_does_not_come_back_is_an_error(arch: str) -> None:
     driver.call("Forever")  # the machine has not stopped
 
 
+@both_machines
+@pytest.mark.parametrize(
+    ("routine", "argument", "code", "first", "words"),
+    [
+        ("Divide", 0, 0x7E, 0xC000_0094, "divided"),
+        ("Break", 0, 0x7E, 0x8000_0003, "broken"),
+        ("Undefined", 0, 0x7E, 0xC000_001D, "undefined"),
+        ("FastFail", 3, 0x139, 3, "failed fast"),
+    ],
+)
+def test_exceptions_of_the_processor(
+    arch: str, routine: str, argument: int, code: int, first: int, words: str
+) -> None:
+    stop = stop_in(routine, arch, argument)
+    assert (stop.code, stop.parameters[0]) == (code, first)
+    assert where(stop.site) == (SOURCE, line_of(SOURCE, words))
+
+
+@both_machines
+def test_a_processor_that_halts_never_comes_back(arch: str) -> None:
+    _, driver = loaded("mistakes", arch)
+    driver.start()
+    with pytest.raises(CompiledCodeError, match=r"!Halt .* halted the processor"):
+        driver.call("Halt")
+    assert driver.call("Divide", 4) == 25
+
+
+@both_machines
+def test_ports_lead_to_nothing(arch: str) -> None:
+    _, driver = loaded("mistakes", arch)
+    driver.start()
+    assert driver.call("Port", 7) == 7
+
+
 def test_a_stop_is_raised_again_by_every_later_call() -> None:
     _, driver = loaded("mistakes", verified=True)
     driver.start()

@@ -22,6 +22,7 @@ from lookaside_sim.ddi.information import (
     system_pooltag_information,
 )
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.nt.windows import WINDOWS_NAMES
 from tests.fuzz.arguments import DOCUMENTED
 
 STEPS = 60
@@ -53,6 +54,9 @@ class Program:
             "nonpaged_pool_bytes": 64 << 12,
             "seed": number,
         }
+        more = random.Random(f"{number} more")  # so that programs stay what they were
+        self.options["windows"] = more.choice(WINDOWS_NAMES)
+        self.options["kasan"] = self.options["arch"] == "x64" and more.random() < 0.2
         self.kernel = Kernel(**self.options)
         if rng.random() < 0.4:
             flags = VerifierFlags(rng.getrandbits(32) & sum(VerifierFlags))

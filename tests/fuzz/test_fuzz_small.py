@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import differences, runs
+from tests.fuzz import correct, differences, runs
 from tests.fuzz.arguments import Campaign
 from tests.fuzz.doors import DOORS
 from tests.fuzz.overwrites import play
@@ -32,6 +32,11 @@ def test_programs_that_were_found(number: int) -> None:
 @pytest.mark.parametrize("number", range(6))
 def test_two_machines_that_must_not_differ(number: int, tmp_path: Path) -> None:
     assert differences.play(number, tmp_path) is None
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_correct_program_meets_nothing(number: int) -> None:
+    correct.play(number, 600)
 
 
 @pytest.mark.parametrize("number", range(8))

@@ -32,7 +32,7 @@ class Requests:
     def cancel(self, request: int) -> None:
         self.list.free(request)
         size = self.kernel.arch.pointer_size
-        self.kernel.write(request, CANCELLED.to_bytes(size, "little"))  # too late
+        self.kernel.write(request, CANCELLED.to_bytes(8, "little")[:size])  # too late
 
 
 @cache

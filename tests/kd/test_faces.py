@@ -16,6 +16,7 @@ from lookaside_sim.kd.completion import completions
 from lookaside_sim.kd.faces import ask_lines, run_lines
 from lookaside_sim.kd.openers import add_opener, open_target
 from lookaside_sim.run import Run
+from tests.drive.helpers import needs_engine, sys_file
 from tests.kd.helpers import live, session
 
 SCRIPT = """\
@@ -205,8 +206,29 @@ def test_runs_traces_and_what_others_add(
     printed = capsys.readouterr().out
     assert "nt!ExAllocateFromLookasideListEx(heap-64) -> ffffc900`00001010   *hit*" in printed
     assert printed.endswith("heap-64 = struct _LOOKASIDE_LIST_EX\n")
-    image = tmp_path / "mydriver.SYS"
-    image.write_bytes(b"MZ")
-    add_opener(".sys", lambda path, settings: Kernel(seed=7, **settings))
+    image = tmp_path / "machine.LIVE"
+    image.write_bytes(b"")
+    add_opener(".live", lambda path, settings: Kernel(seed=7, **settings))
     assert main(["kd", str(image), "--sanitizer", "-c", "vertarget"]) == 0
     assert "Seed 7; sanitizer on" in capsys.readouterr().out
+
+
+@needs_engine
+def test_a_compiled_driver(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(sys_file("pairs"))
+    assert main(["kd", path, "-c", "x pairs_x64!Give*; ? pairs_x64!Flush - pairs_x64"]) == 0
+    printed = capsys.readouterr().out
+    assert "pairs_x64!GiveInlined" in printed
+    assert printed.splitlines()[2] == "Live machine"
+    assert main(["kd", path, "-c", "g; eb nt!ExNPagedLookasideListHead 1"]) == 0
+    printed = capsys.readouterr().out
+    assert "This machine is live" in printed
+    assert printed.endswith("a machine with compiled drivers cannot be copied\n")
+
+
+@needs_engine
+def test_what_is_no_driver(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "not.sys"
+    path.write_bytes(b"MZ")
+    assert main(["kd", str(path), "-c", "g"]) == 2
+    assert "not.sys: it ends inside the DOS header" in capsys.readouterr().err

@@ -229,7 +229,7 @@ def test_why_it_stopped() -> None:
     assert said[-4:] == [
         f"FAULTING_WORD:  {SECOND} leads to 0xffffffffc0000120",
         f"WRITTEN_BY:  8:0  program writes({SECOND}, 20 01 00 c0 ff ff ff ff)",
-        '    helpers.py @ 35: self.kernel.write(request, CANCELLED.to_bytes(size, "little"))'
+        '    helpers.py @ 35: self.kernel.write(request, CANCELLED.to_bytes(8, "little")[:size])'
         "  # too late",
         "FOLLOWUP:  !tt 8:0",
     ]

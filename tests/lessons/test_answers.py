@@ -97,7 +97,8 @@ def test_one_entry_has_two_owners() -> None:
     ("mistake", "answers"),
     [
         ("requests.free(entry)", ["nothing notices", "the sanitizer refuses it", "the machine stops"]),
-        ("kernel.read(entry + 8, 8)", ["nothing notices", "nothing notices", "the machine stops"]),
+        ("kernel.read(entry + 8, 8)",
+         ["nothing notices", "the sanitizer refuses it", "the machine stops"]),
         ("requests.free(entry + 16)",
          ["nothing notices", "the sanitizer refuses it", "the machine stops"]),
         ('kernel.write(entry, b"too late")',

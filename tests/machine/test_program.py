@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PureWindowsPath
+from typing import Any
 
 import pytest
 
@@ -64,3 +65,16 @@ def test_a_provider_gives_the_stack_of_code_without_frames() -> None:
     program.stack_provider = lambda: stack
     assert program.call_site() == program.calling_site() == stack[0]
     assert program.calling_stack() == stack
+
+
+def test_lines_of_a_helper_are_those_that_call_it() -> None:
+    kernel = Kernel(track_pool=True)
+    module: dict[str, Any] = {"__name__": "some.helper", "__lookaside_helper__": True}
+    exec("def take(kernel):\n    return kernel.pool.allocate(0, 8, b'Help')", module)
+    block = module["take"](kernel)
+    assert kernel.ledger is not None
+    site = kernel.ledger.live[block].call_site
+    assert site.function == "test_lines_of_a_helper_are_those_that_call_it"
+    del module["__lookaside_helper__"]
+    site = kernel.ledger.live[module["take"](kernel)].call_site
+    assert site.function == "take"

@@ -15,6 +15,7 @@ from lookaside_sim import BugCheck, Kernel, LookasideList, PoolTag, PoolType
 from lookaside_sim.errors import RunError
 from lookaside_sim.run import Run, record
 from lookaside_sim.run.file import _SECTION, MAGIC, VERSION
+from tests.run.helpers import assert_folds
 
 
 def allocate_ex(pool_type: PoolType, size: int, tag: PoolTag, of: LookasideList) -> int | None:
@@ -177,3 +178,16 @@ def test_a_file_that_tells_another_story_does_not_play(path: Path, tmp_path: Pat
     run = Run.load(file)
     with pytest.raises(RunError):
         run.machine(len(run))
+
+
+def test_files_of_version_1_are_read_for_ever() -> None:
+    run = Run.load(Path(__file__).parent / "data" / "version-1.lkrun")
+    assert run.title == "one of everything"
+    assert run.settings["processors"] == 2
+    assert len(run) == 49
+    assert run.stop == run[-1]
+    assert run.stop is not None
+    assert str(run.stop.site).endswith("(program.py:57)")
+    assert [texts for _, texts in sorted(run.notes.items())] == [["four seconds have passed"]]
+    assert run.machine(len(run)).bugcheck is not None
+    assert_folds(run, every=5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from lookaside_sim import BugCheck, Kernel, PoolTag
@@ -96,3 +98,40 @@ def test_history_says_who_wrote_and_who_read(run: Run) -> None:
     read = run.history(entry, 4, reads=True)
     assert [access.step.word for access in read if access.kind == "r"] == ["read"]
     assert list(run.accesses(entry, 4, back=True)) == written[::-1]
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_history_is_what_looking_after_each_step_shows(number: int, kernel: Kernel) -> None:
+    draw = random.Random(number)
+    with record(kernel) as run:
+        lookaside = kernel.lookaside_list("drv!List")
+        lookaside.initialize(size=48, tag=b"tseT")
+        entries: list[int] = []
+        blocks: list[int] = []
+        for _ in range(70):
+            what = draw.randrange(5)
+            if what == 0:
+                entries.append(lookaside.allocate() or 0)
+            elif what == 1 and entries:
+                lookaside.free(entries.pop(draw.randrange(len(entries))))
+            elif what == 2:
+                blocks.append(kernel.pool.allocate(0, draw.choice((8, 48, 200)), b"Othr") or 0)
+            elif what == 3 and blocks:
+                kernel.pool.free(blocks.pop(draw.randrange(len(blocks))))
+            elif what == 4 and entries:
+                kernel.write(draw.choice(entries), draw.randbytes(3))
+    results = [step.result for step in run if isinstance(step.result, int) and step.result]
+    for address in (draw.choice(results), draw.choice(results) + 16, lookaside.address + 16):
+        looked = []
+        before: list[int | None] = []
+        for position in range(len(run) + 1):
+            now = run.machine(position).peek(address, kernel.arch.pointer_size)
+            wrote = position and run[position - 1].word == "write"
+            target = run[position - 1].arguments["Address"] if wrote else 0
+            if position and (now != before or address - 3 < target < address + len(now)):
+                looked.append(position - 1)
+            before = now
+        found = run.history(address, kernel.arch.pointer_size)
+        assert [access.step.number for access in found] == looked
+        back = list(run.accesses(address, kernel.arch.pointer_size, back=True))
+        assert back == found[::-1]

@@ -119,6 +119,7 @@ def test_a_free_entry_is_neither_written_nor_read(kernel: Kernel) -> None:
     (entry,) = take(lookaside, 1)
     kernel.write(entry, b"mine")
     lookaside.free(entry)
+    kernel.peek(entry, 8)  # looking is no touch
     for address, data in ((entry, b"x"), (entry + 63, b"x"), (entry - 4, b"12345")):
         error = report(lambda address=address, data=data: kernel.write(address, data))
         assert (error.kind, error.address, error.lookaside) == (
@@ -320,7 +321,7 @@ def test_an_active_list_is_not_initialized_again(kernel: Kernel) -> None:
     (entry,) = take(lookaside, 1)
     before = bytes(lookaside)
     error = report(lambda: lookaside.initialize(size=32, tag=b"agin"))
-    assert (error.kind, error.address) == ("active-list", lookaside.address)
+    assert (error.kind, error.address) == ("initialized-twice", lookaside.address)
     assert bytes(lookaside) == before
     lookaside.free(entry)
     lookaside.delete()
@@ -354,7 +355,7 @@ def test_a_structure_lies_in_nonpaged_memory(kernel: Kernel, pool_type: int) -> 
     lookaside = LookasideList(kernel, "list", block)
     if pool_type == 1:
         error = report(lambda: lookaside.initialize(size=32, tag=b"List"))
-        assert (error.kind, error.address) == ("list-memory", block)
+        assert (error.kind, error.address) == ("paged-list", block)
         assert not lookaside.is_active
     else:
         assert lookaside.initialize(size=32, tag=b"List").is_success
@@ -368,7 +369,7 @@ def test_a_block_is_not_freed_while_a_list_in_it_is_active(kernel: Kernel) -> No
     lookaside.initialize(size=32, tag=b"List")
     kernel.pool.free(other)
     error = report(lambda: kernel.pool.free(block))
-    assert (error.kind, error.address, error.lookaside) == ("list-memory", block, lookaside)
+    assert (error.kind, error.address, error.lookaside) == ("freed-list", block, lookaside)
     assert kernel.pool.query(block) is not None
     lookaside.delete()
     kernel.pool.free(block)
@@ -385,7 +386,7 @@ def test_an_entry_is_not_freed_to_the_pool(kernel: Kernel, out: bool) -> None:
     if not out:
         lookaside.free(entry)
     error = report(lambda: kernel.pool.free(entry))
-    assert (error.kind, error.address, error.lookaside) == ("entry-freed", entry, lookaside)
+    assert (error.kind, error.address, error.lookaside) == ("freed-entry", entry, lookaside)
     assert ("is out" in error.message) is out
     assert "first allocated in" in error.history[0]
     if not out:
@@ -402,3 +403,75 @@ def test_entries_of_a_deleted_list_may_be_freed_to_the_pool(kernel: Kernel) -> N
         raise KeyError
     kernel.pool.free(entry)
     kernel.check()
+
+
+# --- what is no call of a list's -----------------------------------------------------------
+
+
+def test_reads_of_a_free_entry_are_found_at_the_read(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    (entry,) = take(lookaside, 1)
+    kernel.read(entry, 8)
+    lookaside.free(entry)
+    error = report(lambda: kernel.read(entry + 8, 4))
+    assert (error.kind, error.address) == ("use-after-free", entry + 8)
+    assert "was read in" in error.message
+    lookaside.flush()
+    assert "given back to the pool" in report(lambda: kernel.read(entry, 1)).message
+
+
+def test_an_entry_that_is_freed_to_the_pool(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    out, free = take(lookaside, 2)
+    lookaside.free(free)
+    for entry, state in ((out, "is out"), (free, "lies free on the list")):
+        error = report(lambda entry=entry: kernel.pool.free(entry))
+        assert (error.kind, error.address, error.lookaside) == ("freed-entry", entry, lookaside)
+        assert state in error.message
+        assert "first allocated in" in error.history[0]
+    assert kernel.pool.find(out) is not None
+    lookaside.free(out)
+    lookaside.delete()
+
+
+def test_a_block_that_is_freed_with_an_active_list_in_it(kernel: Kernel) -> None:
+    block = kernel.pool.allocate(512, 0x200, b"DExt")
+    assert block is not None
+    lookaside = kernel.lookaside_list("in block", block + 0x40)
+    lookaside.initialize(size=32, tag=b"Item")
+    other = kernel.pool.allocate(512, 0x40, b"Else")
+    kernel.pool.free(other)
+    error = report(lambda: kernel.pool.free(block))
+    assert (error.kind, error.address, error.lookaside) == ("freed-list", block, lookaside)
+    lookaside.delete()
+    kernel.pool.free(block)
+
+
+def test_a_list_that_is_initialized_twice(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    error = report(lambda: lookaside.initialize(size=32, tag=b"Item"))
+    assert (error.kind, error.address) == ("initialized-twice", lookaside.address)
+    assert not lookaside.initialize(size=32, tag=b"Item", depth=7).is_success
+    lookaside.delete()
+    assert lookaside.initialize(size=32, tag=b"Item").is_success
+
+
+def test_a_structure_in_paged_pool(kernel: Kernel) -> None:
+    block = kernel.pool.allocate(1, 0x100, b"DExt")
+    assert block is not None
+    lookaside = kernel.lookaside_list("paged", block)
+    error = report(lambda: lookaside.initialize(pool_type=1, size=32, tag=b"Item"))
+    assert (error.kind, error.address) == ("paged-list", block)
+    assert not lookaside.is_active
+
+
+def test_a_list_that_is_initialized_at_too_high_an_irql(kernel: Kernel) -> None:
+    paged, nonpaged = kernel.lookaside_list("paged"), kernel.lookaside_list("nonpaged")
+    with kernel.raise_irql(2):
+        error = report(lambda: paged.initialize(pool_type=1, size=32, tag=b"Item"))
+        assert (error.kind, error.address) == ("irql", paged.address)
+        assert nonpaged.initialize(size=32, tag=b"Item").is_success
+    with kernel.raise_irql(3):
+        blank = kernel.lookaside_list("high")
+        assert report(lambda: blank.initialize(size=32, tag=b"Item")).kind == "irql"
+    assert not paged.is_active

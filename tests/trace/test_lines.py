@@ -120,3 +120,47 @@ def test_a_header_that_is_too_long(tmp_path: Path) -> None:
     path.write_bytes(HEADER + b" " * lines.LINE_BYTES)
     with pytest.raises(TraceError, match="line 1: longer than"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "problem"),
+    [
+        ('{"t":1,"t":2,"op":"free","id":1}', "t", "is there twice"),
+        ('{"t":1,"op":"free","op":"free","id":1}', "op", "is there twice"),
+        ('{"t":1,"op" :"free","id":1,"id":1}', "id", "is there twice"),
+        (
+            '{"t":1,"op":"alloc","id":1,"size":8,"site":"a:b:c","size":8}',
+            "size",
+            "is there twice",
+        ),
+        ('{"t":1,"op":"' + "y" * 500 + '"}', "op", "'" + "y" * 76 + "...: give one of"),
+        ('{"t":1,"op":"free","id":"' + "y" * 500 + '"}', "id", "'" + "y" * 76 + "...: give an"),
+        ('{"t":1,"op":"free","id":1,"' + "y" * 500 + '":1}', "y" * 500, "unknown for 'free'"),
+    ],
+)
+def test_a_line_that_is_refused_in_few_words(
+    tmp_path: Path, line: str, field: str, problem: str
+) -> None:
+    path = tmp_path / "doubled.jsonl"
+    header = '{"format":"lookaside-trace","version":1,"time_unit":"us"}'
+    path.write_text(f'{header}\n{{"t":0,"op":"alloc","id":1,"size":8}}\n{line}\n')
+    with pytest.raises(TraceError) as caught:
+        list(load(path))
+    assert (caught.value.line, caught.value.field) == (3, field)
+    assert caught.value.problem.startswith(problem)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_colons_in_texts_are_no_fields(tmp_path: Path) -> None:
+    path = tmp_path / "sites.jsonl"
+    header = '{"format":"lookaside-trace","version":1,"time_unit":"us","source":"a:b"}'
+    line = '{"t":0,"op":"alloc","id":1,"size":8,"site":"main.c:12"}'
+    path.write_text(f"{header}\n{line}\n")
+    assert [event.site for event in load(path)] == ["main.c:12"]
+
+
+def test_a_header_has_known_fields_only(tmp_path: Path) -> None:
+    path = tmp_path / "header.jsonl"
+    path.write_text('{"format":"lookaside-trace","version":1,"time_unit":"us","unit":"s"}\n')
+    with pytest.raises(TraceError, match="field 'unit': unknown in the header: it has format"):
+        load(path)

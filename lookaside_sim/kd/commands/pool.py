@@ -10,7 +10,7 @@ from lookaside_sim.errors import InvariantError
 from lookaside_sim.kd.refusal import Refusal, missing
 from lookaside_sim.kd.shell import Shell
 from lookaside_sim.nt.layouts import PAGE_MASK
-from lookaside_sim.nt.types import Irql
+from lookaside_sim.nt.types import ULONG_MASK, Irql
 from lookaside_sim.pool.check import PoolBlock
 
 _BOTH_ORDERS: Final = 6  # flags 2 and 4, which exclude each other
@@ -22,7 +22,7 @@ def pool(shell: Shell, arguments: str) -> str:
     if not reader.rest:
         raise missing()
     address = reader.address()
-    flags = reader.expression() if reader.rest else 0
+    flags = reader.expression() & ULONG_MASK if reader.rest else 0
     reader.end()
     return windbg.pool(shell.kernel, address, flags)
 
@@ -30,7 +30,7 @@ def pool(shell: Shell, arguments: str) -> str:
 def poolused(shell: Shell, arguments: str) -> str:
     """The command ``!poolused``."""
     flags, _, tag = arguments.strip().partition(" ")
-    number = shell.evaluate(flags) if flags else 0
+    number = shell.evaluate(flags) & ULONG_MASK if flags else 0
     if number & _BOTH_ORDERS == _BOTH_ORDERS:
         raise Refusal(f"!poolused {flags}: 2 and 4 exclude each other")
     return windbg.poolused(shell.kernel, number, _tag(tag) or "*")
@@ -94,7 +94,7 @@ def poolval(shell: Shell, arguments: str) -> str:
 def verifier(shell: Shell, arguments: str) -> str:
     """The command ``!verifier``."""
     words = arguments.split()
-    flags = shell.evaluate(words[0]) if words else 0
+    flags = shell.evaluate(words[0]) & ULONG_MASK if words else 0
     if len(words) > 2:
         raise Refusal(f"Extra character error in '{' '.join(words[2:])}'")
     return windbg.verifier(shell.kernel, flags, words[1] if len(words) > 1 else None)

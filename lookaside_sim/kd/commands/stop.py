@@ -8,10 +8,11 @@ from typing import Final
 
 from lookaside_sim.errors import BugCheck
 from lookaside_sim.kd.bugcheck_words import parameter_words
-from lookaside_sim.kd.origin import Culprit, culprits
+from lookaside_sim.kd.origin import Culprit, addresses_of, culprits
 from lookaside_sim.kd.refusal import Refusal
 from lookaside_sim.kd.shell import Shell
 from lookaside_sim.kd.where import banner, call_text, site_lines, source_text, symbol_of
+from lookaside_sim.machine.calls import Outcome
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.run.sites import Site
 from lookaside_sim.run.step import Step
@@ -29,7 +30,7 @@ def analyze(shell: Shell, arguments: str) -> str:
         raise Refusal(f"!analyze {option}: give -v, or nothing")
     stop = shell.kernel.bugcheck
     if stop is None:
-        return _RUNS
+        return _exception(shell, option)
     title = f"*{'Bugcheck Analysis':^77}*"
     lines = [_RULE, f"*{'':77}*", title, f"*{'':77}*", _RULE, ""]
     if not option:
@@ -39,11 +40,29 @@ def analyze(shell: Shell, arguments: str) -> str:
     lines += [f"{stop.code.name} ({int(stop.code):x})", stop.message, "Arguments:"]
     lines += _arguments(shell, stop)
     lines += ["", f"BUGCHECK_CODE:  {int(stop.code):x}", "", "STACK_TEXT:", stack(shell, "")]
-    target = shell.target
-    if shell.what_if is None and target.is_recorded:
-        found = culprits(target.run, target.position, stop, shell.kernel)
-        lines += [line for each in found for line in _culprit(shell, each)]
+    lines += _blamed(shell, addresses_of(stop.parameters, stop.message))
     return "\n".join(lines)
+
+
+def _exception(shell: Shell, option: str) -> str:
+    """What ``!analyze`` says where the last call raised a status and the machine runs."""
+    step = shell.target.step
+    if step is None or step.outcome is not Outcome.RAISED or shell.what_if is not None:
+        return _RUNS
+    lines = [_RUNS, "", f"EXCEPTION:  {call_text(shell, step)}"]
+    if option:
+        lines += ["", "STACK_TEXT:", stack(shell, "")]
+        lines += _blamed(shell, addresses_of((), step.error))
+    return "\n".join(lines)
+
+
+def _blamed(shell: Shell, named: list[int]) -> list[str]:
+    """Lines on who wrote the words that lead to some addresses, where a recording knows."""
+    target = shell.target
+    if shell.what_if is not None or not target.is_recorded:
+        return []
+    found = culprits(target.run, target.position, named, shell.kernel)
+    return [line for each in found for line in _culprit(shell, each)]
 
 
 def _arguments(shell: Shell, stop: BugCheck) -> list[str]:

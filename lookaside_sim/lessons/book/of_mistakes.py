@@ -91,7 +91,7 @@ requests = kernel.lookaside_list("Requests")
 requests.initialize(size=64, tag=b"Rqst")
 
 victim = kernel.pool.allocate(PoolType.NonPagedPool, 64, b"Vctm")
-kernel.write(victim, (0x41414141).to_bytes(8, "little"))
+kernel.write(victim, (0xFFFFB00041414140).to_bytes(8, "little"))
 
 one = requests.allocate()
 two = requests.allocate()
@@ -198,7 +198,7 @@ def _twice_answer(scenes: list[Scene]) -> str:
 TWICE: Final = Lesson(
     name="twice",
     title="Double free and overrun",
-    learns="tell them apart from the picture",
+    learns="tell a double free from an overrun",
     misconception="allocators check",
     text=(
         "Two mistakes that damage what lies between the blocks' owners. One frees an entry twice, the"
@@ -266,14 +266,14 @@ def _tools_answer(scenes: list[Scene]) -> str:
     return (
         f"Here {'; '.join(said)}. The verifier sets Depth to {last.fields['Depth']}, so every free goes"
         " to the pool and the list's own caching is never tried; the sanitizer keeps it, and does not"
-        " see reads or overruns. So a run without a report says only that these checks found nothing."
+        " see an overrun. So a run without a report says only that these checks found nothing."
     )
 
 
 TOOLS: Final = Lesson(
     name="tools",
     title="Verifier and sanitizer",
-    learns="say what each sees and hides",
+    learns="say what verifier and sanitizer see and hide",
     misconception="no report means no bug",
     text=(
         "The same mistake three times: with nothing on, with this simulator's sanitizer, which checks"

@@ -25,7 +25,7 @@ def allocate(size, tag):
 first = allocate($FIRST, b"Frst")  #? size
 second = allocate($SECOND, b"Scnd")  #? size
 third = allocate($THIRD, b"Thrd")  #? size
-fourth = allocate(64, b"Frth")
+fourth = allocate(64, b"Frth")  #? size
 
 kernel.write(third + 32, b"a secret")
 kernel.pool.free(third)  #? freed

@@ -44,6 +44,33 @@ ULONG NTAPI CatchAccess(ULONG *Address)
     }
 }
 
+static LONG NTAPI Again(PEXCEPTION_POINTERS Pointers)
+{
+    DbgPrint("exceptions: %08x once more\n", Pointers->ExceptionRecord->ExceptionCode);
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+/* A test maps the memory while the filter prints. */
+ULONG NTAPI ReadAgain(ULONG *Address)
+{
+    __try {
+        return Read(Address);
+    } __except (Again(_exception_info())) {
+        return 0;
+    }
+}
+
+static __attribute__((noinline)) ULONG Divide(ULONG By) { return 100 / By; }
+
+ULONG NTAPI CatchDivide(ULONG By)
+{
+    __try {
+        return Divide(By);
+    } __except (EXCEPTION_EXECUTE_HANDLER) {
+        return _exception_code();
+    }
+}
+
 ULONG NTAPI CatchRaised(ULONG Status)
 {
     ULONG result = 0;

@@ -127,6 +127,41 @@ VOID NTAPI Forever(VOID)
         ;
 }
 
+ULONG NTAPI Divide(ULONG By)
+{
+    return 100 / By;                                            /* line: divided */
+}
+
+VOID NTAPI Break(VOID)
+{
+    __asm__ volatile("int3");                                   /* line: broken */
+}
+
+VOID NTAPI FastFail(ULONG Code)
+{
+    __asm__ volatile("int $0x29" : : "c"(Code));                /* line: failed fast */
+}
+
+VOID NTAPI Undefined(VOID)
+{
+    __asm__ volatile("ud2");                                    /* line: undefined */
+}
+
+VOID NTAPI Halt(VOID)
+{
+    __asm__ volatile("hlt");                                    /* line: halted */
+}
+
+ULONG NTAPI Port(ULONG Value)
+{
+    ULONG answer;
+
+    __asm__ volatile("outl %0, %1" : : "a"(Value), "Nd"((USHORT)0x80));
+    __asm__ volatile("outl %0, %1" : : "a"(0x7FFFFFFF), "Nd"((USHORT)0x2E));
+    __asm__ volatile("inl %1, %0" : "=a"(answer) : "Nd"((USHORT)0x80));
+    return Value;
+}
+
 VOID NTAPI StopMachine(ULONG Code)
 {
     KeBugCheckEx(Code, 1, 2, 3, 4);                             /* line: stopped */

@@ -115,7 +115,7 @@ PKTHREAD NTAPI Thread(ULONG Imported)
     return current();
 }
 
-ULONG NTAPI Describe(VOID)
+__declspec(dllexport) ULONG NTAPI Describe(VOID)  /* another driver may import it */
 {
     PUCHAR block = ExAllocatePoolWithTag(NonPagedPool, 300, 'lldM');
     PMDL mdl = IoAllocateMdl(block, 300, FALSE, FALSE, NULL);

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "drivers.md"
 DRIVER = """
 import pytest
 from lookaside_sim import BugCheck, Verifier
@@ -150,3 +154,12 @@ def test_by_its_own(load_image):
     )
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*some.sys: compiled drivers need the extra drive"])
+
+
+def test_the_suite_of_the_document_in_each_mode(pytester: pytest.Pytester) -> None:
+    (suite,) = re.findall(
+        r"```python\n# test_items\.py\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL
+    )
+    pytester.makepyfile(suite)
+    result = pytester.runpytest_inprocess("-q", "-p", "no:xdist", "--lookaside-modes=all")
+    result.assert_outcomes(passed=15)

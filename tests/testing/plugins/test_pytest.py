@@ -520,33 +520,6 @@ def test_freed_irps_and_mdls_are_no_leaks(pytester: pytest.Pytester) -> None:
 # --- every keyword of Kernel ---------------------------------------------------------------
 
 
-def test_a_test_ends_at_passive_level_and_holds_no_lock(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
-        from lookaside_sim import SpinLock
-
-        def test_raised(lookaside_kernel):
-            lookaside_kernel.raise_irql(1)
-
-        def test_held(lookaside_kernel):
-            SpinLock(lookaside_kernel, "mine").acquire()
-
-        def test_in_order(lookaside_kernel):
-            with SpinLock(lookaside_kernel, "mine"), lookaside_kernel.raise_irql(5):
-                pass
-        """
-    )
-    result = run(pytester)
-    result.assert_outcomes(passed=3, errors=2)
-    result.stdout.fnmatch_lines(
-        [
-            "the test ended with processor 0 at IRQL 1",
-            "the test ended with processor 0 at IRQL 2",
-            "the test ended with processor 0 holding the spin lock 'mine' at 0x*",
-        ]
-    )
-
-
 EVERY = {
     "arch": "x86",
     "processors": 3,

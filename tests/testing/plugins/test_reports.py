@@ -84,7 +84,7 @@ def test_frames_of_the_package_are_hidden(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         def test_faults(lookaside_kernel):
-            lookaside_kernel.read(lookaside_kernel.arch.paged_pool_start, 1)
+            lookaside_kernel.read(lookaside_kernel.arch.paged_pool_start + 0x10_0000, 1)
         """
     )
     for arguments, shown in (((), False), (("--full-trace",), True)):
