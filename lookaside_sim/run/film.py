@@ -32,11 +32,13 @@ from lookaside_sim.run.kinds_of_machine import data_of
 from lookaside_sim.run.player import Player
 from lookaside_sim.run.rows import Row, Shape, rows_in
 from lookaside_sim.run.state import (
+    COUNTERS,
     MACHINE_FIELDS,
     ListState,
     Stopped,
     active,
     chain_from,
+    counters_of,
     fields_of,
     live_blocks,
     look,
@@ -44,9 +46,6 @@ from lookaside_sim.run.state import (
     machine_fields,
 )
 
-_COUNTERS: Final = frozenset(
-    {"TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses", "ListHead.Depth"}
-)
 _LINKS_ONLY: Final = frozenset({"AllocateEntry", "FreeEntry"})
 """Calls that change the chain of their own list alone, while all chains are sound."""
 _NO_CHAIN: Final = frozenset({"AllocateBlock", "FreeBlock", "ReadMemory"})
@@ -157,11 +156,11 @@ class Film:
         if known is None or fields is None:
             return self._came_or_went(lookaside, known, quick=quick)
         edits: list[Edit] = []
-        values = fields_of(fields)
+        values = fields_of(fields) if quick is None else counters_of(fields)
         for name, new in values.items():
             old = known.fields[name]
             if old != new:
-                if name in _COUNTERS:
+                if name in COUNTERS:
                     edits.append(Add(address, name, new - old))
                 else:
                     edits.append(Set(address, name, old, new))

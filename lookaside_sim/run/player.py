@@ -284,7 +284,8 @@ class Player:
             return block_at(self.kernel, address, None)
         if isinstance(known, Block):
             return known
-        return block_of_request(self._rows.row(known).shape.key, known)
+        shape = self._rows.shapes[self._rows.shape_of(known)]
+        return block_of_request(shape.key, known)
 
     def _set_nodes(self, inside: tuple[Node, ...]) -> None:
         self._nodes = iter(inside)

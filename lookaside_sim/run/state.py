@@ -34,6 +34,8 @@ GETTERS: Final = {
 """How a list's fields are read, by NT's names."""
 FIELDS: Final = tuple(GETTERS)
 """The fields that a state has of a list, by NT's names."""
+COUNTERS: Final = (HELD, "TotalAllocates", "AllocateMisses", "TotalFrees", "FreeMisses")
+"""Those that count; nothing else changes by a hit or a plain miss."""
 MACHINE_FIELDS: Final = ("Seconds", "Irql", "Processor")
 _LONGEST: Final = 0x20000
 """Entries of a chain that are followed."""
@@ -194,6 +196,17 @@ def look_at(lookaside: LookasideList) -> ListState | None:
 def fields_of(seen: ListFields) -> dict[str, int]:
     """The fields of a list by NT's names."""
     return {name: int(getattr(seen, getter)) for name, getter in GETTERS.items()}
+
+
+def counters_of(seen: ListFields) -> dict[str, int]:
+    """The counters of a list by NT's names."""
+    return {
+        HELD: seen.current_depth,
+        "TotalAllocates": seen.total_allocates,
+        "AllocateMisses": seen.allocate_misses,
+        "TotalFrees": seen.total_frees,
+        "FreeMisses": seen.free_misses,
+    }
 
 
 def chain_from(lookaside: LookasideList, entry: int) -> tuple[int, ...]:
