@@ -189,7 +189,8 @@ class Sanitizer:
             SanitizerError: always.
         """
         history = () if record is None else tuple(record.history)
-        raise SanitizerError(kind, address, lookaside, message, history)
+        # Not because of the lookup that failed on the hot path and led here.
+        raise SanitizerError(kind, address, lookaside, message, history) from None
 
 
 class SanitizedShared(Shared):
