@@ -40,14 +40,17 @@ class Sources:
         return self.stacks.setdefault(sites, len(self.stacks))
 
     def files(self, texts: Mapping[str, str], most: int) -> list[File]:
-        """The files that sites lie in: whole when short, else the lines around what ran.
+        """The files that made calls: whole when short, else the lines around what ran.
+
+        Of who called those there are names only.
 
         Args:
             texts: of the files, by path.
             most: lines of a file that is there whole.
         """
-        used: dict[str, set[int]] = {}
-        for path, line, _ in self.sites:
+        sites, used = list(self.sites), dict[str, set[int]]()
+        for stack in filter(None, self.stacks):
+            path, line, _ = sites[stack[0]]
             used.setdefault(path, set()).add(line)
         return [
             (path, PurePath(path).name, _pieces(texts.get(path, "").splitlines(), lines, most))

@@ -43,7 +43,7 @@ function state(run, fold, look) {
 const texts = [];
 for (const {packed, positions, wants} of JSON.parse(require("fs").readFileSync(0, "utf8"))) {
   const run = await decode(packed), fold = new Fold(run), look = new Look(run, fold);
-  const shown = new Debugger(run, fold, look), picture = new Picture(run, fold, look);
+  const shown = new Debugger(run, fold, look), places = new Places(run, fold, look);
   texts.push(positions.map(at => {
     fold.seek(at);
     if (wants === "state") return state(run, fold, look);
@@ -52,8 +52,8 @@ for (const {packed, positions, wants} of JSON.parse(require("fs").readFileSync(0
     }
     if (wants === "pages") {
       const found = {};
-      for (const page of picture.byPage.keys()) {
-        const rows = picture.rows(page);
+      for (const page of places.byPage.keys()) {
+        const rows = places.rows(page);
         if (rows.length) found[look.hex(rows[0].id)] = shown.pool(rows[0].id, rows);
       }
       return found;
@@ -88,7 +88,7 @@ def ask(asked: Sequence[tuple[Run, Sequence[int], str]]) -> list[list[Any]]:
             for run, positions, wants in asked
         ]
     )
-    scripts = script("look.js", "debugger.js")
+    scripts = script("fold.js", "look.js", "debugger.js")
     assert (
         "STRIDE = 1 << 15" in scripts
     )  # positions kept whole, which short runs are to have too

@@ -81,7 +81,7 @@ def open_page(browser: Any, files: dict[str, Path]) -> Iterator[Open]:
             ),
         )
         page.goto(files[name].as_uri() + link)
-        page.wait_for_function("document.body.dataset.ready !== undefined")
+        page.wait_for_function("() => document.body.dataset.ready !== undefined")
         return page
 
     yield open_

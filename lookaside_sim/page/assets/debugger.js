@@ -1,7 +1,6 @@
 // What a debugger would print, as text; the tests hold it against the simulator's own views.
 
-import {PAGE_BYTES} from "./picture.js";
-import {NONE} from "./decode.js";
+import {PAGE_BYTES} from "./places.js";
 
 const right = (value, width) => String(value).padStart(width);
 
@@ -81,4 +80,3 @@ export class Debugger {
   }
 }
 
-export {NONE};

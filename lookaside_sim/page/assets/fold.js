@@ -1,8 +1,8 @@
 // The state of the run at a position: a fold of edits, forward and back. It knows edits, not
 // allocators: nothing here says what NT would do.
 
-import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES, ROWS,
-  NONE, WITH_ADDRESS, WITH_NUMBER} from "./decode.js";
+import {ADD, SET, POINT, PUSH, POP, CUT, CHAIN, BORN, DIED, WRITE, LIST, STOP, BYTES,
+  ROWS, NONE, WITH_ADDRESS, WITH_NUMBER} from "./decode.js";
 
 export const MACHINE = -1;
 const STRIDE = 1 << 15;  // steps between two positions that are kept whole

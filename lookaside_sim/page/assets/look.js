@@ -1,7 +1,6 @@
 // What a step says of itself: addresses, values, calls, sentences.
 
-import {MACHINE, Fold} from "./fold.js";
-import {BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT, LIST, NONE, WITH_NUMBER} from "./decode.js";
+import {BORN, DIED, PUSH, POP, CHAIN, WRITE, POINT, NONE, WITH_NUMBER} from "./decode.js";
 
 // Arguments that are what a call is about, by the documented names.
 export const ADDRESSES = new Set(["Entry", "P", "Address", "ListEntry", "entry", "address"]);

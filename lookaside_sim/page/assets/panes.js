@@ -1,7 +1,7 @@
 // The panes with the fields of a list, the debugger's commands, and one block with its history.
 
 import {$, h} from "./dom.js";
-import {NONE, BORN, DIED, PUSH, POP, CUT, CHAIN, WRITE, SET, ADD, POINT} from "./decode.js";
+import {NONE, PUSH, POP, CUT, CHAIN, SET, ADD, POINT} from "./decode.js";
 
 // What the debugger calls the two depths: its words are not the fields' names.
 const ALSO = {"ListHead.Depth": "Current Depth", Depth: "Max Depth",
@@ -66,10 +66,10 @@ export class Panes {
 
   #pool() {
     const {look, selected, picture} = this.app;
-    if (selected <= 0 || !picture.byPage.has(look.pageOf(selected))) {
+    if (selected <= 0 || !picture.places.byPage.has(look.pageOf(selected))) {
       return h("p", {class: "faint"}, "Choose a block: its page is shown here.");
     }
-    const text = this.app.debugger.pool(selected, picture.rows(look.pageOf(selected)));
+    const text = this.app.debugger.pool(selected, picture.places.rows(look.pageOf(selected)));
     return h("pre", {tabindex: 0}, `kd> !pool ${look.full(selected)}\n${text}`);
   }
 

@@ -2,7 +2,6 @@
 // that goes another way than the last of its kind: the others can be had by habit.
 
 import {$, h} from "./dom.js";
-import {SET} from "./decode.js";
 
 export class Quiz {
   constructor(app) {
@@ -157,4 +156,3 @@ export class Quiz {
   }
 }
 
-export {SET};

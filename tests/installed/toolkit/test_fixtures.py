@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 
 from lookaside_sim import Kernel, LookasideList
+from lookaside_sim.page import render
+from lookaside_sim.run import record
 from lookaside_sim.testing import LookasideMachine
 
 
@@ -17,6 +19,12 @@ def test_a_list(lookaside_kernel: Kernel, lookaside_list: Callable[..., Lookasid
     lookaside.free(entry)
     assert lookaside_kernel.arch.name == "x86"
     assert lookaside_kernel.lookaside_lists == [lookaside]
+
+
+def test_a_page(lookaside_kernel: Kernel) -> None:
+    with record(lookaside_kernel, "installed") as run:
+        lookaside_kernel.pool.free(lookaside_kernel.pool.allocate(0, 8, b"Page"))
+    assert "<title>installed</title>" in render(run)
 
 
 TestMachine = LookasideMachine.TestCase
