@@ -22,7 +22,7 @@ Source:
 
 from __future__ import annotations
 
-from importlib import import_module
+import importlib
 from typing import TYPE_CHECKING
 
 from lookaside_sim.ddi.arguments import *
@@ -101,6 +101,10 @@ _MODULES = (
 
 if not TYPE_CHECKING:  # who checks types reads the imports above, not a list put together
     __all__ = sorted(
-        (name for module in _MODULES for name in import_module(f"{__name__}.{module}").__all__),
+        (
+            name
+            for module in _MODULES
+            for name in importlib.import_module(f"{__name__}.{module}").__all__
+        ),
         key=lambda name: (not name.isupper(), name),  # constants first
     )
