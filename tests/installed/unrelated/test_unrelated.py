@@ -25,6 +25,7 @@ def test_nothing_of_the_simulator_is_imported() -> None:
         "lookaside_sim.testing",
         "lookaside_sim.testing.plugins",
         "lookaside_sim.testing.plugins.hypothesis",
+        "lookaside_sim.testing.plugins.modes",
         "lookaside_sim.testing.plugins.pytest",
         "lookaside_sim.testing.plugins.settings",
     }
