@@ -13,6 +13,7 @@ EXIT_OK: Final = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of ``record`` its description, arguments and command."""
+    parser.usage = "%(prog)s [-h] [-o FILE] -- COMMAND [ARGUMENT ...]"
     parser.description = (
         "Run a program with a small library in front of malloc and free, and write"
         " what it allocates as a trace. Needs a C compiler. Give the program itself: what a"

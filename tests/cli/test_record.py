@@ -114,3 +114,9 @@ def test_a_compiler_that_fails(command: Command, monkeypatch: pytest.MonkeyPatch
     assert code == 2
     assert errors.startswith("lookaside-sim: cc: ")
     assert errors.count("\n") == 1
+
+
+def test_its_usage_says_the_dashes_once(command: Command) -> None:
+    code, output, _ = command("record", "--help")
+    assert code == 0
+    assert "record [-h] [-o FILE] -- COMMAND [ARGUMENT ...]\n" in output

@@ -121,7 +121,8 @@ class Contract:
             capacity: entries it has, and not one more; None for one that grows.
             others: further promises.
         """
-        return cls(**{"capacity": capacity or True, "grows": False, **others})
+        entries = True if capacity is None else capacity
+        return cls(**{"capacity": entries, "grows": False, **others})
 
     @classmethod
     def slab(cls, **others: Any) -> Self:

@@ -152,3 +152,9 @@ def test_a_contract_is_proposed_by_watching() -> None:
     assert Contract.infer(Slab) == Contract.slab()
     for factory in (KeepsSixteen, Queue, Slab, ReferenceList):
         check_allocator(factory, contract=Contract.infer(factory), max_examples=60)
+
+
+def test_a_pool_of_no_entries_is_not_one_that_grows() -> None:
+    assert Contract.pool().capacity is True
+    with pytest.raises(ValueError, match="capacity=0: give entries, True or None"):
+        Contract.pool(0)
