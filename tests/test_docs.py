@@ -29,13 +29,15 @@ def named_tests() -> list[tuple[str, str]]:
 
 
 @cache
-def functions(file: str) -> dict[str, list[ast.FunctionDef]]:
-    """The functions in a file of tests, by name; none where there is no file."""
-    found: dict[str, list[ast.FunctionDef]] = {}
+def functions(file: str) -> dict[str, set[str]]:
+    """The functions in a file of tests and the attributes each names; none of no file."""
+    found: dict[str, set[str]] = {}
     if (TESTS / file).exists():
         for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef):
-                found.setdefault(node.name, []).append(node)
+                found.setdefault(node.name, set()).update(
+                    each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)
+                )
     return found
 
 
@@ -58,21 +60,9 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
 def test_each_routine_of_the_ddi_has_a_row_in_the_ledger() -> None:
     text = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
     named = set(re.findall(r"\w+", text))
-    named |= {word for _, test in named_tests() for word in _names_in(test)}
+    named |= {word for file, test in named_tests() for word in functions(file).get(test, ())}
     routines = {name for name in vars(ddi)["__all__"] if inspect.isfunction(getattr(ddi, name))}
     assert sorted(routines - named) == []
-
-
-def _names_in(test: str) -> set[str]:
-    """The words of a test that the ledger names."""
-    words: set[str] = set()
-    for file, name in named_tests():
-        if name == test:
-            for node in functions(file).get(name, ()):
-                words |= {
-                    each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)
-                }
-    return words
 
 
 def test_the_table_of_misuse_is_what_the_programs_print() -> None:
