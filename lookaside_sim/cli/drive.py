@@ -261,6 +261,11 @@ def _fail_each(options: argparse.Namespace) -> int:
             leaks += bool(run.left)
             stops += not run.left
         print(f"Allocation {count}, in {run.faults.where}: {end}")
+    if not count and not run.is_wrong:
+        raise LookasideSimError(
+            f"{options.file}: nothing was allocated, so there was nothing to refuse: name the"
+            " routines that allocate with --call"
+        )
     print(f"{count} allocations refused, one a run: {leaks} runs leak, {stops} stop")
     return EXIT_WRONG if leaks or stops or run.is_wrong else EXIT_OK
 

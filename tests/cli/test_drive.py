@@ -82,6 +82,12 @@ def test_each_allocation_is_made_to_fail(command: Command) -> None:
     assert out.endswith("1 allocations refused, one a run: 0 runs leak, 1 stop\n")
 
 
+def test_a_driver_that_allocates_nothing_shows_nothing(command: Command) -> None:
+    code, out, err = command("drive", sys_file("families"), "--fail-each-allocation")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "nothing was allocated, so there was nothing to refuse" in err
+
+
 def test_an_import_that_nobody_provides(command: Command, tmp_path: Path) -> None:
     data = sys_file("families").read_bytes()
     path = tmp_path / "unknown.sys"
