@@ -142,8 +142,8 @@ def test_mistakes_in_c_are_reported_with_small_programs(mistake: str) -> None:
 
 @needs_compiler
 def test_a_right_pool_in_c_is_not_reported() -> None:
-    check_allocator(compiled(), contract=Contract.slab(), max_examples=90)
-    check_allocator(compiled(), level="memory", isolate=False, max_examples=30)
+    check_allocator(compiled(), contract=Contract.slab(), max_examples=90, time_limit=20)
+    check_allocator(compiled(), level="memory", isolate=False, max_examples=30, time_limit=20)
 
 
 @needs_compiler
