@@ -106,11 +106,6 @@ class Scene:
         """The letter of an address, else the address."""
         return self.names.get(address, f"{address:#x}")
 
-    def list_name(self, address: int) -> str:
-        """The name of the list at an address."""
-        known = self.run.list_names.get(address, "")
-        return known or f"{address:#x}"
-
     # --- as text -------------------------------------------------------------------------------
 
     def call(self, step: Step) -> str:

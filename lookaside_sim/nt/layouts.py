@@ -141,11 +141,6 @@ class Architecture:
         return self.lookaside_offsets["ListEntry.Flink"]
 
     @property
-    def highest_irql(self) -> int:
-        """HIGH_LEVEL."""
-        return (1 << self.irql_bits) - 1
-
-    @property
     def next_entry_lost_bits(self) -> int:
         """Low bits of an address that SLIST_HEADER.NextEntry has no room for."""
         return 0xF if self.pointer_size == 8 else 0

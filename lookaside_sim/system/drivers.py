@@ -334,11 +334,6 @@ class Drivers:
         """The driver, loaded or not, whose range holds an address."""
         return self.machine.program.at(address)
 
-    def is_unloaded(self, address: int) -> bool:
-        """Whether an address lies in the range of an unloaded driver."""
-        driver = self.at(address)
-        return driver is not None and not driver.loaded
-
     def _explain_fault(self, address: int, operation: int, by_program: bool) -> None:
         """Stop for a touch of memory that an unloaded driver left.
 

@@ -335,7 +335,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "routines": "names code of the program; the machine changes when it is called",
     },
     Drivers: {
-        **dict.fromkeys(("at", "is_unloaded", "named", "lists_of", "loaded"), LOOKS),
+        **dict.fromkeys(("at", "named", "lists_of", "loaded"), LOOKS),
         **dict.fromkeys(("check_name", "take_in", "unmap"), PART),
     },
     Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
