@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 FLOORS: Final = (
@@ -95,3 +96,26 @@ def as_html(thing: object) -> str:
     """
     made: str = from_above("page.notebook", "html_of")(thing)
     return made
+
+
+def require(module: str, *, extra: str, who: str) -> ModuleType:
+    """Import what an extra brings.
+
+    Args:
+        module: its name.
+        extra: the extra.
+        who: what needs it, with the verb.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: it is not installed; says how to get it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"{who} {package}: pip install 'lookaside_sim[{extra}]'", name=package
+        ) from error

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from functools import partial
+from typing import Final
+
+from lookaside_sim import rooms
 
 __all__ = ["require"]
 
-
-def require(module: str) -> ModuleType:
-    """Import a module of unicorn or pyelftools.
-
-    Args:
-        module: its name.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: it is not installed; says how to get it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise ImportError(
-            f"compiled drivers need {package}: pip install 'lookaside_sim[drive]'", name=package
-        ) from error
+require: Final = partial(rooms.require, extra="drive", who="compiled drivers need")
+"""Import a module of the extra; an ImportError says how to get it."""

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from functools import partial
+from typing import Final
+
+from lookaside_sim import rooms
 
 __all__ = ["require"]
 
-
-def require(module: str) -> ModuleType:
-    """Import pytest or hypothesis.
-
-    Args:
-        module: its name.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: it is not installed; says how to get it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"this part of lookaside_sim.testing needs {module}:"
-            " pip install 'lookaside_sim[testing]'",
-            name=module,
-        ) from error
+require: Final = partial(
+    rooms.require, extra="testing", who="this part of lookaside_sim.testing needs"
+)
+"""Import a module of the extra; an ImportError says how to get it."""
