@@ -34,6 +34,18 @@ def add_partial(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partial", action="store_true", help=_PARTIAL_HELP)
 
 
+def add_lookaside(parser: argparse.ArgumentParser) -> None:
+    """Add the option that gives the allocations of a trace lists."""
+    parser.add_argument(
+        "--lookaside",
+        metavar="SIZE",
+        type=int,
+        action="append",
+        default=[],
+        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
+    )
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the format of a recording."""
     kinds = "; ".join(f"{name}: {each.says}" for name, each in FORMATS.items())

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from lookaside_sim.cli.convert import add_lookaside
 from lookaside_sim.run import export, open_run
 from lookaside_sim.run.export_formats import FORMATS
 
@@ -27,14 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="default: RUN's name with the format"
     )
-    parser.add_argument(
-        "--lookaside",
-        metavar="SIZE",
-        type=int,
-        action="append",
-        default=[],
-        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
-    )
+    add_lookaside(parser)
     parser.set_defaults(command=_export)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from lookaside_sim.cli.convert import add_lookaside
 from lookaside_sim.kd.faces import ask_lines, is_terminal, plain_ask, run_lines
 from lookaside_sim.kd.openers import open_target
 from lookaside_sim.kd.session import Session
@@ -26,14 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="a .py script, a run, a trace, or a .sys file"
     )
-    parser.add_argument(
-        "--lookaside",
-        metavar="SIZE",
-        type=int,
-        action="append",
-        default=[],
-        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
-    )
+    add_lookaside(parser)
     parser.add_argument(
         "-c",
         metavar="COMMANDS",

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from lookaside_sim.advise import advise, curves
-from lookaside_sim.cli.convert import add_format, add_partial, warn_of_end
+from lookaside_sim.cli.convert import add_format, add_lookaside, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.page.advice import advice_section
 from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
 from lookaside_sim.run import Run, record_script
+from lookaside_sim.run.file import MAGIC
 from lookaside_sim.trace import Event
 from lookaside_sim.trace.foreign.formats import load_any
 
 EXIT_OK: Final = 0
 _MICROSECONDS: Final = 1_000_000
-_RUN: Final = b"LKRUN"
-"""What a saved run begins with."""
 
 
 def add_arguments(report: argparse.ArgumentParser) -> None:
@@ -45,14 +44,7 @@ def add_arguments(report: argparse.ArgumentParser) -> None:
         type=int,
         help="position it opens at; -1 is the end (default: the stop, else the beginning)",
     )
-    report.add_argument(
-        "--lookaside",
-        metavar="SIZE",
-        type=int,
-        action="append",
-        default=[],
-        help="of a trace: serve allocations of exactly SIZE bytes from a list; repeatable",
-    )
+    add_lookaside(report)
     report.add_argument(
         "--advise",
         metavar="TRACE",
@@ -108,7 +100,7 @@ def _run_of(options: argparse.Namespace) -> Run:
     if path.suffix == ".py":
         return record_script(path, options.argument, output=sys.stderr)
     with path.open("rb") as file:
-        if file.read(len(_RUN)) == _RUN:
+        if file.read(len(MAGIC)) == MAGIC:
             return Run.load(path)
     trace = load_any(path, options.format, partial=options.partial)
     with Progress(trace.name) as line:
