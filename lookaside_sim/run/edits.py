@@ -159,24 +159,11 @@ class Chain(Edit):
 
 
 @attrs.frozen
-class Born(Edit):
-    """A live block appeared.
-
-    Attributes:
-        address: of its body.
-        block: what it is.
-    """
+class _OfBlock(Edit):
+    """A live block comes or goes."""
 
     address: int
     block: Block
-
-    def apply(self, state: State) -> None:
-        """Add it."""
-        state.blocks[self.address] = self.block
-
-    def inverse(self) -> Died:
-        """Take it away."""
-        return Died(self.address, self.block, None)
 
     @property
     def size(self) -> int:
@@ -195,7 +182,25 @@ class Born(Edit):
 
 
 @attrs.frozen
-class Died(Edit):
+class Born(_OfBlock):
+    """A live block appeared.
+
+    Attributes:
+        address: of its body.
+        block: what it is.
+    """
+
+    def apply(self, state: State) -> None:
+        """Add it."""
+        state.blocks[self.address] = self.block
+
+    def inverse(self) -> Died:
+        """Take it away."""
+        return Died(self.address, self.block, None)
+
+
+@attrs.frozen
+class Died(_OfBlock):
     """A live block is gone.
 
     Attributes:
@@ -204,8 +209,6 @@ class Died(Edit):
         by: number of the step that freed it; None where this undoes a birth.
     """
 
-    address: int
-    block: Block
     by: int | None
 
     def apply(self, state: State) -> None:
@@ -215,21 +218,6 @@ class Died(Edit):
     def inverse(self) -> Born:
         """Add it again."""
         return Born(self.address, self.block)
-
-    @property
-    def size(self) -> int:
-        """Bytes asked for."""
-        return self.block.size
-
-    @property
-    def tag(self) -> int:
-        """Its tag, a `PoolTag`."""
-        return self.block.tag
-
-    @property
-    def pool(self) -> int:
-        """Its pool type, a `PoolType`."""
-        return self.block.pool_type
 
 
 @attrs.frozen
