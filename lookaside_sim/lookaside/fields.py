@@ -156,7 +156,9 @@ class ListFields:
     def store_head(self) -> bytes:
         """Render the fields that a hit touches: the structure's first bytes."""
         arch = self.arch
-        sequence = self._sequence_base + self._pops + self._held & SEQUENCE_MASK[arch.pointer_size]
+        sequence = (
+            self._sequence_base + self._pops + self._held & SEQUENCE_MASK[arch.pointer_size]
+        )
         return arch.lookaside_head.pack(
             *to_words(arch, self._first, self._held, sequence, self._reserved),
             self._depth,
