@@ -31,7 +31,6 @@ from struct import Struct
 from types import MethodType
 from typing import Any, Final, TypeAlias, TypeVar
 
-from lookaside_sim.clonable import MISSING
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.call_site import CallSite, is_inside
@@ -49,6 +48,9 @@ from lookaside_sim.system.drivers import OwnedRoutine
 from lookaside_sim.verifier.settings import Verifier
 
 T = TypeVar("T")
+
+MISSING: Final = "missing"
+"""In the ``LEFT_OUT`` of a class: a copy has no such attribute yet."""
 
 _CHUNK: Final = 1 << 16
 _ZEROS: Final = bytes(_CHUNK)

@@ -17,12 +17,15 @@ _SUFFIXES: Final = {"perfetto": ".perfetto.json", "csv": ".csv", "json": ".json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of ``export`` its description, arguments and command."""
     parser.description = (
-        "Write a run, or what becomes one (a Python script, a trace), for other"
+        "Write a run, or what becomes one (a Python script, a compiled driver, a trace), for other"
         " tools: perfetto for ui.perfetto.dev and chrome://tracing, csv for a row a step, json"
         " for all that is known of each step."
     )
     parser.add_argument(
-        "file", metavar="RUN", type=Path, help="a .lkrun file, a .py script, or a trace"
+        "file",
+        metavar="RUN",
+        type=Path,
+        help="a .lkrun file, a .py script, a .sys file, or a trace",
     )
     parser.add_argument("--to", choices=tuple(FORMATS), required=True, help="the format")
     parser.add_argument(

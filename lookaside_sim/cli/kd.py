@@ -11,16 +11,19 @@ from lookaside_sim.cli.convert import add_lookaside
 from lookaside_sim.kd.faces import ask_lines, is_terminal, plain_ask, run_lines
 from lookaside_sim.kd.openers import open_target
 from lookaside_sim.kd.session import Session
+from lookaside_sim.run.driver import SUFFIX
 from lookaside_sim.verifier.settings import Verifier
 
 EXIT_OK: Final = 0
+_LOADED: Final = 1
+"""The position at which a driver is loaded, and its symbols are there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of ``kd`` its description, arguments and command."""
     parser.description = (
         "Open a Python script (it is run and recorded), a saved run, a trace, or a compiled driver"
-        " (its DriverEntry is run), and give commands in WinDbg's words: g, g-, p-, !tt, ba, !lookaside, !pool, dx. Type .help"
+        " (it is started and unloaded), and give commands in WinDbg's words: g, g-, p-, !tt, ba, !lookaside, !pool, dx. Type .help"
         " for all. Reads commands from a terminal or a pipe."
     )
     parser.set_defaults(command=_kd)
@@ -57,6 +60,8 @@ def _kd(options: argparse.Namespace) -> int:
     if options.sanitizer:
         settings["sanitizer"] = True
     session = Session(open_target(options.file, settings, lookaside=options.lookaside))
+    if options.file.suffix.lower() == SUFFIX:
+        session.shell.target.seek(_LOADED)
     print(session.greeting(), flush=True)
     if options.commands:
         run_lines(session, options.commands)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,8 +13,8 @@ from lookaside_sim.cli.progress import Progress
 from lookaside_sim.page.advice import advice_section
 from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
-from lookaside_sim.run import Run, record_script
-from lookaside_sim.run.file import MAGIC
+from lookaside_sim.run import Run, open_run
+from lookaside_sim.run.script import is_trace
 from lookaside_sim.trace import Event
 from lookaside_sim.trace.foreign.formats import load_any
 
@@ -26,12 +25,16 @@ _MICROSECONDS: Final = 1_000_000
 def add_arguments(report: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand ``report`` to its parser."""
     report.description = (
-        "Run a Python script and record its machine, load a saved run, or run a trace, and write"
+        "Run a Python script or a compiled driver and record its machine, load a saved run, or"
+        " run a trace, and write"
         " what happened as one HTML file: it opens from disk, plays every step forward and"
         " back, and asks nobody for anything."
     )
     report.add_argument(
-        "file", metavar="FILE|SCRIPT", type=Path, help="a .py script, a saved run, or a trace"
+        "file",
+        metavar="FILE|SCRIPT",
+        type=Path,
+        help="a .py script, a compiled driver (.sys), a saved run, or a trace",
     )
     report.add_argument(
         "-o", "--output", metavar="PAGE", type=Path, help="default: FILE with .html behind it"
@@ -58,7 +61,8 @@ def add_arguments(report: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         default=[],
-        help="an argument that the script is given; repeatable",
+        help="an argument that the script is given, or a routine that the driver is called with"
+        " after DriverEntry and integers, as in 'Read 0 16'; repeatable",
     )
     add_format(report)
     add_partial(report)
@@ -95,13 +99,10 @@ def _advice(options: argparse.Namespace) -> str:
 
 
 def _run_of(options: argparse.Namespace) -> Run:
-    """The run of a script, of a file, or of a trace."""
+    """What `open_run` opens; of a trace, which may take a while, with words on how far it is."""
     path: Path = options.file
-    if path.suffix == ".py":
-        return record_script(path, options.argument, output=sys.stderr)
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return Run.load(path)
+    if not is_trace(path):
+        return open_run(path, options.argument)
     trace = load_any(path, options.format, partial=options.partial)
     with Progress(trace.name) as line:
         run = Run.from_trace(_told(trace, line), lookaside=options.lookaside, title=path.name)

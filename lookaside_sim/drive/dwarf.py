@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import posixpath
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Final
@@ -48,6 +49,9 @@ class Lines:
 
     Args:
         pe: the file.
+
+    Attributes:
+        paths: of source files by their names, as the compiler was given them.
     """
 
     def __deepcopy__(self, memo: object) -> Lines:
@@ -58,6 +62,7 @@ class Lines:
         self._rows: list[tuple[int, str, int]] = []
         self._inlined: list[_Inlined] | None = None
         self._info: Any = None
+        self.paths: dict[str, str] = {}
         self._left = _MOST_ENTRIES
         sections = {
             each.name.removeprefix(_SECTION): each.data
@@ -97,10 +102,21 @@ class Lines:
         names = [each.replace("\\", "/").rpartition("/")[2] for each in names]
         return names if program.header.version >= 5 else ["", *names]
 
+    def _keep_path(self, unit: Any) -> None:
+        found = unit.get_top_DIE().attributes
+        if "DW_AT_name" in found:
+            path = found["DW_AT_name"].value.decode("utf-8", "replace").replace("\\", "/")
+            name = path.rpartition("/")[2]
+            folder = found.get("DW_AT_comp_dir")
+            if folder is not None:
+                path = posixpath.join(folder.value.decode("utf-8", "replace"), path)
+            self.paths.setdefault(name, path)
+
     def _read_rows(self) -> Iterator[tuple[int, str, int]]:
         for unit in self._info.iter_CUs():
             program = self._info.line_program_for_CU(unit)
             names = self._files(unit)
+            self._keep_path(unit)
             for entry in program.get_entries() if program is not None else ():
                 state = entry.state
                 if state is not None:

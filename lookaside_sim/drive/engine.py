@@ -87,6 +87,9 @@ class StoppedEarlyError(Exception):
 class Events(Protocol):
     """Whom an engine asks and tells. What these raise ends the run and leaves `Engine.run`."""
 
+    def engine_made(self) -> None:
+        """A core is there: lend it what it will need first."""
+
     def fill(self, address: int, operation: int) -> tuple[int, int]:
         """Say where a page lies that code touches, and what it permits.
 
@@ -154,6 +157,15 @@ class Engine(Protocol):
 
     def go_on_at(self, address: int) -> None:
         """Have the run go on elsewhere; only from a function that `stop_at` has called."""
+
+    def tell_stores(self, stored: Callable[[int, int, int], None] | None, first: int) -> None:
+        """Have a function called before each store to a page that is lent, or none any more.
+
+        Args:
+            stored: called with the physical address, the size and the value; IP is on the
+                instruction. None where nobody wants to know.
+            first: the physical address from which on it is.
+        """
 
     def run(self, start: int, until: int, microseconds: int) -> None:
         """Run instructions; also inside a function that a run calls.

@@ -61,6 +61,7 @@ class Environment:
         self.pointer_size = self.kernel.arch.pointer_size
         self.export_address: Callable[[str], int] = lambda name: 0
         self.lists: dict[int, LookasideList] = {}
+        processor.stores.lists = self.lists
         self.watch = Watch(self)
         self._routines: dict[int, CompiledRoutine] = {}
         processor.when_called = self.watch.begin

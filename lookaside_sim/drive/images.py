@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import cached_property
+from pathlib import Path
 
 from lookaside_sim.drive.dwarf import Lines
 from lookaside_sim.drive.pe import PeFile
@@ -40,6 +41,7 @@ class LoadedImage:
         self.stem = name.rpartition(".")[0] or name
         self.owner: Image | None = None
         self._sites: dict[int, CallSite] = {}
+        self._paths: dict[str, str] = {}
         self._code = [
             (base + each.rva, base + each.rva + each.size)
             for each in pe.sections
@@ -98,6 +100,19 @@ class LoadedImage:
         name = self.symbols.get(rva)
         return f"{self.stem}!{name}" if name is not None else f"{self.stem}+{rva:#x}"
 
+    def path_of(self, file: str) -> str:
+        """Where a source file lies: where the compiler had it, or by the driver; "" for nowhere."""
+        path = self._paths.get(file)
+        if path is None:
+            folder = self.pe.folder
+            near = () if folder is None else (folder / file, folder.parent / file)
+            known = self.lines.paths.get(file)
+            there = [
+                each for each in ((known,) if known else ()) + near if Path(each).is_file()
+            ]
+            path = self._paths[file] = str(there[0]) if file and there else ""
+        return path
+
     def site_of(self, address: int, shown: int | None = None) -> CallSite:
         """The line of an instruction.
 
@@ -115,7 +130,8 @@ class LoadedImage:
                 function = f"{self.stem}!{self.symbols[self._order[at]]}"
                 if not line:
                     function += f"+{rva - self._order[at]:#x}"
-            site = CallSite(file or self.name, line, function, shown or address)
+            place = shown or address
+            site = CallSite(file or self.name, line, function, place, self.path_of(file))
             self._sites[address] = site
         return site
 

@@ -20,6 +20,7 @@ from lookaside_sim.errors import ImageError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.memory.regions import Region
 from lookaside_sim.nt.layouts import PAGE_SIZE
+from lookaside_sim.system.calls import LoadImage
 from lookaside_sim.system.compiled import CompiledDriver
 
 _ROOM_FOR_DATA: Final = 0x2_0000
@@ -68,7 +69,7 @@ class Drive:
         processor.images.add(image)
         if size == 8:
             watch_cr8(processor, image, memory)
-        return kernel.drivers.take_in(driver)
+        return kernel.drivers.take_in(driver, LoadImage(pe.name, room, pe.size, pe.data))
 
 
 def regions(pe: PeFile, base: int, memory: bytearray) -> list[Region]:

@@ -9,6 +9,7 @@ touches it stops.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from lookaside_sim.drive.engine import (
@@ -29,7 +30,8 @@ from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import EXECUTE, READ, WRITE
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 
-_LENT: Final = 1 << 42
+_LENT_BITS: Final = 42
+_LENT: Final = 1 << _LENT_BITS
 """Physical bytes that each buffer has for itself."""
 _SERVED: Final = 0xE_0000_0000_0000
 
@@ -57,17 +59,28 @@ class PageTables:
 
     Args:
         kernel: whose memory.
+        ours: addresses in regions that are our own: nobody is told of stores there.
 
     Attributes:
         stale: whether the engine must forget what it knows of pages before it runs on.
+        before_served: called before a page that is served is touched.
     """
 
-    LEFT_OUT: ClassVar = {"_lent": {}, "_served": {}, "_listens": False, "stale": False}
+    LEFT_OUT: ClassVar = {
+        "_lent": {},
+        "_served": {},
+        "_listens": False,
+        "_order": None,
+        "stale": False,
+    }
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, ours: Sequence[int]) -> None:
         self._kernel = kernel
+        self._ours = tuple(ours)
         self._memory = kernel.memory
         self._listens = False
+        self._order: list[int] | None = None
+        self.before_served: Callable[[], object] = bool
         self._engine: Engine | None = None
         self._lent: dict[int, tuple[int, bytearray | mmap.mmap, Arena | Region]] = {}
         self._served: dict[int, int] = {}
@@ -91,7 +104,8 @@ class PageTables:
                 self._engine.take_back(lent[0])
                 self._lend(lent[0], change.address, lent[2])
             self.stale = True
-        elif change.what is not Changed.MAPPED:  # what was a hole is asked for again anyway
+        elif change.what not in (Changed.MAPPED, Changed.BYTES):
+            # What was a hole is asked for again anyway.
             self.stale = True
 
     def _irql_changed(self, change: IrqlChange) -> None:
@@ -160,6 +174,25 @@ class PageTables:
         self._engine.lend(physical, owner.data)
         self._lent[base] = physical, owner.data, owner
 
+    @property
+    def first_told(self) -> int:
+        """The physical address from which on stores are told: behind what is our own."""
+        return (len(self._ours) + 1) * _LENT
+
+    def lend_ours(self) -> None:
+        """Lend what is our own before all else: an engine was made."""
+        for each in self._ours:
+            self.fill(each, READ)
+
+    def address_at(self, physical: int) -> int | None:
+        """The address of a byte that is lent; None where nothing is."""
+        if self._order is None or len(self._order) != len(self._lent):
+            self._order = list(self._lent)  # each has the next physical bytes for itself
+        number = (physical >> _LENT_BITS) - 1
+        if not 0 <= number < len(self._order):
+            return None
+        return self._order[number] + (physical & _LENT - 1)
+
     def address_of_hole(self, physical: int) -> int:
         """The address at which an engine met a hole."""
         return self._last_hole & ~HOLE_MASK | physical & HOLE_MASK
@@ -186,6 +219,7 @@ class PageTables:
     # wrong is left to whoever runs it.
 
     def _read(self, address: int, size: int) -> int:
+        self.before_served()
         if not self._memory.is_mapped(address, size):
             raise TouchedWhatIsServed(address, size, READ)
         try:
@@ -194,6 +228,7 @@ class PageTables:
             raise TouchedWhatIsServed(address, size, READ) from None
 
     def _write(self, address: int, size: int, value: int) -> None:
+        self.before_served()
         if not self._memory.is_mapped(address, size):
             raise TouchedWhatIsServed(address, size, WRITE, value)
         try:

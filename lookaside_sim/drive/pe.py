@@ -67,10 +67,12 @@ class PeFile:
     Args:
         name: of the file, for errors.
         data: what is in it.
+        folder: where it lies, None for nowhere.
 
     Attributes:
         name: as given.
         data: as given.
+        folder: as given.
         arch: ``"x64"`` or ``"x86"``.
         pointer_size: bytes of a pointer.
         preferred_base: the address it was linked for.
@@ -86,9 +88,10 @@ class PeFile:
     def __deepcopy__(self, memo: object) -> PeFile:
         return self  # it cannot change: copies of a machine share it
 
-    def __init__(self, name: str, data: bytes) -> None:
+    def __init__(self, name: str, data: bytes, folder: Path | None = None) -> None:
         self.name = name
         self.data = data
+        self.folder = folder
         if data[:2] != b"MZ":
             self.refuse("no PE file: it does not begin with MZ")
         start = self.number(0x3C, 4, "the DOS header")
@@ -241,4 +244,4 @@ def read_pe(path: str | Path) -> PeFile:
         raise ImageError(path.name, "no file: give a .sys file")
     if size > _MOST_FILE_BYTES:
         raise ImageError(path.name, f"it has {size} bytes: give at most {_MOST_FILE_BYTES}")
-    return PeFile(path.name, path.read_bytes())
+    return PeFile(path.name, path.read_bytes(), path.parent)

@@ -26,6 +26,7 @@ from lookaside_sim.drive.raised import (
     status_name,
 )
 from lookaside_sim.drive.seh import Exceptions
+from lookaside_sim.drive.stores import Stores
 from lookaside_sim.drive.stubs import (
     CX,
     DX,
@@ -75,6 +76,7 @@ class Processor:
     Attributes:
         kernel: as given.
         images: what is loaded.
+        stores: tells of what the code stores.
         system: its stack and its blocks.
         stubs: what imports are.
         depth: how many calls of compiled code run, one inside the other.
@@ -82,11 +84,10 @@ class Processor:
         when_called: called when compiled code is called from outside.
     """
 
-    LEFT_OUT: ClassVar = {"depth": 0, "_is_ready": False}
+    LEFT_OUT: ClassVar = {"depth": 0}
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self._is_ready = False
         self.images = Images()
         self.system = SystemMemory(kernel)
         self.stubs = Stubs(kernel)
@@ -97,7 +98,11 @@ class Processor:
         self._is_wide = kernel.arch.pointer_size == 8
         self._pointer_size = kernel.arch.pointer_size
         self._mask = (1 << kernel.arch.address_bits) - 1
-        self._tables = PageTables(kernel)
+        # Unicorn looks at the page where a run ends once more when it has ended, and forgets the
+        # run's error if it has to be lent then.
+        ours = self.stubs.end, self.system.stack_limit, self.stubs.mail_address
+        self._tables = PageTables(kernel, ours)
+        self.engine_made = self._tables.lend_ours
         self.fill = self._tables.fill
         self.engine: Engine = UnicornEngine(self._pointer_size, self)
         self._tables.serve(self.engine)
@@ -105,6 +110,8 @@ class Processor:
         unwinder = Unwinder(self.images, kernel.memory)
         self.exceptions = self._exceptions = Exceptions(self, unwinder)
         self._where = Where(kernel, self.images, self.system, self.engine, unwinder)
+        self.stores = Stores(kernel, self.engine, self._tables, self.system, self._where)
+        self._tables.before_served = self.stores.flush
         self.when_called: Callable[[], object] = bool
         self._targets: list[Target] = []
         self._call_routine: Callable[[int], int | None] | None = None
@@ -122,6 +129,7 @@ class Processor:
         self._where.sp = mail[SP]
         if not self._is_wide:
             self._where.sp += 4  # a return into the stub lies on top
+        self.stores.settle(self._where.sp)
         try:
             if number < len(self._targets):
                 result = self._targets[number]()
@@ -140,6 +148,10 @@ class Processor:
             mail[RESULT] = result & self._mask
             if not self._is_wide:
                 mail[RESULT_HIGH] = result >> 32 & self._mask
+        self._import_is_over()
+
+    def _import_is_over(self) -> None:
+        self.stores.forget()
         if self._tables.stale:
             self._tables.refresh()
 
@@ -186,6 +198,7 @@ class Processor:
     def interrupt(self, number: int) -> None:
         """The processor raises an exception; see `Events.interrupt`."""
         ip = self.engine.get(Register.IP) - _SIZES.get(number, 0)
+        self.stores.settle(0)
         self._where.ip = ip
         try:
             if number == _FAST_FAIL:
@@ -211,6 +224,7 @@ class Processor:
     @contextmanager
     def at_instruction(self, address: int) -> Iterator[None]:
         """Do inside what an instruction does; it is the one that errors are about."""
+        self.stores.settle(0)
         self._where.ip = address
         try:
             yield
@@ -218,12 +232,12 @@ class Processor:
             self._where.mark(error)
             raise
         self._where.ip = 0
-        if self._tables.stale:
-            self._tables.refresh()
+        self._import_is_over()
 
     @contextmanager
     def at_return(self, sp: int) -> Iterator[None]:
         """Do inside what a routine does that was called; its caller is what errors are about."""
+        self.stores.settle(sp)
         before, self._where.sp = self._where.sp, sp
         try:
             yield
@@ -231,8 +245,7 @@ class Processor:
             self._where.mark(error)
             raise
         self._where.sp = before
-        if self._tables.stale:
-            self._tables.refresh()
+        self._import_is_over()
 
     # --- calls -------------------------------------------------------------------------------
 
@@ -272,11 +285,7 @@ class Processor:
         self._mail[LISTENED] = self.is_listened_to
         self.when_called()
         self.engine.put(Register.FLAGS, 0x202)
-        if not self._is_ready:
-            # Unicorn looks at the page where a run ends once more when it has ended, and forgets
-            # the run's error if it has to be lent then.
-            self._is_ready = True
-            self.fill(self.stubs.end, EXECUTE)
+        self.stores.begin()
         try:
             with self.kernel:
                 return self._call(address, arguments, self.system.stack_base - 0x40)
@@ -300,6 +309,7 @@ class Processor:
         engine.put(Register.SP, saved[0])
         self._where.sp, self._where.ip = saved[1:]
         self.system.tell_who_runs()
+        self.stores.settle(0)
         for index, word in enumerate(words):
             mail[index] = word
         return result
@@ -331,6 +341,7 @@ class Processor:
         finally:
             self.depth -= 1
             self._where.entry = before
+            self.stores.settle(0)
         return engine.get(Register.AX) & self._mask
 
     def run(self, address: int) -> None:
@@ -363,6 +374,7 @@ class Processor:
 
     def _resumed(self, what: Fault | TouchedWhatIsServed) -> int:
         """Where code runs on behind a fault that the driver handled; stops the machine for others."""
+        self.stores.settle(0)
         self._where.ip = self.engine.get(Register.IP)
         self._tables.stale = True
         try:

@@ -45,6 +45,7 @@ class Stubs:
     Attributes:
         end: an address to return to, where a run ends.
         mail: the mailbox, as words.
+        mail_address: where it lies.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -58,6 +59,7 @@ class Stubs:
         self._routines = Region(first, _ROUTINES_SIZE, writable=False, executable=True)
         for each in (self._code, self._mail, self._routines):
             kernel.memory.map(each)
+        self.mail_address = self._mail.address
         self.mail = memoryview(self._mail.data).cast("Q" if self._is_wide else "I")
         self.end = start + _END
         self._put(_END, _HALT)

@@ -8,11 +8,15 @@ Source:
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import attrs
 
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.memory.notices import Changed
 from lookaside_sim.memory.regions import Region
 from lookaside_sim.nt.layouts import PAGE_SIZE
 
@@ -68,6 +72,8 @@ class SystemMemory:
         stack_limit: its lowest address.
         processor_block: the KPCR.
         descriptors: the table of segment descriptors, on x86.
+        told: what changes without a store: by its address a buffer, and what says how much of
+            it is in use.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -81,12 +87,20 @@ class SystemMemory:
         for each in (stack, self._data, self._shared):
             kernel.memory.map(each)
         self._next = places.data
+        self.told: dict[int, tuple[bytearray | mmap.mmap, Callable[[], int]]] = {
+            stack.address: (stack.data, partial(len, stack.data)),
+            self._data.address: (self._data.data, self._used),
+            self._shared.address: (self._shared.data, partial(len, self._shared.data)),
+        }
         self.stack = stack
         self.stack_limit, self.stack_base = stack.address, stack.end
         self.processor_block = self.place(0x3000, PAGE_SIZE)
         self.descriptors = self.place(PAGE_SIZE, PAGE_SIZE)
         self._fill_blocks()
         self.tell_who_runs()
+
+    def _used(self) -> int:
+        return self._next - self._data.address
 
     def place(self, size: int, alignment: int = 16) -> int:
         """Make room for an object of the system's; zeros.
@@ -108,8 +122,10 @@ class SystemMemory:
         return address
 
     def put(self, address: int, data: bytes) -> None:
-        """Write an object of the system's; nobody is told."""
-        self._kernel.memory.write(address, data)
+        """Write an object of the system's; no call is told."""
+        memory = self._kernel.memory
+        memory.write(address, data)
+        memory.notice(Changed.BYTES, address, len(data))
 
     def put_pointer(self, address: int, value: int) -> None:
         """Write one pointer of it."""
@@ -125,6 +141,7 @@ class SystemMemory:
         if not 0 <= at <= self.stack.size - size:
             raise ValueError(f"address {address:#x}: it does not lie on the stack")
         self.stack.data[at : at + size] = value.to_bytes(size, "little")
+        self._kernel.memory.notice(Changed.BYTES, address, size)
 
     def unicode_string(self, text: str) -> int:
         """Make a UNICODE_STRING; returns its address."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
-from lookaside_sim.clonable import MISSING
+from lookaside_sim.clone import MISSING
 from lookaside_sim.drive.engine import (
     HOLE,
     TRAP_PORT,
@@ -46,7 +46,13 @@ class UnicornEngine:
         ImportError: the extra is not installed.
     """
 
-    LEFT_OUT: ClassVar[dict[str, Any]] = {"_uc": MISSING, "_lent": {}, "_next": None, "_kept": None}
+    LEFT_OUT: ClassVar[dict[str, Any]] = {
+        "_uc": MISSING,
+        "_lent": {},
+        "_next": None,
+        "_kept": None,
+        "_stores": None,
+    }
 
     def __init__(self, pointer_size: int, events: Events) -> None:
         self._unicorn: Any = require("unicorn")
@@ -64,6 +70,7 @@ class UnicornEngine:
         self._operations = {c.UC_MEM_READ: READ, c.UC_MEM_WRITE: WRITE, c.UC_MEM_FETCH: EXECUTE}
         self._stops: list[tuple[int, Callable[[], None]]] = []
         self._blocks = 0, 0
+        self._stores: int | None = None
 
     @cached_property
     def _uc(self) -> Any:
@@ -77,6 +84,7 @@ class UnicornEngine:
         uc.hook_add(c.UC_HOOK_INTR, self._interrupt)
         uc.reg_write(self._ids[Register.FLAGS], 0x202)  # interrupts are on
         vars(self)["_uc"] = uc  # on x86 the blocks are read at once, from pages that are lent
+        self._events.engine_made()
         self._put_blocks(uc)
         for address, reached in self._stops:
             self._hook(uc, address, reached)
@@ -178,6 +186,20 @@ class UnicornEngine:
             reached()
 
         uc.hook_add(self._c.UC_HOOK_CODE, hook, None, address, address)
+
+    def tell_stores(self, stored: Callable[[int, int, int], None] | None, first: int) -> None:
+        """Have a function called before each store; see `Engine.tell_stores`."""
+        if self._stores is not None:
+            self._uc.hook_del(self._stores)
+            self._stores = None
+        if stored is not None:
+
+            def hook(uc: Any, access: int, at: int, size: int, value: int, data: Any) -> None:
+                stored(at, size, value)
+
+            kind = self._c.UC_HOOK_MEM_WRITE
+            self._stores = self._uc.hook_add(kind, hook, None, first, HOLE - 1)
+        self._uc.ctl_flush_tb()  # code that was translated without the hook does without it
 
     def go_on_at(self, address: int) -> None:
         """Have the run go on elsewhere; see `Engine.go_on_at`."""

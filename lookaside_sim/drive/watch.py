@@ -19,6 +19,7 @@ from lookaside_sim.drive.engine import Register
 from lookaside_sim.drive.processor import Processor
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.memory.notices import Changed
 
 _TOOK_ALLOCATE_EX: Final = 16
 _TOOK_ALLOCATE: Final = 12
@@ -83,6 +84,7 @@ class Watch:
         memory = self._env.kernel.memory
         count = int.from_bytes(memory.read(address, 4), "little") + value & 0xFFFF_FFFF
         memory.write(address, count.to_bytes(4, "little"))
+        memory.notice(Changed.BYTES, address, 4)
 
     def _list_at_head(self, head: int) -> LookasideList | None:
         """The list that begins with an SLIST's head; None for an SLIST of the driver's own."""

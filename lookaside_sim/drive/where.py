@@ -112,6 +112,14 @@ class Where:
             return image.site_of(self.entry)
         return CallSite("", 0, f"{self.ip or back:#x}", self.ip or back)
 
+    def stack_at(self, ip: int) -> tuple[CallSite, ...]:
+        """The frames while an instruction is about to store."""
+        before, self.ip = self.ip, ip
+        try:
+            return self.stack() or (self.site(),)
+        finally:
+            self.ip = before
+
     def stack(self) -> tuple[CallSite, ...]:
         """The frames of compiled code, innermost first."""
         return tuple(self._wide_stack() if self._is_wide else self._narrow_stack())

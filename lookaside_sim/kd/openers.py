@@ -13,14 +13,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from lookaside_sim.drive.pe import read_pe
-from lookaside_sim.errors import (
-    BugCheck,
-    CompiledCodeError,
-    LookasideSimError,
-    SanitizerError,
-)
+from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.run.driver import SUFFIX, record_driver
 from lookaside_sim.run.run import Run, record
 from lookaside_sim.run.script import open_run, record_script_runs
 
@@ -28,7 +23,6 @@ Opener: TypeAlias = Callable[[Path, Mapping[str, Any]], "Run | Kernel"]
 """Takes a file and the settings of the `Kernel` it is to have; gives what the shell looks at."""
 
 _SCRIPT: Final = ".py"
-_DRIVER: Final = ".sys"
 
 
 def open_script(path: Path, settings: Mapping[str, Any]) -> Run:
@@ -67,8 +61,8 @@ def open_script(path: Path, settings: Mapping[str, Any]) -> Run:
     return run
 
 
-def open_driver(path: Path, settings: Mapping[str, Any]) -> Kernel:
-    """Load a compiled driver and run its DriverEntry, as the shell's live machine.
+def open_driver(path: Path, settings: Mapping[str, Any]) -> Run:
+    """Run a compiled driver's DriverEntry, and what it queues, and record that.
 
     Args:
         path: of a .sys file.
@@ -77,16 +71,7 @@ def open_driver(path: Path, settings: Mapping[str, Any]) -> Kernel:
     Raises:
         LookasideSimError: it cannot be loaded, or the extra ``drive`` is not installed.
     """
-    kernel = Kernel(**{"arch": read_pe(path).arch, **settings})
-    try:
-        status = kernel.load_image(path).start()
-        print(f"DriverEntry returned {status:#x}", file=sys.stderr)
-    except ImportError as error:
-        raise LookasideSimError(str(error)) from None
-    except (BugCheck, SanitizerError, CompiledCodeError) as error:
-        # What stops the driver is what there is to look at.
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return kernel
+    return record_driver(path, settings=settings)
 
 
 def _takes_kernel(each: object, path: Path) -> bool:
@@ -97,7 +82,7 @@ def _takes_kernel(each: object, path: Path) -> bool:
     )
 
 
-_openers: dict[str, Opener] = {_SCRIPT: open_script, _DRIVER: open_driver}
+_openers: dict[str, Opener] = {_SCRIPT: open_script, SUFFIX: open_driver}
 
 
 def add_opener(suffix: str, opener: Opener) -> None:

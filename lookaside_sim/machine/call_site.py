@@ -35,12 +35,14 @@ class CallSite:
         line: line number.
         function: qualified name of the function.
         address: the made-up code address; 0 when none was given out.
+        path: of the source file, where it is known.
     """
 
     file: str
     line: int
     function: str
     address: int = attrs.field(default=0, eq=False)
+    path: str = attrs.field(default="", eq=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.function} ({self.file}:{self.line})"
@@ -118,7 +120,7 @@ def is_inside(module: object) -> bool:
 def site_of(code: CodeType, line: int, address: int = 0) -> CallSite:
     """The site of a line in a piece of code."""
     file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return CallSite(file, line, code.co_qualname, address)
+    return CallSite(file, line, code.co_qualname, address, code.co_filename)
 
 
 def frames() -> tuple[CallSite, ...]:

@@ -168,6 +168,21 @@ class TouchMemory(Call):
     operation: int
 
 
+class StopMachine(Call):
+    """The machine stops, and no call is under way: how a run says so. No listener is told.
+
+    Attributes:
+        code: the stop code.
+        parameters: its four parameters.
+        message: one sentence on what happened.
+    """
+
+    word: ClassVar[str] = "stop"
+    code: int
+    parameters: tuple[int, ...]
+    message: str
+
+
 class Tick(Call):
     """`Kernel.tick`: seconds pass."""
 

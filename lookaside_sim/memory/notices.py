@@ -20,6 +20,7 @@ class Changed(Enum):
     MAPPED = "all of it is mapped; some may have been before"
     UNMAPPED = "none of it is mapped"
     PERMISSIONS = "what may be done to it, or how"
+    BYTES = "its bytes are others, and no call was told that wrote them"
 
 
 @attrs.frozen

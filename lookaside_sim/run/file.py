@@ -30,7 +30,8 @@ from lookaside_sim.run.sites import Site, Stacks
 from lookaside_sim.verifier.settings import Verifier
 
 MAGIC: Final = b"LKRUN"
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 had no compiled drivers, no bytes that changed without a call, and no stop outside of one."""
 _SECTION: Final = struct.Struct("<4sIII")
 _LARGEST: Final = 1 << 30
 """Bytes that a section may have unpacked."""
@@ -135,8 +136,8 @@ class _File:
         if data[: len(MAGIC)] != MAGIC:
             self._refuse(f"no run: a run begins with {MAGIC.decode()}")
         version = data[len(MAGIC)] if len(data) > len(MAGIC) else 0
-        if version != VERSION:
-            self._refuse(f"version {version} of the format, and this reads version {VERSION}")
+        if not 1 <= version <= VERSION:
+            self._refuse(f"version {version} of the format, and this reads 1 to {VERSION}")
         self._at = len(MAGIC) + 1
         sections: dict[bytes, bytes] = {}
         places: dict[bytes, int] = {}

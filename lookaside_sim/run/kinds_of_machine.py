@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lookaside_sim.machine import calls as machine
+from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.run.kind import Kind, Notebook, Stage
 from lookaside_sim.run.rows import Key
 
@@ -38,7 +39,25 @@ def _release(stage: Stage, key: Key, words: tuple[int, ...]) -> Any:
     return locks.release(key[0], key[3])
 
 
+def _stop(stage: Stage, key: Key, words: tuple[int, ...]) -> Any:
+    one, two, three, four = words
+    stage.kernel.machine.stop(BugCheckCode(key[0]), (one, two, three, four), key[1])
+
+
 MACHINE: Final = (
+    Kind(
+        machine.StopMachine,
+        "KeBugCheckEx",
+        _stop,
+        lambda book, call: (call.code, call.message),
+        lambda book, call: call.parameters,
+        arguments=lambda key, words: {
+            "BugCheckCode": key[0],
+            **{f"BugCheckParameter{number}": each for number, each in enumerate(words, 1)},
+        },
+        takes=(int, str),
+        operand_count=4,
+    ),
     Kind(
         machine.ReadMemory,
         "program",

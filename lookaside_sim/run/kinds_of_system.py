@@ -7,9 +7,12 @@ from typing import Any, Final
 import attrs
 
 from lookaside_sim.ddi.variables import place
+from lookaside_sim.drive.pe import PeFile
 from lookaside_sim.run.kind import Kind, Stage, no_key
+from lookaside_sim.run.recorded_code import RecordedCode
 from lookaside_sim.run.rows import Key
 from lookaside_sim.system import calls as system
+from lookaside_sim.system.compiled import CompiledDriver
 from lookaside_sim.verifier import enable
 from lookaside_sim.verifier.settings import Verifier
 
@@ -54,7 +57,29 @@ def _place_data(stage: Stage, key: Key, words: tuple[int, ...]) -> Any:
         return place(size, alignment, contents)
 
 
+def _load_image(stage: Stage, key: Key, words: tuple[int, ...]) -> Any:
+    name, size, image_size = key
+    drivers = stage.kernel.drivers
+    drivers.check_name(name)
+    base = stage.kernel.machine.program.next_base(size)
+    data = stage.blob(words[0])
+    code = RecordedCode(PeFile(name, data), base)
+    driver = CompiledDriver(drivers, name, base, size, image_size, code)
+    return drivers.take_in(driver, system.LoadImage(name, size, image_size, data))
+
+
 SYSTEM: Final = (
+    Kind(
+        system.LoadImage,
+        "MmLoadSystemImage",
+        _load_image,
+        lambda book, call: (call.name, call.size, call.image_size),
+        lambda book, call: (book.blob(call.data),),
+        has_result=True,
+        arguments=lambda key, words: {"ImageFileName": key[0]},
+        takes=(str, int, int),
+        operand_count=1,
+    ),
     Kind(
         system.LoadDriver,
         "MmLoadSystemImage",
@@ -90,6 +115,14 @@ SYSTEM: Final = (
         _unload,
         lambda book, call: (call.driver.image_base,),
         arguments=lambda key, words: {"Driver": key[0]},
+        takes=(int,),
+    ),
+    Kind(
+        system.RunQueued,
+        "system threads",
+        lambda stage, key, words: stage.kernel.queues.run(key[0]),
+        lambda book, call: (call.most,),
+        has_result=True,
         takes=(int,),
     ),
     Kind(

@@ -25,6 +25,7 @@ _DONE: Final[Mapping[str, tuple[type, ...]]] = {
     "list": (int, int, str, int, int),
     "word": (int, int),
     "region": (int, int, int, int, int),
+    "bytes": (int, int),
     "unmap": (int,),
     "idle": (),
     "io_lists": (),
@@ -32,6 +33,8 @@ _DONE: Final[Mapping[str, tuple[type, ...]]] = {
     "prevented": (),
 }
 """What can be done without a call, and the values it needs."""
+_BLOBS: Final[Mapping[str, int]] = {"region": 2, "bytes": 1}
+"""Which of them is the number of some bytes."""
 _WORD: Final = 1 << 64
 
 
@@ -120,7 +123,7 @@ class Reader:
         wide = {
             number
             for number, shape in enumerate(rows.shapes)
-            if shape.kind in ("ReadMemory", "WriteMemory", "PlaceData")
+            if shape.kind in ("ReadMemory", "WriteMemory", "PlaceData", "LoadImage")
         }
         shape_of, _, _ = rows.columns()
         if wide.intersection(shape_of):
@@ -140,13 +143,15 @@ class Reader:
                 self._check_nodes(node.inside, blobs, stacks)
             elif isinstance(node, Ran):
                 self._check_nodes(node.inside, blobs, stacks)
-            elif isinstance(node, Done) and node.what == "region" and node.values[2] >= blobs:
-                raise ValueError(f"bytes {node.values[2]}, and there are {blobs}")
+            elif isinstance(node, Done):
+                number = node.values[_BLOBS[node.what]] if node.what in _BLOBS else 0
+                if number and number >= blobs:
+                    raise ValueError(f"bytes {number}, and there are {blobs}")
 
     @staticmethod
     def _check_blob(row: Row, blobs: int) -> None:
         shape, words = row.shape, row.words
-        if shape.kind == "PlaceData":
+        if shape.kind in ("PlaceData", "LoadImage"):
             number: int | None = words[0]
         elif shape.kind in ("ReadMemory", "WriteMemory") and len(words) > 1:
             size = shape.key[0]

@@ -54,6 +54,7 @@ _TAME: Final = {
     "SwitchProcessor",
     "WriteMemory",
     "LoadDriver",
+    "LoadImage",
     "CreateProcess",
     "EnterProcess",
 }
@@ -229,7 +230,7 @@ class Player:
             self._enter(shape.context)
         around = self._row, self._nodes, self._next
         self._row = row
-        if inside:
+        if inside or self._next is not None:  # a row inside leaves the nodes around it alone
             self._set_nodes(inside)
         try:
             if inside and isinstance(self._next, Done) and self._next.what == "prevented":
@@ -402,6 +403,15 @@ class Player:
             )
         )
 
+    def _do_bytes(self, address: int, contents: int) -> None:
+        data, memory = self.blob(contents), self.kernel.memory
+        region = memory.region_at(address)
+        if region is None:
+            memory.write(address, data)
+        else:
+            at = address - region.address
+            region.data[at : at + len(data)] = data
+
     def _do_unmap(self, address: int) -> None:
         memory = self.kernel.memory
         region = memory.region_at(address)
@@ -439,7 +449,11 @@ class Player:
             failure, last = self._rows.errors[node.error], self._last_error
             if last is not None and failure_of(last)[::2] == failure[::2]:
                 raise last  # a call of the routine raised it, and the routine let it pass
-            raise _made_again(failure)
+            error = _made_again(failure)
+            if isinstance(error, BugCheck) and self._position == len(self._rows) - 1:
+                # Code without a call of its own stopped the machine: nothing follows.
+                self.kernel.machine.stop(error.code, error.parameters, error.message)
+            raise error
         return node.result
 
     def takes_refusal(self) -> bool:

@@ -19,8 +19,8 @@ from lookaside_sim.lookaside.calls import AllocateEntry
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.lookaside.tuning import MINIMUM_DEPTH
-from lookaside_sim.machine.call_site import is_inside
-from lookaside_sim.machine.calls import Call, Inside, Tick
+from lookaside_sim.machine.call_site import CallSite, is_inside, is_skipped, site_of
+from lookaside_sim.machine.calls import Call, Inside, StopMachine, Tick
 from lookaside_sim.memory.notices import Change, Changed
 from lookaside_sim.memory.structures import Structure
 from lookaside_sim.run.kind import Kind, number_of
@@ -113,6 +113,19 @@ class Recorder:
         while self._ends:
             self._ends.pop()()
         self._place_between(len(self._rows))
+        stop = self._machine.bugcheck
+        if stop is not None and not self._has_stopped:
+            self._note_stop(stop)
+
+    def _note_stop(self, stop: BugCheck) -> None:
+        """Write down a stop that no call came to, such as one by `Kernel.system_thread`."""
+        call = StopMachine(int(stop.code), stop.parameters, stop.message)
+        call.error = stop
+        shape, words = self._shape_of(call)
+        sites = [each for each in stop.stack if isinstance(each, CallSite)]
+        stack = self._stacks.of_sites(sites or frames_of(stop), 0) if self._source else 0
+        self._rows.append(shape, words, stack)
+        self._has_stopped = True
 
     def check_whole(self, name: str) -> None:
         """Refuse a recording that cannot be played again.
@@ -136,6 +149,12 @@ class Recorder:
             if call.outer is None:
                 self._overlaps = self._overlaps or self._open is not None
                 self._open = call
+            if self._done:  # what was done before belongs before it, whatever it does inside
+                if call.outer is None:
+                    self._place_between(len(self._rows))
+                else:
+                    self._inside.setdefault(call.outer, []).extend(self._done)
+                    self._done = []
             return
         if call.outer is None:
             self._open = None
@@ -230,9 +249,12 @@ class Recorder:
 
     def hear_change(self, change: Change) -> None:
         """Write down what the program maps without a call."""
+        memory = self._machine.memory
+        if change.what is Changed.BYTES:
+            self._bytes_changed(change)
+            return
         if change.what not in (Changed.MAPPED, Changed.UNMAPPED) or not self._is_program():
             return
-        memory = self._machine.memory
         if change.what is Changed.UNMAPPED:
             self._did("unmap", change.address)
             return
@@ -250,6 +272,19 @@ class Recorder:
                     int(region.writable),
                     int(region.executable),
                 )
+
+    def _bytes_changed(self, change: Change) -> None:
+        """Write down bytes that are others; only the last ones where nothing came between."""
+        seen = self._machine.memory.peek_bytes(change.address, change.size)
+        if seen is None:
+            return
+        last = self._done[-1] if self._done else None
+        if last is not None and last.what == "bytes" and last.values[0] == change.address:
+            number = last.values[1]
+            if len(self._rows.blobs[number]) == len(seen):
+                self._rows.blobs[number] = seen
+                return
+        self._did("bytes", change.address, self.blob(seen))
 
     def _made(self, structure: Structure) -> None:
         """A structure was made, and nobody has used it yet."""
@@ -367,6 +402,17 @@ class Recorder:
     def blob(self, data: bytes) -> int:
         """The number of some bytes."""
         return self._rows.blob_number(data)
+
+
+def frames_of(error: BaseException) -> tuple[CallSite, ...]:
+    """The program's lines that an error came through, innermost first."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        if not is_skipped(trace.tb_frame):
+            found.append(site_of(trace.tb_frame.f_code, trace.tb_lineno))
+        trace = trace.tb_next
+    return tuple(reversed(found))
 
 
 def held_lists(kernel: Kernel) -> list[LookasideList]:

@@ -7,14 +7,17 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import attrs
 
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel, kernels_told
+from lookaside_sim.run.driver import SUFFIX, call_of, record_driver
 from lookaside_sim.run.file import MAGIC
 from lookaside_sim.run.run import Run, record
+
+_SCRIPT: Final = ".py"
 
 
 @attrs.frozen
@@ -104,8 +107,9 @@ def open_run(
 
     Args:
         path: of a run, of a Python script (by its name's end), which is run and recorded, or
-            of a trace of any format, which is replayed.
-        argv: arguments of a script.
+            of a compiled driver (``.sys``), which is started, called and unloaded, or of a
+            trace of any format, which is replayed.
+        argv: arguments of a script; for a driver its calls, each a symbol and integers.
         lookaside: sizes that get lists, of a trace.
         output: where a script prints to; None for the standard error stream.
 
@@ -115,11 +119,25 @@ def open_run(
         BaseException: what left a script that made no machine.
     """
     path = Path(path)
-    if path.suffix == ".py":
+    if path.suffix == _SCRIPT:
         return record_script(path, argv, output=output)
+    if path.suffix.lower() == SUFFIX:
+        return record_driver(path, map(call_of, argv), output=output)
+    if is_trace(path):
+        return Run.from_trace(path, lookaside=lookaside)
+    return Run.load(path)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether `open_run` takes a file for a trace.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.suffix == _SCRIPT or path.suffix.lower() == SUFFIX:
+        return False
     with path.open("rb") as file:
-        is_run = file.read(len(MAGIC)) == MAGIC
-    return Run.load(path) if is_run else Run.from_trace(path, lookaside=lookaside)
+        return file.read(len(MAGIC)) != MAGIC
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Stacks:
         self.texts: dict[str, str] = {}
         self._by_frames: dict[tuple[int, ...], int] = {}
         self._by_sites: dict[tuple[int, ...], int] = {(): 0}
-        self._numbers: dict[tuple[int, int] | CallSite, int] = {}
+        self._numbers: dict[tuple[int, int] | tuple[CallSite, int], int] = {}
         self._code: dict[int, CodeType] = {}
         self._unknown: dict[tuple[int, int], tuple[CodeType, int]] = {}
 
@@ -118,10 +118,13 @@ class Stacks:
         """The number of a stack that somebody who runs without Python frames gives."""
         stack = []
         for site in given:
-            number = self._numbers.get(site)
+            if not site.line and not site.function:
+                continue  # nobody's: a command ran this
+            place = site, site.address
+            number = self._numbers.get(place)
             if number is None:
-                number = self._numbers[site] = self._new_site(
-                    site.file, site.line, site.function
+                number = self._numbers[place] = self._new_site(
+                    site.path or site.file, site.line, site.function
                 )
             stack.append(number)
             if site.address:

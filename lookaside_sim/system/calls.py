@@ -21,6 +21,20 @@ class LoadDriver(Call):
     name: str
 
 
+class LoadImage(LoadDriver):
+    """A compiled driver is loaded. The result is the driver.
+
+    Attributes:
+        size: bytes of its range.
+        image_size: bytes of the image, at the start of the range.
+        data: its file.
+    """
+
+    size: int
+    image_size: int
+    data: bytes
+
+
 class CallRoutine(Call):
     """A routine of NT's is called that is no other call here.
 
@@ -32,6 +46,17 @@ class CallRoutine(Call):
     word: ClassVar[str] = "routine"
     name: str
     arguments: tuple[Any, ...]
+
+
+class RunQueued(Call):
+    """What is queued runs: work items, DPCs, threads. The result is how many have run.
+
+    Attributes:
+        most: how many run at most.
+    """
+
+    word: ClassVar[str] = "run-queued"
+    most: int
 
 
 class OptIntoNx(Call):

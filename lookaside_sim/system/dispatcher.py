@@ -211,10 +211,10 @@ class Dispatcher:
         """
         self._check_may_wait([])
         seconds = self._seconds_of(interval)
-        self._queues.run()
+        self._queues.run_inside()
         for _ in range(seconds):
             self._tick(1)
-            self._queues.run()
+            self._queues.run_inside()
 
     def _seconds_of(self, timeout: int | None) -> int:
         if timeout is None:

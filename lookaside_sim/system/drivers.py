@@ -277,9 +277,14 @@ class Drivers:
                 f"driver {shown(name)}: give the name of a driver that is not loaded"
             )
 
-    def take_in(self, driver: D) -> D:
-        """Load a driver that was made for an address of this machine's."""
-        return self.machine.hooks.run(LoadDriver(driver.name), self._load, driver)
+    def take_in(self, driver: D, call: LoadDriver | None = None) -> D:
+        """Load a driver that was made for an address of this machine's.
+
+        Args:
+            driver: which.
+            call: what is told of it; None for a `LoadDriver`.
+        """
+        return self.machine.hooks.run(call or LoadDriver(driver.name), self._load, driver)
 
     def _load(self, driver: D) -> D:
         self.ledger.open()

@@ -20,6 +20,7 @@ from lookaside_sim.errors import LookasideSimError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.types import Irql
+from lookaside_sim.system.calls import RunQueued
 from lookaside_sim.system.threads import Threads
 
 
@@ -118,6 +119,10 @@ class Queues:
             LookasideSimError: there is no end to it; or work items wait, and the IRQL is too high
                 for anything but DPCs.
         """
+        return self._machine.hooks.run(RunQueued(most), self.run_inside, most)
+
+    def run_inside(self, most: int = 10_000) -> int:
+        """Do what `run` does, as a part of a call that is told."""
         count = 0
         while self._waiting:
             if count == most:

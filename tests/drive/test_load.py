@@ -16,7 +16,7 @@ from lookaside_sim import (
     LookasideSimError,
 )
 from lookaside_sim.machine.calls import Call
-from lookaside_sim.system.calls import LoadDriver, UnloadDriver
+from lookaside_sim.system.calls import LoadImage, UnloadDriver
 from tests.drive.helpers import loaded, needs_engine, sys_file
 from tests.helpers import both_machines, stop_of
 from tests.same import views_of
@@ -61,7 +61,7 @@ def test_loading_and_unloading_are_told(arch: str) -> None:
     driver = kernel.load_image(sys_file("mistakes", arch))
     driver.start()
     driver.unload()
-    assert (calls[0], calls[-1]) == (LoadDriver, UnloadDriver)
+    assert (calls[0], calls[-1]) == (LoadImage, UnloadDriver)
 
 
 @both_machines

@@ -219,11 +219,16 @@ def test_a_compiled_driver(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kd", path, "-c", "x pairs_x64!Give*; ? pairs_x64!Flush - pairs_x64"]) == 0
     printed = capsys.readouterr().out
     assert "pairs_x64!GiveInlined" in printed
-    assert printed.splitlines()[2] == "Live machine"
-    assert main(["kd", path, "-c", "g; eb nt!ExNPagedLookasideListHead 1"]) == 0
+    assert printed.splitlines()[3] == "Time Travel Position: 1:0"
+    path = str(sys_file("mistakes").parents[4] / "examples" / "drivers" / "queue.sys")
+    commands = "g;ba w4 ffffd200`00001024;g-;k"
+    assert main(["kd", path, "-c", commands]) == 0
     printed = capsys.readouterr().out
-    assert "This machine is live" in printed
-    assert printed.endswith("a machine with compiled drivers cannot be copied\n")
+    assert "queue.c @ 27: Request->Status = STATUS_SUCCESS;" in printed
+    assert printed.endswith(
+        "00 program\n01 queue!Complete [queue.c @ 27]\n02 queue!Serve [queue.c @ 36]\n"
+        "03 queue!DriverEntry [queue.c @ 59]\n"
+    )
 
 
 @needs_engine

@@ -268,7 +268,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         "step_through": "says who is told",
         "system_thread": "says where code runs",
         "lookaside_list": MAKES,
-        "load_image": "needs an extra; told as `LoadDriver`, see tests/drive/test_load.py",
+        "load_image": "needs an extra; told as `LoadImage`, see tests/drive/test_load.py",
     },
     PoolManager: {
         "is_live": LOOKS,

@@ -8,8 +8,8 @@ import pytest
 
 from lookaside_sim import Kernel, LookasideList, ddi, windbg
 from lookaside_sim.ddi.routine import INLINED, ROUTINES
-from lookaside_sim.machine.calls import Call
-from lookaside_sim.system.calls import CallRoutine
+from lookaside_sim.machine.calls import Call, StopMachine
+from lookaside_sim.system.calls import CallRoutine, LoadImage, RunQueued
 from lookaside_sim.trace.format import OPS
 from tests.machine.call_table import EXCEPTIONS, METHODS, Do, Scene
 from tests.machine.front_table import DDI, DDI_HELPERS, DDI_LOOKS, OTHERS, WINDBG
@@ -142,9 +142,15 @@ def test_each_kind_of_call_has_a_word() -> None:
         "alloc": {"AllocateBlock", "AllocateEntry"},
         "free": {"FreeBlock", "FreeEntry"},
         "irql": {"RaiseIrql", "LowerIrql"},
+        "load": {"LoadDriver", "LoadImage"},
     }
     told = {kind for rows in METHODS.values() for _, kinds in rows.values() for kind in kinds}
     told.add(CallRoutine)  # by any routine of the ddi that `routine` makes
+    told |= {
+        LoadImage,
+        RunQueued,
+    }  # need an extra, and something queued: see tests/run/test_drivers.py
+    told.add(StopMachine)  # by a run alone
     assert {kind.__name__ for kind in told} == set().union(*by_word.values())
 
 

@@ -191,3 +191,14 @@ def test_files_of_version_1_are_read_for_ever() -> None:
     assert [texts for _, texts in sorted(run.notes.items())] == [["four seconds have passed"]]
     assert run.machine(len(run)).bugcheck is not None
     assert_folds(run, every=5)
+
+
+def test_files_of_version_2_are_read_for_ever_and_need_no_engine() -> None:
+    run = Run.load(Path(__file__).parent / "data" / "version-2.lkrun")
+    assert run.title == "a compiled driver"
+    assert len(run) == 55
+    assert run[0].word == "load"
+    assert run[len(run) - 1].word == "unload"
+    written = [each for each in run if each.word == "write"]
+    assert {each.site.file for each in written if each.site is not None} == {"families.c"}
+    assert_folds(run, every=20)
