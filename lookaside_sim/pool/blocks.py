@@ -42,7 +42,6 @@ from lookaside_sim.pool.plans import (
     RAISE_BIT,
     REFUSED_TAGS,
     TAG_MASK,
-    ZERO_BIT,
     PoolPlan,
 )
 from lookaside_sim.pool.stops import PoolStops
@@ -152,9 +151,9 @@ class Blocks:
         Returns:
             The block's address, 0 for NULL.
         """
-        pool, max_irql, units, sizes, unused, tag, side, request = plan.parts
+        pool, quick_irql, units, sizes, unused, tag, side = plan.parts
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
-        if self._machine.gate > max_irql:
+        if self._machine.gate > quick_irql:
             return self.allocate_otherwise(plan)
         index = listed.find(1, units - 1)
         if index < 0:
@@ -234,8 +233,6 @@ class Blocks:
         ulongs[header_at + 1] = tag
         marks[position] = unused
         side[units] += 1
-        if request[0] & ZERO_BIT:
-            self._memory.write(address, bytes(max(request[1], 1)))
         return address
 
     def free(self, address: int, tag: int = 0) -> None:
@@ -366,7 +363,12 @@ class Blocks:
     # --- the rarer ways -----------------------------------------------------------------
 
     def allocate_otherwise(self, plan: PoolPlan) -> int:
-        """Serve a request for whole pages, or refuse one that must not be made now."""
+        """Serve a request for zeros or whole pages, or refuse one that must not be made now."""
+        if self._machine.gate <= plan.max_irql:
+            address = self.allocate(plan.unzeroed)
+            if address:
+                self._memory.write(address, bytes(max(plan.request.size, 1)))
+            return address
         pool, tag, (pool_type, size, *_) = plan.pool, plan.tag, plan.request
         if (
             self._machine.gate > (1 if pool.paged else 2)
