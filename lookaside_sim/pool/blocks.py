@@ -155,20 +155,22 @@ class Blocks:
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
         if self._machine.gate > quick_irql:
             return self.allocate_otherwise(plan)
+        unit_shift = self._unit_shift
+        ulong_shift = self._ulong_shift
         index = listed.find(1, units - 1)
         if index < 0:
             address = self._take_fresh_page(pool, units)
             if not address:
                 return exhausted(plan)
             base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
-            position = (address - base) >> self._unit_shift
-            header_at = position - 1 << self._ulong_shift
+            position = (address - base) >> unit_shift
+            header_at = position - 1 << ulong_shift
             ulongs[header_at] = sizes
         else:
             # Unlink the head entry of the first list that has one.
             head_at = 2 * index
             address = words[head_at]
-            position = (address - base) >> self._unit_shift
+            position = (address - base) >> unit_shift
             entry_at = 2 * position
             try:
                 head = head_addresses[index]
@@ -183,7 +185,7 @@ class Blocks:
             except IndexError:
                 pool.stop_damaged(address)
             # Carve the block out of it.
-            header_at = position - 1 << self._ulong_shift
+            header_at = position - 1 << ulong_shift
             header = ulongs[header_at]
             rest = (header >> 16) - units
             if rest != index + 1 - units:
@@ -192,24 +194,24 @@ class Blocks:
             if not rest:
                 ulongs[header_at] = previous | sizes
             else:
-                behind_at = header_at + (units + rest << self._ulong_shift)
+                behind_at = header_at + (units + rest << ulong_shift)
                 try:
                     if previous:
                         # Take the end; the remainder stays in front.
                         ulongs[header_at] = previous | rest << 16
                         remainder = address
-                        address += rest << self._unit_shift
+                        address += rest << unit_shift
                         position += rest
-                        header_at = behind_at - (units << self._ulong_shift)
+                        header_at = behind_at - (units << ulong_shift)
                         ulongs[header_at] = rest | sizes
                         behind = units
                     else:
                         # The block begins its page: take the front; the remainder lies behind.
                         ulongs[header_at] = sizes
-                        rest_at = header_at + (units << self._ulong_shift)
+                        rest_at = header_at + (units << ulong_shift)
                         ulongs[rest_at] = units | rest << 16
                         ulongs[rest_at + 1] = ulongs[header_at + 1]
-                        remainder = address + (units << self._unit_shift)
+                        remainder = address + (units << unit_shift)
                         entry_at += 2 * units
                         behind = rest
                     if behind_at & PAGE_ULONGS_MASK:
