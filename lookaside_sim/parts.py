@@ -122,7 +122,7 @@ class Parts(Clonable):
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
-        self._ledger = BlockLedger(self.pool.requests, self.machine.program)
+        self._ledger = BlockLedger(self.pool, self.machine.program)
         self.drivers = Drivers(
             self.machine, self.lists, self._ledger, self.balance_set, self.windows
         )

@@ -20,7 +20,7 @@ from lookaside_sim.drive.seh import HANDLER
 from lookaside_sim.drive.signatures import Signature, signatures
 from lookaside_sim.errors import CompiledCodeError
 from lookaside_sim.memory.touch import EXECUTE
-from lookaside_sim.nt.arguments import check_callable, text
+from lookaside_sim.nt.arguments import check_callable, shown, text
 from lookaside_sim.nt.types import PoolTag, PoolType
 
 __all__ = ["Imports", "exports_all"]
@@ -46,6 +46,10 @@ _NATIVE: Final = {
 }
 """The exports that are machine code while nobody listens."""
 
+_POSITIONAL: Final = {
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+}
 _SEQUENCE_STEP: Final = 0x1_0000
 
 
@@ -130,6 +134,33 @@ def _signature_of(name: str, function: Callable[..., Any]) -> Signature:
     return Signature(name, (0,) * count, (False,) * count, False, False, False)
 
 
+def _check_parameters(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called with what compiled code gives.
+
+    Raises:
+        TypeError: it takes more or fewer arguments, or nobody knows how many.
+    """
+    known = signatures().get(name)
+    try:
+        signature = inspect.signature(function)
+        if known is not None:
+            signature.bind(*known.bits)
+    except ValueError:
+        raise TypeError(f"function {shown(function)}: give one written in Python") from None
+    except TypeError:
+        assert known is not None, "only a call that is known was tried"
+        raise TypeError(
+            f"function {shown(function)}: give one that takes the {len(known.bits)} of {name}'s"
+            " arguments"
+        ) from None
+    kinds = {each.kind for each in signature.parameters.values()}
+    if known is None and not kinds <= _POSITIONAL:
+        raise TypeError(
+            f"function {shown(function)}: give one with a parameter for each argument of {name},"
+            " whose number nobody else knows"
+        )
+
+
 class Imports:
     """The imports of one machine.
 
@@ -205,6 +236,7 @@ class Imports:
         """Let a function be an export; see `CompiledDriver.export`."""
         text("name", name)
         check_callable("function", function)
+        _check_parameters(name, function)
         self.added[name] = function
         for each in self._targets:
             if each.name == name:
