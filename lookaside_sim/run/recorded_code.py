@@ -36,6 +36,10 @@ class RecordedCode:
             " load the file with Kernel.load_image to call it"
         )
 
+    def check_entry(self) -> None:
+        """Refuse."""
+        self._refuse()
+
     def start(self, driver: Driver) -> int:
         """Refuse."""
         self._refuse()

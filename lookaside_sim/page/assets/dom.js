@@ -16,6 +16,11 @@ export function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
+// What stands between backticks is code.
+export function marked(text) {
+  return text.split("`").map((part, i) => i % 2 ? h("code", {}, part) : part);
+}
+
 export function s(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }

@@ -1,6 +1,6 @@
 // A page that is handed in: questions to answer, and the file that they become. It knows no answer.
 
-import {$, h} from "./dom.js";
+import {$, h, marked} from "./dom.js";
 
 const LETTERS = "abcdefgh";
 
@@ -23,12 +23,12 @@ export class Exam {
   #text(label, take, long) {
     const field = h(long ? "textarea" : "input", {autocomplete: "off", rows: 4});
     field.addEventListener("input", () => { take(field.value); this.#tell(); });
-    return h("label", {class: "field"}, h("span", {}, label), field);
+    return h("label", {class: "field"}, h("span", {}, marked(label)), field);
   }
 
   #question({ask, choices}, number) {
     if (!choices.length) return h("li", {}, this.#text(ask, text => { this.answers[number] = text; }));
-    return h("li", {}, h("fieldset", {}, h("legend", {}, ask), choices.map((choice, i) => {
+    return h("li", {}, h("fieldset", {}, h("legend", {}, marked(ask)), choices.map((choice, i) => {
       const input = h("input", {type: "radio", name: `question-${number}`});
       input.addEventListener("change", () => { this.answers[number] = LETTERS[i]; this.#tell(); });
       return h("label", {}, input, ` ${LETTERS[i]}) ${choice}`);

@@ -90,9 +90,12 @@ export class Panes {
     box.hidden = selected === NONE || selected === 0;
     if (box.hidden) return;
     const block = fold.blockAt[selected], place = fold.placeOf(selected), lines = [];
-    const head = h("p", {}, h("b", {}, look.full(selected)), " ",
+    const around = block === NONE && !place ? this.app.picture.places.around(selected) : null;
+    const head = h("p", {}, h("b", {}, look.full(selected)), " ", around ? [
+      `byte ${around.offset} of `, h("button", {"data-id": around.id}, look.short(around.id)),
+      `, ${fold.blocks.size[around.block]} bytes '${look.tag(around.block)}'`] : [
       place ? `on ${run.meta.lists[place.list].name}${block === NONE ? ", and no live block" : "; for the pool it is allocated"}`
-        : block === NONE ? "not allocated" : "in use");
+        : block === NONE ? "not allocated" : "in use"]);
     lines.push(head);
     if (block !== NONE) {
       lines.push(h("p", {class: "faint"}, `${fold.blocks.size[block]} bytes asked for, ${look.bytes(block)} taken, tag '${look.tag(block)}', `

@@ -106,6 +106,19 @@ export class Places {
     return place;
   }
 
+  // The live block that an address lies in, not at its start; null for none.
+  around(id) {
+    const {run, fold, look} = this, {table} = run, bytes = block => fold.blocks.size[block];
+    const offset = BigInt("0x" + look.hex(id));
+    for (const row of this.rows(look.pageOf(id))) {
+      const start = BigInt("0x" + look.hex(row.id));
+      if (start < offset && offset < start + BigInt(bytes(row.block))) {
+        return {...row, offset: Number(offset - start)};
+      }
+    }
+    return null;
+  }
+
   // The blocks of a page now, front to back.
   rows(page) {
     const {fold, look} = this, found = [];

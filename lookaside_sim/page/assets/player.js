@@ -211,7 +211,7 @@ export class App {
       $("badge").textContent = run.n ? "START" : "NOW";
       $("badge").className = "badge plain";
       const {lists} = run.meta, count = this.fold.live;
-      $("call").replaceChildren(run.n ? `${run.n.toLocaleString("en")} steps` : `${lists.length} ${lists.length === 1 ? "list" : "lists"}, ${count.toLocaleString("en")} blocks`);
+      $("call").replaceChildren(run.n ? `${run.n.toLocaleString("en")} ${run.n === 1 ? "step" : "steps"}` : `${lists.length} ${lists.length === 1 ? "list" : "lists"}, ${count.toLocaleString("en")} blocks`);
       $("why").textContent = !run.n ? "" : "Step with → or the buttons; ? shows all keys.";
       return;
     }

@@ -1,7 +1,7 @@
 // Predict mode: it asks before it shows. Asked is the first step of each kind, and each one
 // that goes another way than the last of its kind: the others can be had by habit.
 
-import {$, h} from "./dom.js";
+import {$, h, marked} from "./dom.js";
 
 export class Quiz {
   constructor(app) {
@@ -16,7 +16,7 @@ export class Quiz {
   give(questions) {
     for (const {at, ask, choices, answer, why} of questions) {
       if (!this.given.has(at)) this.given.set(at, []);
-      this.given.get(at).push({ask: [ask], choices, answer, because: why});
+      this.given.get(at).push({ask: marked(ask), choices, answer, because: why});
     }
     $("predict").hidden = false;
     this.toggle();
