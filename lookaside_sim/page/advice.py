@@ -18,9 +18,10 @@ _HEIGHT: Final = 96
 _LEFT: Final = 6
 _TOP: Final = 8
 _LEGEND: Final = (
-    "Above: the part of the calls that a list of each fixed depth saves, the best depth dashed,"
-    " NT's tuning dotted. Below: the tuned depth, and the entries held, second by second."
+    "The part of the calls that a list of each fixed depth saves, the best depth dashed, NT's"
+    " tuning dotted."
 )
+_LEGEND_OF_SECONDS: Final = " Below: the tuned depth, and the entries held, second by second."
 
 
 def advice_section(
@@ -39,13 +40,17 @@ def advice_section(
         return ""
     rows = "".join(map(_row, lists))
     figures = "".join(map(_figure, lists))
+    legend = _LEGEND
+    if any(len(each["by_second"]) > 1 for each in lists):
+        legend += _LEGEND_OF_SECONDS
     return (
         '<section class="panel advice" aria-label="Advice">'
         f"<h2>{html.escape(heading)}</h2>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="What each list saves">'
         "<table><thead><tr><th>List</th><th>Calls</th><th>Saved</th><th>Depth at the end</th>"
         "<th>Bytes held</th><th>Best fixed depth</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-        f'<p class="faint">{_LEGEND}</p>'
+        f"<tbody>{rows}</tbody></table></div>"
+        f'<p class="faint">{legend}</p>'
         f'<div class="curves">{figures}</div></section>'
     )
 

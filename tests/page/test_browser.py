@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim.page import Exam, Question, render
+from lookaside_sim.advise import advise, curves
+from lookaside_sim.page import Exam, Question, advice_section, render
+from lookaside_sim.trace import Event
 from tests.page.runs import double_free, lifo, overrun, use_after_free
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -18,6 +20,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
     pytest.skip("needs chromium", allow_module_level=True)
 
+LISTS = curves(advise([Event("alloc", 0, 1, 64), Event("free", 0, 1)], by_second=True))
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 Open = Callable[..., Any]
@@ -43,7 +46,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("overrun", overrun(), -1),
     ):
         found[name] = folder / f"{name}.html"
-        found[name].write_text(render(run, step=step), "utf-8")
+        section = advice_section(LISTS) if name == "ring" else ""
+        found[name].write_text(render(run, step=step, section=section), "utf-8")
     questions = (
         Question(1, "Where from?", ("the list", "the pool"), "the pool", "it was empty"),
         Question(1, "How many bytes?", (), "224", "a header and rounding"),
