@@ -11,9 +11,9 @@ from lookaside_sim.advise import advise, curves
 from lookaside_sim.cli.convert import add_format, add_lookaside, add_partial, warn_of_end
 from lookaside_sim.cli.progress import Progress
 from lookaside_sim.page.advice import advice_section
-from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
 from lookaside_sim.run import Run, open_run
+from lookaside_sim.run.culprits import stop_of
 from lookaside_sim.run.script import is_trace
 from lookaside_sim.trace import Event
 from lookaside_sim.trace.foreign.formats import load_any

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lookaside_sim.page.culprit import Culprit, culprit, stop_of
 from lookaside_sim.run import Run, Step
+from lookaside_sim.run.culprits import Culprit, culprit, stop_of
 
 _LAST: Final = 5
 """Steps that are shown."""
@@ -30,7 +30,7 @@ def last_steps(run: Run, who: Culprit | None = None) -> str:
     if stop is not None:
         lines.append(f"   *** {stop.text}")
     if who is not None:
-        lines += [f"look at step {who.step + 1}: {who.why}", _line(run[who.step])]
+        lines += [f"look at step {who.step.number + 1}: {who.why}", _line(who.step)]
     return "\n".join(lines)
 
 

@@ -16,11 +16,11 @@ from lookaside_sim import windbg
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.page.culprit import stop_of
 from lookaside_sim.page.render import render
 from lookaside_sim.page.still import Still
 from lookaside_sim.rooms import as_html
 from lookaside_sim.run import Run
+from lookaside_sim.run.culprits import stop_of
 
 RUN_HEIGHT: Final = 860
 STILL_HEIGHT: Final = 520

@@ -7,12 +7,12 @@ from typing import Final
 
 from lookaside_sim.nt.arguments import shown
 from lookaside_sim.page.assemble import page
-from lookaside_sim.page.culprit import culprit
 from lookaside_sim.page.dumps import MOST_STEPS
 from lookaside_sim.page.encode import Encoder
 from lookaside_sim.page.questions import Exam, Question, values
 from lookaside_sim.page.still import Recording
 from lookaside_sim.run import Run
+from lookaside_sim.run.culprits import culprit
 
 _ROOM: Final = 100_000
 _ROOM_A_STEP: Final = 4
@@ -74,7 +74,7 @@ def render(
         payload["step"] = opens_at
         payload["questions"] = values([each for each in questions if each.position < last])
         payload["exam"] = None if exam is None else exam.values()
-        payload["culprit"] = None if who is None else [who.step + 1, who.why]
+        payload["culprit"] = None if who is None else [who.step.number + 1, who.why]
         text = page(payload, title=name, story=story, section=section)
         if len(text) <= _ROOM + _ROOM_A_STEP * last:
             break

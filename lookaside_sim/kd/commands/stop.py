@@ -8,12 +8,12 @@ from typing import Final
 
 from lookaside_sim.errors import BugCheck
 from lookaside_sim.kd.bugcheck_words import parameter_words
-from lookaside_sim.kd.origin import Culprit, addresses_of, culprits
 from lookaside_sim.kd.refusal import Refusal
 from lookaside_sim.kd.shell import Shell
 from lookaside_sim.kd.where import banner, call_text, site_lines, source_text, symbol_of
 from lookaside_sim.machine.calls import Outcome
 from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.run.culprits import Culprit, addresses_of, culprits
 from lookaside_sim.run.sites import Site
 from lookaside_sim.run.step import Step
 

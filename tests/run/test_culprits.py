@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from lookaside_sim import BugCheck, Kernel
-from lookaside_sim.page import culprit, last_steps
 from lookaside_sim.run import Run, record
+from lookaside_sim.run.culprits import culprit
 from tests.page.runs import lifo, use_after_free
 
 
@@ -47,7 +47,7 @@ def double_free(kernel: Kernel) -> None:
 def test_the_step_that_led_to_the_stop_is_found(run: Run, step: int, why: str) -> None:
     found = culprit(run)
     assert found is not None
-    assert (found.step, found.why[: len(why)]) == (step, why)
+    assert (found.step.number, found.why[: len(why)]) == (step, why)
 
 
 def test_without_a_stop_nobody_is_blamed() -> None:
@@ -55,12 +55,3 @@ def test_without_a_stop_nobody_is_blamed() -> None:
     with record(Kernel()) as empty:
         pass
     assert culprit(empty) is None
-    assert last_steps(empty) == ""
-
-
-def test_the_last_steps_are_told_with_their_lines() -> None:
-    lines = last_steps(use_after_free()).splitlines()
-    assert lines[0] == "the last 5 of 8 steps:"
-    assert lines[5].startswith("     8  ExAllocateFromLookasideListEx() raised BugCheck")
-    assert "runs.py" in lines[5]
-    assert lines[7].startswith("look at step 6: it wrote 0xffffffffc0000120")
