@@ -35,6 +35,7 @@ from lookaside_sim.machine.calls import Hooks
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.notices import Notices
+from lookaside_sim.memory.zeros import mapping, written
 from lookaside_sim.nt.layouts import Architecture, PoolHeaderLayout
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.nt.windows import Windows
@@ -45,9 +46,6 @@ from lookaside_sim.system.drivers import OwnedRoutine
 from lookaside_sim.verifier.settings import Verifier
 
 T = TypeVar("T")
-
-_CHUNK: Final = 1 << 16
-_ZEROS: Final = bytes(_CHUNK)
 
 _VALUES: Final = (
     Architecture,
@@ -190,12 +188,9 @@ def _view(buffer: bytearray | mmap.mmap | bytes, format: str) -> memoryview:
 
 def _copy_mapping(writer: _Writer, each: mmap.mmap) -> _Reduced:
     """Copy an anonymous mapping; what was never touched costs no memory in the copy either."""
-    size = len(each)
-    copied = mmap.mmap(-1, size)
-    for at in range(0, size, _CHUNK):
-        chunk = each[at : at + _CHUNK]
-        if chunk != _ZEROS:
-            copied[at : at + len(chunk)] = chunk
+    copied = mapping(len(each))
+    for at, page in written(each):
+        copied[at : at + len(page)] = page
     return writer.keep(copied)
 
 
