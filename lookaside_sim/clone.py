@@ -30,6 +30,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.machine.call_site import CallSite, is_inside
 from lookaside_sim.machine.calls import Hooks
 from lookaside_sim.machine.machine import Machine
@@ -79,6 +80,7 @@ _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},
+    Routines: {"_leases": {}, "_unleased": set()},
     Program: {"site_provider": None, "stack_provider": None},
 }
 """What the copy has in the place of what is left out."""
@@ -200,8 +202,12 @@ def _copy_record(writer: _Writer, each: BlockRecord) -> _Reduced:
 
 
 def _copy_list(writer: _Writer, each: LookasideList) -> _Reduced:
-    """A list asks for its machine when it is made; the copy gets that with its state."""
-    return writer.make(each, object.__reduce_ex__(each, 2)[2])
+    """A list asks for its machine when it is made; the copy gets that with its state.
+
+    In the copy no list keeps its routines: they all stay.
+    """
+    state: Any = object.__reduce_ex__(each, 2)[2]
+    return writer.make(each, (state[0], {**state[1], "_leases": ()}))
 
 
 def _copy_in_part(writer: _Writer, each: object) -> _Reduced:
