@@ -316,12 +316,11 @@ class LookasideList(ListOnMemory):
             if link is not None:  # UNKNOWN, whose name costs a look more
                 self._head = link
                 self._held = held - 1
-                self._total_allocates += 1
+                self._pops += 1
                 return slot.address
         elif self._plan is not None and self._machine.is_plain and not self._head.address:
             # An empty list with the default routine, on a running machine nobody listens to.
-            self._total_allocates += 1
-            self._allocate_misses += 1
+            self._missed_allocates += 1
             return self._requests.top.allocate(self._plan) or None
         return self._allocate_slowly()
 
@@ -351,23 +350,20 @@ class LookasideList(ListOnMemory):
             except (KeyError, TypeError):
                 slot = self._memory.cached(entry) or self._memory.slots.null
             # What starts no live block is none of a list's; a float may equal what does.
-            if slot.used and (slot.address is entry or type(entry) is int):
+            if slot.used is entry or (slot.used and type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1
-                self._total_frees += 1
                 return None
         elif type(entry) is int and self._plain_free and self._machine.is_plain:
             # A full list with the default routine, on a running machine nobody listens to.
-            self._total_frees += 1
-            self._free_misses += 1
+            self._missed_frees += 1
             try:
                 self._requests.top.free(entry)
                 return None
             except ValueError:
                 # No address: nothing is counted, and the slow path says what is wrong.
-                self._total_frees -= 1
-                self._free_misses -= 1
+                self._missed_frees -= 1
         return self._free_slowly(entry)
 
     def _allocate_slowly(self) -> int | None:

@@ -111,7 +111,7 @@ class LiveBlocks:
             return True
         if self._slots.decide:
             slot = self._slots.by_address.get(address)
-            return slot is not None and slot.used
+            return slot is not None and slot.used > 0
         at = address - arena.base
         return (
             arena.states[page] == BLOCKS
@@ -190,7 +190,7 @@ class LiveBlocks:
         """Whether a live block with a header starts at an address, aligned to units."""
         if self._slots.decide:
             slot = self._slots.by_address.get(body)
-            return slot is not None and slot.used and slot.units > 0
+            return slot is not None and slot.used > 0 and slot.units > 0
         return arena.marks[(body - arena.base) >> self._unit_shift] != NO_BLOCK
 
     def starts_in(self, arena: Arena, page: int) -> set[int]:

@@ -49,7 +49,8 @@ class Slot:
     Attributes:
         address: as given.
         units: BlockSize of the last header written here; 0 where only links are held.
-        used: whether a live block starts here.
+        used: the address while a live block starts here, else 0. It is the very object that
+            `address` is, so that whoever is handed one can tell both at one look.
         plan: what the block was last allocated for. What that is only the pool knows; here
             count ``sizes`` (BlockSize and PoolType in place, for the header of a block in use),
             ``tag`` and ``unused`` (bytes at its end that were not asked for).
@@ -64,7 +65,7 @@ class Slot:
     def __init__(self, address: int, units: int = 0) -> None:
         self.address = address
         self.units = units
-        self.used = False
+        self.used = 0
         self.plan: Any = None
         self.front = self.behind = self.flink = self.blink = UNKNOWN
 
@@ -118,7 +119,7 @@ class Slots:
         self._word_shift = 3 if arch.pointer_size == 8 else 2
         self.by_address: dict[int, Slot] = {}
         self.edge = Slot(0)
-        self.edge.used = True
+        self.edge.used = 1
         self.null = Slot(0)
         self.decide = False
 
@@ -165,7 +166,7 @@ class Slots:
     def make_for_links(self, arena: Arena, address: int, plan: object) -> Slot:
         """Make a slot at the start of a live block whose header it does not hold."""
         slot = self.by_address[address] = Slot(address)
-        slot.used = True
+        slot.used = address
         slot.plan = plan
         if self.decide:
             arena.marks[(address - arena.base) >> self._unit_shift] = SLOT_HERE
@@ -308,7 +309,7 @@ class Slots:
     def forget_all(self) -> None:
         """Forget every slot; whoever still refers to one reads the bytes, which are true now."""
         for slot in self.by_address.values():
-            slot.used = False
+            slot.used = 0
             slot.flink = slot.blink = UNKNOWN
         self.by_address.clear()
 

@@ -62,7 +62,7 @@ class BlockWindow:
         """Whether the bytes are still the truth, and may be written."""
         slot, arena = self._slot, self._arena
         return (
-            slot.used
+            slot.used > 0
             and slot.flink is UNKNOWN
             and slot.blink is UNKNOWN
             and self._slots.decide

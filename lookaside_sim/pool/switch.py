@@ -153,7 +153,7 @@ class Switch:
         slots.render_all()
         slots.forget_all()
         self._suspended = False
-        slots.edge.used = True
+        slots.edge.used = 1
         read = [(pool, self._pages(pool), self._lists(pool)) for pool in self._pools]
         self._decide_by_slots()
         for pool, pages, lists in read:
@@ -201,7 +201,7 @@ class Switch:
                 slot = self._model.fragments[address] = Slot(address, 1)
             else:
                 slot = slots.make(pool.arena, address, block.units)
-            slot.used = not block.is_free
+            slot.used = 0 if block.is_free else address
             slot.front = before
             slot.behind = slots.edge
             if before is not slots.edge:

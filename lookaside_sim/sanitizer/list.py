@@ -33,7 +33,6 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
-from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
@@ -144,10 +143,10 @@ class SanitizedList(LookasideList):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not UNKNOWN:
+            if link is not None:  # UNKNOWN
                 self._head = link
                 self._held = held - 1
-                self._total_allocates += 1
+                self._pops += 1
                 entry = slot.address
                 self._live.add(entry)
                 return entry
@@ -168,12 +167,14 @@ class SanitizedList(LookasideList):
             self._live.remove(entry)
         held = self._held
         if held < self._depth:
-            slot = self._slots.get(entry)  # type: ignore[arg-type]
-            if slot is not None and slot.used and type(entry) is int:
+            try:
+                slot = self._slots[entry]  # type: ignore[index]
+            except KeyError:
+                slot = self._memory.slots.null
+            if slot.used is entry or (slot.used and type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1
-                self._total_frees += 1
                 return
         if type(entry) is not int:
             # A float or Decimal may equal an entry's address, and is none.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
+from types import FrameType
+from typing import Final
 
 __all__ = ["Overtime", "time_limited"]
 
@@ -18,8 +20,26 @@ class Overtime(BaseException):
     """
 
 
-def _raise(_signal: int, _frame: Any) -> None:
+_SOON: Final = 0.001  # seconds of processor time
+
+
+def _raise(_signal: int, frame: FrameType | None) -> None:
+    if _is_deaf(frame):
+        _, interval = signal.getitimer(signal.ITIMER_VIRTUAL)
+        signal.setitimer(signal.ITIMER_VIRTUAL, _SOON, interval)
+        return
     raise Overtime
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Whether what runs is called by Python itself, which reports what is raised and goes on."""
+    callbacks = {getattr(each, "__code__", None) for each in gc.callbacks}
+    while frame is not None:
+        code = frame.f_code
+        if code in callbacks or code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextlib.contextmanager
@@ -41,7 +61,7 @@ def time_limited(seconds: float) -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGVTALRM, _raise)
-    # Again and again: the first may be swallowed in a finalizer.
+    # Again and again: the first may be swallowed, as by a weak reference's callback.
     signal.setitimer(timer, seconds, seconds)
     try:
         yield

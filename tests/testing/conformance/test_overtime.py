@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import time
 
 import pytest
 
@@ -19,6 +22,44 @@ def test_a_loop_without_end_is_ended() -> None:
 def loop_for_ever() -> None:
     with time_limited(0.02):
         while True:
+            pass
+
+
+class Careless:
+    """Takes long to be thrown away."""
+
+    def __del__(self) -> None:
+        burn()
+
+
+def burn(*_arguments: object) -> None:
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+
+
+@pytest.mark.parametrize("where", ["callback", "finalizer"])
+def test_what_python_would_swallow_is_raised_later(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
+    gc.callbacks.extend([burn] if where == "callback" else [])
+    try:
+        with pytest.raises(Overtime):
+            goes_on_for_a_second(where)
+    finally:
+        if where == "callback":
+            gc.callbacks.remove(burn)
+    assert swallowed == []
+
+
+def goes_on_for_a_second(where: str) -> None:
+    gc.collect()  # what other tests left: closing a generator swallows too
+    until = time.process_time() + 1
+    with time_limited(0.02):
+        gc.collect() if where == "callback" else Careless()
+        while time.process_time() < until:
             pass
 
 
