@@ -100,7 +100,7 @@ def calls(draw: st.DrawFn) -> list[Event]:
             )
         )
         name = f"l{draw(st.integers(0, 3))}"
-        burst, rounds = draw(st.integers(1, 40)), draw(st.integers(1, 8))
+        burst, rounds = draw(st.integers(1, 20)), draw(st.integers(1, 8))
         for _ in range(rounds):
             for _ in range(burst):
                 identity += 1
