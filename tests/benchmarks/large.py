@@ -2,8 +2,8 @@
 
 Run ``python -m tests.benchmarks.large [MILLIONS [WORKERS...]]``. A recording of redis, its last blocks freed and its end put
 on a whole second, is repeated until there are so many million events; in a packed trace that takes new heads
-for the same columns, and no time. With numbers of workers a Dask cluster of each tries eight policies on the calls of
-the twelve largest lists.
+for the same columns, and no time. Counted is without numpy, and in the end once more with it. With numbers of
+workers a Dask cluster of each tries eight policies on the calls of the twelve largest lists.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from lookaside_sim.advise import advise, policies, sweep
+from lookaside_sim.advise import advise, policies, sorting, sweep
 from lookaside_sim.trace import Event, load, save
 from lookaside_sim.trace.packed import MICROSECONDS
 from lookaside_sim.trace.sections import (
@@ -95,8 +97,8 @@ def measured(what: str, events: int, work: Callable[[], Any]) -> Any:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{what:34} {wall:8.1f} s {cpu:8.1f} s CPU {cpu / events * 1e9:6.1f} ns an event"
-        f" {events / cpu / 1e6:6.1f} M/s {peak:6.0f} MB",
+        f"{what:34} {wall:8.1f} s {events / wall / 1e6:6.1f} M/s {cpu:8.1f} s CPU"
+        f" {cpu / events * 1e9:6.1f} ns an event {events / cpu / 1e6:6.1f} M/s {peak:6.0f} MB",
         flush=True,
     )
     return result
@@ -111,13 +113,13 @@ def main(millions: int = 10, *workers: int) -> None:
         print(f"{events:,} events, {many.stat().st_size / events:.2f} bytes each")
         largest = [row.size for row in advise(once, depths=False).rows[:LARGEST]]
         measured("read", events, lambda: sum(1 for _ in load(many).stored()))
-        measured(
-            f"counters of {LARGEST} lists",
-            events,
-            lambda: advise(many, sizes=largest, depths=False),
-        )
-        measured("counters of all lists", events, lambda: advise(many, depths=False))
-        measured("and all depths", events, lambda: advise(many))
+        with patch.object(sorting, "_import", lambda: None):
+            for some, of in ((largest, f"{LARGEST} lists"), (None, "all lists")):
+                for depths, what in ((False, "counters"), (True, "and all depths")):
+                    work = partial(advise, many, sizes=some, depths=depths)
+                    measured(f"{what} of {of}", events, work)
+        if find_spec("numpy") is not None:
+            measured("the same with numpy", events, partial(advise, many))
         tried = policies(minimum_depth=[4, 8, 16, 32], period=[1, 3])
         for count in workers:
             from dask.distributed import Client, LocalCluster
