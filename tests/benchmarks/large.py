@@ -3,7 +3,7 @@
 Run ``python -m tests.benchmarks.large [MILLIONS [WORKERS...]]``. A recording of redis, its last blocks freed and its end put
 on a whole second, is repeated until there are so many million events; in a packed trace that takes new heads
 for the same columns, and no time. Counted is without numpy, and in the end once more with it. With numbers of
-workers a Dask cluster of each tries eight policies on the calls of the twelve largest lists.
+workers a Dask cluster of each tries eight policies on the calls of the twelve largest lists instead.
 """
 
 from __future__ import annotations
@@ -104,38 +104,49 @@ def measured(what: str, events: int, work: Callable[[], Any]) -> Any:
     return result
 
 
+def count(many: Path, events: int, largest: list[int]) -> None:
+    """Measure what one process takes to count."""
+    measured("read", events, lambda: sum(1 for _ in load(many).stored()))
+    with patch.object(sorting, "_import", lambda: None):
+        for some, of in ((largest, f"{LARGEST} lists"), (None, "all lists")):
+            for depths, what in ((False, "counters"), (True, "and all depths")):
+                work = partial(advise, many, sizes=some, depths=depths)
+                measured(f"{what} of {of}", events, work)
+    if find_spec("numpy") is not None:
+        measured("the same with numpy", events, partial(advise, many))
+
+
+def spread(many: Path, events: int, largest: list[int], workers: int) -> None:
+    """Measure what a Dask cluster takes to try policies."""
+    from dask.distributed import Client, LocalCluster
+
+    tried = policies(minimum_depth=[4, 8, 16, 32], period=[1, 3])
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        work = partial(
+            sweep, many, tried, client.get_executor(), sizes=largest, folder=many.parent
+        )
+        what = f"{len(tried)} policies, {workers} workers"
+        outcomes = measured(what, events * len(tried), work)
+        assert not any(outcome.error for outcome in outcomes)
+        for seconds, peak in client.run(_used).values():
+            print(f"  a worker: {seconds:.1f} s CPU, {peak:.0f} MB", flush=True)
+
+
 def main(millions: int = 10, *workers: int) -> None:
     """Measure, and print a table."""
     with tempfile.TemporaryDirectory() as folder:
         once, many = Path(folder) / "once.lkt", Path(folder) / "many.lkt"
         events = save(once, closed(iter(load(REDIS))))
         events = repeat(once, many, max(1, millions * 1_000_000 // events))
-        print(f"{events:,} events, {many.stat().st_size / events:.2f} bytes each")
+        print(f"{events:,} events, {many.stat().st_size / events:.2f} bytes each", flush=True)
         largest = [row.size for row in advise(once, depths=False).rows[:LARGEST]]
-        measured("read", events, lambda: sum(1 for _ in load(many).stored()))
-        with patch.object(sorting, "_import", lambda: None):
-            for some, of in ((largest, f"{LARGEST} lists"), (None, "all lists")):
-                for depths, what in ((False, "counters"), (True, "and all depths")):
-                    work = partial(advise, many, sizes=some, depths=depths)
-                    measured(f"{what} of {of}", events, work)
-        if find_spec("numpy") is not None:
-            measured("the same with numpy", events, partial(advise, many))
-        tried = policies(minimum_depth=[4, 8, 16, 32], period=[1, 3])
-        for count in workers:
-            from dask.distributed import Client, LocalCluster
-
-            with (
-                LocalCluster(n_workers=count, threads_per_worker=1, processes=True) as cluster,  # type: ignore[no-untyped-call]
-                Client(cluster) as client,  # type: ignore[no-untyped-call]
-            ):
-                executor = client.get_executor()
-                measured(
-                    f"sweep, {len(tried)} policies, {count} workers",
-                    events * len(tried),
-                    partial(sweep, many, tried, executor, sizes=largest, folder=folder),
-                )
-                for seconds, peak in client.run(_used).values():
-                    print(f"  a worker: {seconds:.1f} s CPU, {peak:.0f} MB")
+        if not workers:
+            count(many, events, largest)
+        for number in workers:
+            spread(many, events, largest, number)
 
 
 def _used() -> tuple[float, float]:
