@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lookaside_sim import ddi
 from lookaside_sim.drive import exports_all
@@ -73,6 +73,8 @@ class Target:
         name: of the import.
         library: whose it is.
     """
+
+    LEFT_OUT: ClassVar = {"_handler": None}  # which may hold on to the machine
 
     def __init__(self, imports: Imports, name: str, library: str) -> None:
         self._imports = imports

@@ -85,6 +85,9 @@ class PeFile:
         ImageError: it is no PE file, or one that no loader would load.
     """
 
+    def __deepcopy__(self, memo: object) -> PeFile:
+        return self  # it cannot change: copies of a machine share it
+
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name
         self.data = data

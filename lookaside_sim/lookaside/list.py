@@ -347,7 +347,7 @@ class LookasideList(ListOnMemory):
             except (KeyError, TypeError):
                 slot = self._memory.cached(entry) or self._memory.slots.null
             # What starts no live block is none of a list's; a float may equal what does.
-            if slot.used is entry or slot.used and type(entry) is int:
+            if slot.used is entry or (slot.used and type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1

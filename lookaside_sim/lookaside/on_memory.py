@@ -38,7 +38,7 @@ from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests

@@ -180,7 +180,7 @@ class SanitizedList(LookasideList):
                 slot = self._slots[entry]  # type: ignore[index]
             except KeyError:
                 slot = self._memory.slots.null
-            if slot.used is entry or slot.used and type(entry) is int:
+            if slot.used is entry or (slot.used and type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1

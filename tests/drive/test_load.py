@@ -20,6 +20,7 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.system.calls import LoadDriver, UnloadDriver
 from tests.drive.helpers import loaded, needs_engine, sys_file
 from tests.helpers import both_machines, stop_of
+from tests.same import views_of
 
 pytestmark = needs_engine
 
@@ -203,10 +204,42 @@ def test_an_image_without_an_entry_point_is_not_started(tmp_path: Path) -> None:
     library.unload()
 
 
-def test_a_machine_that_runs_compiled_code_is_not_copied() -> None:
-    kernel, _ = loaded("families")
-    with pytest.raises(LookasideSimError, match="cannot be copied"):
-        kernel.clone()
+@both_machines
+def test_a_copy_of_a_machine_runs_its_drivers_on_its_own(arch: str) -> None:
+    kernel, driver = loaded("families", arch)
+    driver.start()
+    twin = kernel.clone()
+    (copied,) = twin.drivers.all
+    assert isinstance(copied, CompiledDriver)
+    assert [each.name for each in copied.lists] == [each.name for each in driver.lists]
+    copied.call("ShowCounts")
+    assert len(copied.log) == len(driver.log) + 1
+    copied.unload()
+    assert driver.loaded
+    assert driver.lists
+    third = twin.clone()
+    driver.call("ShowCounts")
+    driver.unload()
+    assert views_of(kernel) == views_of(twin) == views_of(third)
+    assert driver.log == copied.log
+
+
+def test_a_copy_taken_while_compiled_code_runs_can_call_it_again() -> None:
+    kernel, driver = loaded("families")
+    copies: list[Kernel] = []
+
+    @driver.export("DbgPrint")
+    def print_text(text: int) -> None:
+        if not copies:
+            copies.append(kernel.clone())
+
+    driver.start()
+    driver.call("ShowCounts")
+    (copied,) = copies[0].drivers.all
+    assert isinstance(copied, CompiledDriver)
+    copied.call("ShowCounts")
+    copied.unload()
+    assert driver.loaded
 
 
 def test_a_clean_machine_imports_nothing_of_the_engine() -> None:
