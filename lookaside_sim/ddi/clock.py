@@ -43,16 +43,17 @@ def KeQueryTickCount(TickCount: Out) -> None:
     store(TickCount, current_kernel().seconds * TICKS_A_SECOND, 8)
 
 
-@routine
 def KeQueryTimeIncrement() -> int:
     """How much time passes from tick to tick, in 100 ns."""
+    current_kernel().check_running()
     return UNITS_A_SECOND // TICKS_A_SECOND
 
 
-@routine
 def KeQueryInterruptTime() -> int:
     """The time since boot, in 100 ns."""
-    return current_kernel().seconds * UNITS_A_SECOND
+    kernel = current_kernel()
+    kernel.check_running()
+    return kernel.seconds * UNITS_A_SECOND
 
 
 @routine

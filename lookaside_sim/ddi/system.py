@@ -63,10 +63,11 @@ def KeQueryActiveProcessorCountEx(GroupNumber: Ushort) -> int:
     return current_kernel().processors
 
 
-@routine
 def KeQueryMaximumProcessorCount() -> int:
     """How many processors there can be."""
-    return current_kernel().processors
+    kernel = current_kernel()
+    kernel.check_running()
+    return kernel.processors
 
 
 @routine
@@ -75,15 +76,15 @@ def MmIsAddressValid(VirtualAddress: Pointer) -> bool:
     return current_kernel().memory.is_mapped(VirtualAddress, 1)
 
 
-@routine
 def PsGetCurrentProcessId() -> int:
     """The number of the process that runs."""
+    current_kernel().check_running()
     return _SYSTEM_PROCESS
 
 
-@routine
 def PsGetCurrentThreadId() -> int:
     """The number of the thread that runs."""
+    current_kernel().check_running()
     return _SYSTEM_THREAD
 
 
