@@ -46,7 +46,12 @@ class UnicornEngine:
         ImportError: the extra is not installed.
     """
 
-    LEFT_OUT: ClassVar[dict[str, Any]] = {"_uc": MISSING, "_lent": {}, "_next": None, "_kept": None}
+    LEFT_OUT: ClassVar[dict[str, Any]] = {
+        "_uc": MISSING,
+        "_lent": {},
+        "_next": None,
+        "_kept": None,
+    }
 
     def __init__(self, pointer_size: int, events: Events) -> None:
         self._unicorn: Any = require("unicorn")
