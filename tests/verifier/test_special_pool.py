@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -360,3 +362,25 @@ def test_its_irqls_are_those_of_its_pools(
         stop = stop_of(lambda: special.check_irql(kind, pool_type, 77))
     assert stop.parameters == (irql, pool_type, 77, kind)
     assert f"special pool was {verb} at IRQL {irql}" in stop.message
+
+
+@pytest.mark.parametrize("pool_type", [0, 1])
+def test_a_blocks_header_tells_its_size_pool_and_pattern(pool_type: int) -> None:
+    kernel = Kernel(verifier=SPECIAL)
+    special = special_pool_of(kernel)
+    block = special.blocks[allocated(kernel, 77, pool_type=pool_type)]
+    ulong1, tag = struct.unpack("<II", kernel.read(block.address & -PAGE, 8))
+    assert (ulong1 & 0x1FFF, ulong1 >> 13 & 7, ulong1 >> 16) == (77, pool_type, block.pattern)
+    assert tag == block.tag
+
+
+@pytest.mark.parametrize("freed", [False, True])
+def test_what_a_fault_in_special_pool_says(freed: bool) -> None:
+    kernel = Kernel(verifier=SPECIAL)
+    address = allocated(kernel, 16)
+    where = address if freed else address + 16
+    if freed:
+        kernel.pool.free(address)
+    stop = stop_of(lambda: kernel.write(where, b"late"))
+    assert stop.parameters[:2] == (where, 1)
+    assert stop.parameters[3] == 0
