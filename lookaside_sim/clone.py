@@ -11,11 +11,14 @@ Three kinds of things are not walked:
   and whatever is not this package's own: the routines that the program handed over;
 * *buffers* of the system's, of which only what is not zero is copied;
 * *left out*: who looks on at the original, and a call under way, since nobody looks on at the
-  copy; and what is only remembered to save time, where finding it anew is cheaper.
+  copy; and what is only remembered to save time, where finding it anew is cheaper. A class of a
+  higher floor says what of its own is left out: ``LEFT_OUT``, by attribute what the copy has
+  instead, or `MISSING` for no such attribute.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import mmap
 import pickle
@@ -28,6 +31,7 @@ from struct import Struct
 from types import MethodType
 from typing import Any, Final, TypeAlias, TypeVar
 
+from lookaside_sim.clonable import MISSING
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.lookaside.routines import Routines
@@ -216,6 +220,16 @@ def _copy_in_part(writer: _Writer, each: object) -> _Reduced:
     return writer.make(each, (None, {**state[1], **_LEFT_OUT[type(each)]}))
 
 
+def _copy_as_it_says(writer: _Writer, each: Any) -> _Reduced:
+    """Copy all attributes but those that the class leaves out."""
+    left_out: Mapping[str, Any] = type(each).LEFT_OUT
+    state = {name: value for name, value in vars(each).items() if name not in left_out}
+    state |= {
+        name: copy.copy(value) for name, value in left_out.items() if value is not MISSING
+    }
+    return writer.make(each, state)
+
+
 def _copy_error(writer: _Writer, each: BaseException) -> _Reduced:
     """The stop that ended a machine: a new exception that was never raised."""
     return made_again, (type(each), each.args, vars(each))
@@ -238,6 +252,8 @@ def _way_of(kind: type) -> _Way:
         return _keep
     if issubclass(kind, LookasideList):
         return _copy_list
+    if hasattr(kind, "LEFT_OUT"):
+        return _copy_as_it_says
     return _copy_error if issubclass(kind, BaseException) else _walk
 
 

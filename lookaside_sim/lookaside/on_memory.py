@@ -426,8 +426,8 @@ class ListOnMemory(ListFields):
         """
         if self._place is not None:
             self._place.fetch(self)
-        total = self._total_allocates
-        misses = self._allocate_misses
+        misses = self._missed_allocates
+        total = self._pops + misses + self._allocates_base
         new_allocates = total - self._last_total_allocates
         new_misses = misses - self._last_allocate_misses
         depth = self._depth

@@ -110,6 +110,7 @@ class Program:
         site_provider: gives the line that runs with its code address, where the sites of
             `stack_provider` have none; None where they have.
         watcher: says whether the verifier watches the code that runs; None where it is off.
+        notes_sites: whether it is taken note of who allocated and freed what where.
         nx_images: where the images lie whose code names NonPagedPool and means the pool that
             is not executable; 0 stands for the code outside any.
     """
@@ -122,6 +123,7 @@ class Program:
         "_sites",
         "_unloaded",
         "memory",
+        "notes_sites",
         "nx_images",
         "running",
         "site_provider",
@@ -141,6 +143,7 @@ class Program:
         self.stack_provider: Callable[[], Sequence[CallSite]] | None = None
         self.site_provider: Callable[[], CallSite] | None = None
         self.watcher: Callable[[], bool] | None = None
+        self.notes_sites = False
         self.nx_images: set[int] = set()
 
     # --- pool types ------------------------------------------------------------------------

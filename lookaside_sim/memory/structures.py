@@ -155,7 +155,7 @@ class Structures:
 
         Cost: of the pages of the range, or of those with structures if they are fewer.
         """
-        if start >= end:
+        if start >= end or not (self._count or self._rests.pages()):
             return []
         within = _pages(start, end)
         if len(within) == 1:
@@ -173,5 +173,6 @@ class Structures:
     def _in_page(self, page: int, start: int, end: int) -> list[Structure]:
         """The structures of one page that share a byte with a range."""
         found = [each for each in self._by_page.get(page, ()) if _shares(each, start, end)]
-        found.extend(self._rests.overlapping(page, start, end))
+        if self._rests.pages():
+            found.extend(self._rests.overlapping(page, start, end))
         return found

@@ -73,6 +73,7 @@ class PoolDescriptor:
         limit: pages it may use.
         sides: the side of the tag table that its blocks are charged to.
         stop: stops the machine.
+        history: the end of a sentence on the block at an address.
         paged: whether its blocks may be paged out.
         is_nx: whether they cannot be executed.
 
@@ -92,6 +93,7 @@ class PoolDescriptor:
 
     __slots__ = (
         "_align_mask",
+        "_history",
         "_memory",
         "_pointer_shift",
         "_stop",
@@ -119,6 +121,7 @@ class PoolDescriptor:
         limit: int,
         sides: dict[int, Side],
         stop: StopFunction,
+        history: Callable[[int], str],
         paged: bool = False,
         is_nx: bool = False,
     ) -> None:
@@ -130,6 +133,7 @@ class PoolDescriptor:
         self.is_nx = is_nx
         self._memory = memory
         self._stop = stop
+        self._history = history
         self.cached_pages = _CACHED_PAGES_PAGED if paged else _CACHED_PAGES_NONPAGED
         self._pointer_shift = 3 if arch.pointer_size == 8 else 2
         self._align_mask = arch.pointer_size - 1
@@ -319,7 +323,8 @@ class PoolDescriptor:
             BugCheckCode.BAD_POOL_HEADER,
             (_FREE_LINK_DAMAGED, entry, back_from_next, back_from_previous),
             f"a free list link of the {self.name} block at {entry:#x} is damaged: its"
-            f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}",
+            f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}"
+            f"{self._history(entry)}",
         )
 
     def _read_back(self, address: int) -> int:

@@ -67,9 +67,9 @@ class ParkingLayer(Layer):
 
     def allocate(self, plan: PoolPlan) -> int:
         """Take a parked block of the size, else ask below."""
-        pool, max_irql, units, sizes, mark, tag, side, _ = plan.parts
+        pool, _, units, sizes, mark, tag, side = plan.parts
         machine, small_lists = self._machine, self._small_lists
-        if small_lists is None or units > SMALL_LISTS or machine.gate > max_irql:
+        if small_lists is None or units > SMALL_LISTS or machine.gate > plan.max_irql:
             return self.below.allocate(plan)
         request = plan.request
         small = small_lists.of(machine.processors.current, _kind_of(pool))[units - 1]
