@@ -85,6 +85,11 @@ class Comparison:
         self._progress = [0, 0] if progress is None else progress
         self._deleted = False
 
+    @property
+    def calls(self) -> int:
+        """How many calls of the allocator were begun."""
+        return self._subject.calls
+
     # --- the whole program -----------------------------------------------------------------
 
     def execute(self, program: Program) -> None:

@@ -16,10 +16,10 @@ from lookaside_sim.testing.programs.example import Example, cost
 
 __all__ = ["Trials"]
 
-_SECONDS: Final = 1.0
-"""Seconds of processor time that any program has: more than a collection of garbage takes."""
 _SECONDS_A_CALL: Final = 0.0005
-"""Seconds more for each call: much more than one takes."""
+"""Seconds more that any call has for each call of its program: one may do what all left behind."""
+_SMALL_WAIT: Final = 0.05
+"""Part of the time limit that is enough while a program that hangs is made small."""
 
 
 class Trials:
@@ -34,7 +34,7 @@ class Trials:
         self.setting = setting
         self._model = model_of(setting.contract)
         self._progress = progress
-        self._quick = False
+        self._quick = self._hung = False
 
     def difference(self, example: Example) -> AllocatorDifference | None:
         """Run one example.
@@ -55,9 +55,10 @@ class Trials:
             progress=self._progress,
         )
         try:
-            with self._limit(example):
+            with self._limit(example, comparison):
                 comparison.execute(list(example.program))
         except Overtime:
+            self._hung = True
             what = "the program does not end"  # between two calls: what looped is not known
             difference = AllocatorDifference(
                 what, list(example.program), {}, {"time": "over"}, steps=example.program
@@ -65,22 +66,28 @@ class Trials:
             difference.setting = attrs.evolve(self.setting, reuse=example.reuse)
             return difference
         except AllocatorDifference as difference:
+            self._hung |= isinstance(difference.__cause__, Overtime)
             difference.setting = attrs.evolve(self.setting, reuse=example.reuse)
             return difference
         return None
 
-    def _limit(self, example: Example) -> contextlib.AbstractContextManager[None]:
+    def _limit(
+        self, example: Example, comparison: Comparison
+    ) -> contextlib.AbstractContextManager[None]:
         if self._progress is not None:
             return contextlib.nullcontext()  # another process looks after this one
         waits = sum(getattr(step, "seconds", 0) for step in example.program)
-        seconds = _SECONDS + _SECONDS_A_CALL * (cost(example.program) + waits)
-        return time_limited(seconds / 4 if self._quick else seconds)
+        seconds = self.setting.time_limit + _SECONDS_A_CALL * (cost(example.program) + waits)
+        if self._quick and self._hung:
+            seconds *= _SMALL_WAIT
+        return time_limited(seconds, lambda: comparison.calls)
 
     def be_quick(self, quick: bool) -> None:
         """Wait only for a part of the time limit, or for all of it again.
 
         Args:
-            quick: whether a program that may not end is being made small.
+            quick: whether a program is being made small. The first that hangs is waited for
+                as long as ever: an allocator of slow calls is none that hangs.
         """
         self._quick = quick
 
