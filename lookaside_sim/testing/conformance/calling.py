@@ -27,8 +27,13 @@ class Calls:
         self.backend = backend
         self.calls = 0
 
-    def _call(self, name: str, routine: Callable[..., Any], *arguments: object) -> Any:
+    def begin(self) -> None:
+        """Note that a call begins."""
         self.calls += 1
+        self.backend.uses = 0
+
+    def _call(self, name: str, routine: Callable[..., Any], *arguments: object) -> Any:
+        self.begin()
         try:
             result = routine(*arguments)
         except (Exception, Overtime) as error:

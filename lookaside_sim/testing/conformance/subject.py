@@ -126,7 +126,7 @@ class Subject(Calls):
             Broken: the call failed, or what it returned is no address.
         """
         entry: object
-        self.calls += 1
+        self.begin()
         try:
             if not self._sized:
                 entry = self._allocator.allocate()
@@ -214,7 +214,7 @@ class Subject(Calls):
         if self._read is not None:
             self.check_contents(entry, size)
         self.backend.take_back(block, entry)
-        self.calls += 1
+        self.begin()
         try:
             self._allocator.free(entry)
         except (Exception, Overtime) as error:

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.testing.conformance.comparison import Comparison
+from lookaside_sim.testing.conformance.comparison import Comparison, reported_program
 from lookaside_sim.testing.conformance.differences import AllocatorDifference, Setting
 from lookaside_sim.testing.conformance.overtime import Overtime, time_limited
 from lookaside_sim.testing.conformance.sides import model_of
@@ -18,8 +18,11 @@ __all__ = ["Trials"]
 
 _SECONDS_A_CALL: Final = 0.0005
 """Seconds more that any call has for each call of its program: one may do what all left behind."""
+_THREADS_LIMIT: Final = 2.5
+"""Time limits in which all threads sleep, after which they do for ever."""
 _SMALL_WAIT: Final = 0.05
-"""Part of the time limit that is enough while a program that hangs is made small."""
+_LEAST_WAIT: Final = 0.02
+"""Part of the time limit that is enough while a program that hangs is made small, and seconds."""
 
 
 class Trials:
@@ -49,6 +52,9 @@ class Trials:
         Returns:
             What differs, or None.
         """
+        limit = self.setting.time_limit
+        if self._quick and self._hung:
+            limit = min(limit, max(limit * _SMALL_WAIT, _LEAST_WAIT))
         comparison = Comparison(
             self.setting.factory,
             example.size,
@@ -57,33 +63,37 @@ class Trials:
             reuse=example.reuse,
             refused=example.refused,
             progress=self._progress,
+            patience=limit * _THREADS_LIMIT,
         )
         try:
-            with self._limit(example, comparison):
+            with self._limited(example, comparison, limit):
                 comparison.execute(list(example.program))
         except Overtime:
             self._hung = True
-            what = "the program does not end"  # between two calls: what looped is not known
-            difference = AllocatorDifference(
-                what, list(example.program), {}, {"time": "over"}, steps=example.program
+            # Between two calls: what looped is not known.
+            steps = example.program
+            return AllocatorDifference(
+                "the program does not end",
+                reported_program(example.size, example.refused, list(steps)),
+                {"time": "left"},
+                {"time": "over"},
+                setting=attrs.evolve(self.setting, reuse=example.reuse),
+                steps=steps,
             )
-            difference.setting = attrs.evolve(self.setting, reuse=example.reuse)
-            return difference
         except AllocatorDifference as difference:
             self._hung |= isinstance(difference.__cause__, Overtime)
             difference.setting = attrs.evolve(self.setting, reuse=example.reuse)
             return difference
         return None
 
-    def _limit(
-        self, example: Example, comparison: Comparison
+    def _limited(
+        self, example: Example, comparison: Comparison, limit: float
     ) -> contextlib.AbstractContextManager[None]:
         if self._progress is not None or self._outside is not None:
             return contextlib.nullcontext()  # somebody else looks after it
         waits = sum(getattr(step, "seconds", 0) for step in example.program)
-        seconds = self.setting.time_limit + _SECONDS_A_CALL * (cost(example.program) + waits)
-        if self._quick and self._hung:
-            seconds *= _SMALL_WAIT
+        more = _SECONDS_A_CALL * (cost(example.program) + waits)
+        seconds = limit * (1 + more / self.setting.time_limit)
         return time_limited(seconds, lambda: comparison.calls)
 
     def be_quick(self, quick: bool) -> None:

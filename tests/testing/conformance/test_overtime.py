@@ -39,6 +39,15 @@ def test_slow_progress_is_no_hang() -> None:
         worked(10)
 
 
+def test_a_lock_that_nobody_gives_back_is_no_wait_for_ever() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    with pytest.raises(Overtime), time_limited(0.02):
+        lock.acquire()
+    with time_limited(0.2):
+        time.sleep(0.3)
+
+
 def test_other_threads_are_left_alone() -> None:
     done = []
 

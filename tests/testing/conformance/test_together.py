@@ -130,6 +130,53 @@ def test_results_that_fit_no_order_are_told() -> None:
     assert len(caught.value.program) <= 6
 
 
+class TwoLocks(Passthrough):
+    """Takes them in one order to allocate, and in the other to free."""
+
+    def __init__(self, backend: Backend, size: int) -> None:
+        super().__init__(backend, size)
+        self.first, self.second = threading.Lock(), threading.Lock()
+
+    def allocate(self) -> int | None:
+        with self.first:
+            self.backend.switch()
+            with self.second:
+                return super().allocate()
+
+    def free(self, address: int) -> None:
+        with self.second:
+            self.backend.switch()
+            with self.first:
+                super().free(address)
+
+
+def test_threads_that_wait_for_each_other_are_a_difference() -> None:
+    with pytest.raises(AllocatorDifference, match="wait for each other") as caught:
+        check_allocator(TwoLocks, level="memory", threads=2, time_limit=0.1)
+    (together,) = (step for step in caught.value.program if isinstance(step, Together))
+    assert sorted(map(repr, together.threads)) == ["(Allocate(),)", "(Free(),)"]
+    assert not caught.value.flaky
+
+
+def test_a_thread_that_loops_for_ever_is_told_and_ended() -> None:
+    class Spins(Passthrough):
+        busy = False
+
+        def allocate(self) -> int | None:
+            while self.busy:
+                pass  # the other one never goes on
+            self.busy = True
+            entry = super().allocate()
+            self.busy = False
+            return entry
+
+    before = threading.active_count()
+    with pytest.raises(AllocatorDifference, match="does not return") as caught:
+        check_allocator(Spins, level="memory", threads=2, time_limit=0.1)
+    assert len(caught.value.program) == 2
+    assert threading.active_count() == before
+
+
 def test_a_thread_that_waits_for_another_is_passed_over() -> None:
     step = Together([[Allocate()], [Allocate(), Free()]], [(1, 1)])
     run_program(Locked, [Create(), step, Allocate()], level="memory")
