@@ -78,7 +78,7 @@ def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
         looks = looks + 1 if now == seen else 0
         seen = now
         if looks >= _LOOKS:
-            # At the next look again: the first may be swallowed in a finalizer.
+            looks = 0  # and then again: the first may be swallowed in a finalizer
             raise Overtime
 
     def look_for_sleep(_signal: int, _frame: Any) -> None:
@@ -89,6 +89,7 @@ def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
         asleep = asleep + 1 if sleeping and now == last else 0
         last, sleeps, used = now, slept, time.process_time()
         if asleep >= _LOOKS * _ASLEEP:
+            asleep = 0
             raise Overtime
 
     if hasattr(signal, "ITIMER_VIRTUAL"):
