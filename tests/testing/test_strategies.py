@@ -209,7 +209,9 @@ def test_allocator_programs_find_a_broken_list_and_shrink() -> None:
             return True
         return False
 
-    program = find(allocator_operations(), broken, settings=settings(few, max_examples=200))
+    program = find(
+        allocator_operations(max_steps=12), broken, settings=settings(few, max_examples=300)
+    )
     assert len(program) <= 5
 
 
