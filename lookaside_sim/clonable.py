@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Self, TypeVar
+from typing import Final, NoReturn, Self, TypeVar
 
 from lookaside_sim.machine.machine import Machine
 
 T = TypeVar("T")
+
+MISSING: Final = "missing"
+"""In the ``LEFT_OUT`` of a class: a copy has no such attribute yet, see `lookaside_sim.clone`."""
 
 
 class Clonable:

@@ -11,11 +11,14 @@ Three kinds of things are not walked:
   and whatever is not this package's own: the routines that the program handed over;
 * *buffers* of the system's, of which only what is not zero is copied;
 * *left out*: who looks on at the original, and a call under way, since nobody looks on at the
-  copy; and what is only remembered to save time, where finding it anew is cheaper.
+  copy; and what is only remembered to save time, where finding it anew is cheaper. A class of a
+  higher floor says what of its own is left out: ``LEFT_OUT``, by attribute what the copy has
+  instead, or `MISSING` for no such attribute.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import mmap
 import pickle
@@ -28,13 +31,16 @@ from struct import Struct
 from types import MethodType
 from typing import Any, Final, TypeAlias, TypeVar
 
+from lookaside_sim.clonable import MISSING
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.machine.call_site import CallSite, is_inside
 from lookaside_sim.machine.calls import Hooks
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.notices import Notices
+from lookaside_sim.memory.zeros import mapping, written
 from lookaside_sim.nt.layouts import Architecture, PoolHeaderLayout
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.nt.windows import Windows
@@ -45,9 +51,6 @@ from lookaside_sim.system.drivers import OwnedRoutine
 from lookaside_sim.verifier.settings import Verifier
 
 T = TypeVar("T")
-
-_CHUNK: Final = 1 << 16
-_ZEROS: Final = bytes(_CHUNK)
 
 _VALUES: Final = (
     Architecture,
@@ -81,6 +84,7 @@ _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},
+    Routines: {"_leases": {}, "_unleased": set()},
     Program: {"site_provider": None, "stack_provider": None},
 }
 """What the copy has in the place of what is left out."""
@@ -190,12 +194,9 @@ def _view(buffer: bytearray | mmap.mmap | bytes, format: str) -> memoryview:
 
 def _copy_mapping(writer: _Writer, each: mmap.mmap) -> _Reduced:
     """Copy an anonymous mapping; what was never touched costs no memory in the copy either."""
-    size = len(each)
-    copied = mmap.mmap(-1, size)
-    for at in range(0, size, _CHUNK):
-        chunk = each[at : at + _CHUNK]
-        if chunk != _ZEROS:
-            copied[at : at + len(chunk)] = chunk
+    copied = mapping(len(each))
+    for at, page in written(each):
+        copied[at : at + len(page)] = page
     return writer.keep(copied)
 
 
@@ -205,14 +206,28 @@ def _copy_record(writer: _Writer, each: BlockRecord) -> _Reduced:
 
 
 def _copy_list(writer: _Writer, each: LookasideList) -> _Reduced:
-    """A list asks for its machine when it is made; the copy gets that with its state."""
-    return writer.make(each, object.__reduce_ex__(each, 2)[2])
+    """A list asks for its machine when it is made; the copy gets that with its state.
+
+    In the copy no list keeps its routines: they all stay.
+    """
+    state: Any = object.__reduce_ex__(each, 2)[2]
+    return writer.make(each, (state[0], {**state[1], "_leases": ()}))
 
 
 def _copy_in_part(writer: _Writer, each: object) -> _Reduced:
     """Copy all slots but those left out."""
     state: Any = object.__reduce_ex__(each, 2)[2]
     return writer.make(each, (None, {**state[1], **_LEFT_OUT[type(each)]}))
+
+
+def _copy_as_it_says(writer: _Writer, each: Any) -> _Reduced:
+    """Copy all attributes but those that the class leaves out."""
+    left_out: Mapping[str, Any] = type(each).LEFT_OUT
+    state = {name: value for name, value in vars(each).items() if name not in left_out}
+    state |= {
+        name: copy.copy(value) for name, value in left_out.items() if value is not MISSING
+    }
+    return writer.make(each, state)
 
 
 def _copy_error(writer: _Writer, each: BaseException) -> _Reduced:
@@ -237,6 +252,8 @@ def _way_of(kind: type) -> _Way:
         return _keep
     if issubclass(kind, LookasideList):
         return _copy_list
+    if hasattr(kind, "LEFT_OUT"):
+        return _copy_as_it_says
     return _copy_error if issubclass(kind, BaseException) else _walk
 
 

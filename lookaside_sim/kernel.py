@@ -169,6 +169,7 @@ class Kernel(Parts):
             ImageError: no PE file, one for another machine, or a broken one.
             ImportError: the extra is not installed.
             OSError: the file cannot be read.
+            TypeError: no path, or no number of seconds.
             ValueError: a driver of that name is loaded, or no such choice.
         """
         load: Callable[..., CompiledDriver] = from_above("drive.load", "load_image")

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from lookaside_sim.clonable import Clonable
-from lookaside_sim.errors import BugCheck, LookasideSimError
+from lookaside_sim.errors import BugCheck
 from lookaside_sim.lookaside.balance_set import BalanceSet
 from lookaside_sim.lookaside.calls import SetMinimumDepth
 from lookaside_sim.lookaside.list import LookasideList
@@ -122,7 +122,7 @@ class Parts(Clonable):
         self.balance_set = BalanceSet(self.machine, self.lists)
         self.spin_locks = SpinLocks(self.machine)
         self.slists = SLists(self.machine)
-        self._ledger = BlockLedger(self.pool.requests, self.machine.program)
+        self._ledger = BlockLedger(self.pool, self.machine.program)
         self.drivers = Drivers(
             self.machine, self.lists, self._ledger, self.balance_set, self.windows
         )
@@ -173,17 +173,6 @@ class Parts(Clonable):
             self.machine, self.pool, self.small_pool_lists, delayed=settings.delayed_free
         )
         self.pool.requests.put(self._parking)
-
-    def clone(self) -> Self:
-        """Copy the machine; see `Clonable.clone`.
-
-        Raises:
-            LookasideSimError: compiled drivers run on it: the processor of an emulator, in the
-                middle of whatever it does, cannot be copied.
-        """
-        if self.compiled is not None:
-            raise LookasideSimError("a machine with compiled drivers cannot be copied")
-        return super().clone()
 
     # --- what it is made of ------------------------------------------------------------------
 

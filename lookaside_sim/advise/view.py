@@ -10,7 +10,7 @@ from lookaside_sim.advise.bounds import Bounds
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.trace.text import pool_name
 
-_SITE_WIDTH: Final = 40
+_SITE_WIDTH: Final = 120
 
 
 def table(advice: Advice, most: int | None = 20) -> str:

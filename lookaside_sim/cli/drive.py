@@ -148,6 +148,7 @@ class Run:
         """
         options = self.options
         pe = read_pe(options.file)
+        pe.check_entry()
         self._kernel = kernel = Kernel(
             options.arch or pe.arch,
             verifier=Verifier.standard() if options.verifier else None,

@@ -7,6 +7,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
@@ -14,12 +15,15 @@ import attrs
 from lookaside_sim.drive.environment import Environment
 from lookaside_sim.drive.images import LoadedImage
 from lookaside_sim.drive.imports import Imports
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.system.drivers import Driver
 
 _SERVICES: Final = "\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
 _TYPE: Final = 4  # IO_TYPE_DRIVER
 _EXTENSION_SIZE: Final = 0x60
 MAJOR_FUNCTIONS: Final = 28
+_ASKS_BY_NAME: Final = "MmGetSystemRoutineAddress"
+"""With it a driver may ask for what it does not import."""
 INVALID_REQUEST: Final = "IopInvalidDeviceRequest"
 """What a DRIVER_OBJECT's dispatch routines are at first. Choice of the name: NT exports none."""
 
@@ -82,8 +86,6 @@ class ImageCode:
     def start(self, driver: Driver) -> int:
         """Run DriverEntry; see `CompiledDriver.start`."""
         image = self._image
-        if not image.pe.entry:
-            return 0
         self.driver_object = self._make_object()
         path = self._processor.system.unicode_string(_SERVICES + image.stem)
         entry = image.base + image.pe.entry
@@ -121,8 +123,19 @@ class ImageCode:
         """Call code at an address."""
         return self._processor.call_in_image(address, *arguments)
 
+    def check_entry(self) -> None:
+        """Refuse to start an image without an entry point."""
+        self._image.pe.check_entry()
+
     def add_export(self, name: str, function: Callable[..., Any]) -> None:
         """Let a function be an import."""
+        imported = self._image.imported
+        if name not in imported and _ASKS_BY_NAME not in imported:
+            near = get_close_matches(name, imported)
+            known = f"; near to it are {', '.join(near)}" if near else ""
+            raise ValueError(
+                f"name {shown(name)}: {self._image.name} imports no such routine{known}"
+            )
         self._imports.add(name, function)
 
     def run_queued(self) -> int:

@@ -50,6 +50,9 @@ class Lines:
         pe: the file.
     """
 
+    def __deepcopy__(self, memo: object) -> Lines:
+        return self  # copies of a machine share it
+
     def __init__(self, pe: PeFile) -> None:
         self._base = pe.preferred_base
         self._rows: list[tuple[int, str, int]] = []

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from lookaside_sim.drive.dwarf import Lines
 from lookaside_sim.drive.pe import PeFile
-from lookaside_sim.drive.pe_tables import Function, exports, functions, symbols
+from lookaside_sim.drive.pe_tables import Function, exports, functions, imports, symbols
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.program import Image
 
@@ -73,6 +73,11 @@ class LoadedImage:
     def exports(self) -> dict[str, int]:
         """Where in the image what it exports lies."""
         return exports(self.pe)
+
+    @cached_property
+    def imported(self) -> frozenset[str]:
+        """The names of what it imports."""
+        return frozenset(each.name for each in imports(self.pe))
 
     @cached_property
     def functions(self) -> list[Function]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lookaside_sim import ddi
 from lookaside_sim.drive import exports_all
@@ -20,7 +20,7 @@ from lookaside_sim.drive.seh import HANDLER
 from lookaside_sim.drive.signatures import Signature, signatures
 from lookaside_sim.errors import CompiledCodeError
 from lookaside_sim.memory.touch import EXECUTE
-from lookaside_sim.nt.arguments import check_callable, text
+from lookaside_sim.nt.arguments import check_callable, shown, text
 from lookaside_sim.nt.types import PoolTag, PoolType
 
 __all__ = ["Imports", "exports_all"]
@@ -46,6 +46,10 @@ _NATIVE: Final = {
 }
 """The exports that are machine code while nobody listens."""
 
+_POSITIONAL: Final = {
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+}
 _SEQUENCE_STEP: Final = 0x1_0000
 
 
@@ -69,6 +73,8 @@ class Target:
         name: of the import.
         library: whose it is.
     """
+
+    LEFT_OUT: ClassVar = {"_handler": None}  # which may hold on to the machine
 
     def __init__(self, imports: Imports, name: str, library: str) -> None:
         self._imports = imports
@@ -126,6 +132,33 @@ def _signature_of(name: str, function: Callable[..., Any]) -> Signature:
     """Take each parameter of a function for a pointer's width."""
     count = len(inspect.signature(function).parameters)
     return Signature(name, (0,) * count, (False,) * count, False, False, False)
+
+
+def _check_parameters(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called with what compiled code gives.
+
+    Raises:
+        TypeError: it takes more or fewer arguments, or nobody knows how many.
+    """
+    known = signatures().get(name)
+    try:
+        signature = inspect.signature(function)
+        if known is not None:
+            signature.bind(*known.bits)
+    except ValueError:
+        raise TypeError(f"function {shown(function)}: give one written in Python") from None
+    except TypeError:
+        assert known is not None, "only a call that is known was tried"
+        raise TypeError(
+            f"function {shown(function)}: give one that takes the {len(known.bits)} of {name}'s"
+            " arguments"
+        ) from None
+    kinds = {each.kind for each in signature.parameters.values()}
+    if known is None and not kinds <= _POSITIONAL:
+        raise TypeError(
+            f"function {shown(function)}: give one with a parameter for each argument of {name},"
+            " whose number nobody else knows"
+        )
 
 
 class Imports:
@@ -203,6 +236,7 @@ class Imports:
         """Let a function be an export; see `CompiledDriver.export`."""
         text("name", name)
         check_callable("function", function)
+        _check_parameters(name, function)
         self.added[name] = function
         for each in self._targets:
             if each.name == name:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from os import PathLike
-from pathlib import Path
 from typing import Final
 
 from lookaside_sim.drive.code import ImageCode
@@ -19,11 +17,14 @@ from lookaside_sim.drive.processor import Processor
 from lookaside_sim.errors import ImageError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.memory.regions import Region
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.system.compiled import CompiledDriver
 
 _ROOM_FOR_DATA: Final = 0x2_0000
 """Bytes behind an image for what a test places in the driver's data."""
+_MOST_SECONDS: Final = 10**9
+"""That a call may take; an engine counts microseconds in 64 bits."""
 
 
 class Drive:
@@ -104,6 +105,15 @@ def _region(
     )
 
 
+def _seconds(given: object) -> float:
+    right = f"give how long a call may take, up to {_MOST_SECONDS} s, 0 for ever"
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"seconds={shown(given)}: {right}")
+    if not 0 <= given <= _MOST_SECONDS:
+        raise ValueError(f"seconds={shown(given)}: {right}")
+    return float(given)
+
+
 def load_image(
     kernel: Kernel,
     path: str | PathLike[str],
@@ -114,10 +124,9 @@ def load_image(
     """Load a compiled driver; see `Kernel.load_image`."""
     kernel.check_running()
     if unknown not in ("stop", "zero"):
-        raise ValueError(f"unknown={unknown!r}: give 'stop' or 'zero'")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"seconds={seconds!r}: give how long a call may take, 0 for ever")
-    pe = read_pe(Path(path))
+        raise ValueError(f"unknown={shown(unknown)}: give 'stop' or 'zero'")
+    seconds = _seconds(seconds)
+    pe = read_pe(path)
     if pe.arch != kernel.arch.name:
         raise ImageError(
             pe.name, f"it is a driver for {pe.arch}, and this is an {kernel.arch.name}"
@@ -129,5 +138,5 @@ def load_image(
     if not isinstance(drive, Drive):
         drive = kernel.compiled = Drive(kernel)
     drive.imports.zero = unknown == "zero"
-    drive.processor.seconds = float(seconds)
+    drive.processor.seconds = seconds
     return drive.load(pe)

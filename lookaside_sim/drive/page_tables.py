@@ -9,7 +9,7 @@ touches it stops.
 from __future__ import annotations
 
 import mmap
-from typing import Final
+from typing import ClassVar, Final
 
 from lookaside_sim.drive.engine import (
     HOLE,
@@ -62,9 +62,12 @@ class PageTables:
         stale: whether the engine must forget what it knows of pages before it runs on.
     """
 
+    LEFT_OUT: ClassVar = {"_lent": {}, "_served": {}, "_listens": False, "stale": False}
+
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._memory = kernel.memory
+        self._listens = False
         self._engine: Engine | None = None
         self._lent: dict[int, tuple[int, bytearray | mmap.mmap, Arena | Region]] = {}
         self._served: dict[int, int] = {}
@@ -72,7 +75,6 @@ class PageTables:
         self._last_hole = 0
         self.stale = False
         kernel.memory.keep_bytes_true()
-        kernel.memory.listen(self._changed)
         kernel.machine.hooks.follow(IrqlChange, self._irql_changed)
 
     def serve(self, engine: Engine) -> None:
@@ -152,6 +154,9 @@ class PageTables:
 
     def _lend(self, physical: int, base: int, owner: Arena | Region) -> None:
         assert self._engine is not None
+        if not self._listens:
+            self._listens = True
+            self._memory.listen(self._changed)
         self._engine.lend(physical, owner.data)
         self._lent[base] = physical, owner.data, owner
 

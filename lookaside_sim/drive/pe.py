@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import struct
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Final, NoReturn
 
 import attrs
 
 from lookaside_sim.errors import ImageError
+from lookaside_sim.nt.arguments import shown
 from lookaside_sim.nt.layouts import PAGE_SIZE
 
 MACHINES: Final = {0x8664: "x64", 0x14C: "x86"}
@@ -83,6 +85,9 @@ class PeFile:
         ImageError: it is no PE file, or one that no loader would load.
     """
 
+    def __deepcopy__(self, memo: object) -> PeFile:
+        return self  # it cannot change: copies of a machine share it
+
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name
         self.data = data
@@ -141,6 +146,18 @@ class PeFile:
         """
         raise ImageError(self.name, problem)
 
+    def check_entry(self) -> None:
+        """Refuse to start an image that has no entry point.
+
+        Raises:
+            ImageError: it has none.
+        """
+        if not self.entry:
+            self.refuse(
+                "it has no entry point, so there is no DriverEntry to run: call its routines, or"
+                " let other images import them"
+            )
+
     # --- the file's bytes --------------------------------------------------------------------
 
     def number(self, at: int, size: int, what: str) -> int:
@@ -170,7 +187,7 @@ class PeFile:
                 f"section {index} ({name}) lies at {rva:#x} to {rva + size:#x}, outside of"
                 f" the image of {self.size:#x} bytes"
             )
-        if raw_size and raw + min(raw_size, size) > len(self.data):
+        if raw_size and raw + raw_size > len(self.data):
             self.refuse(
                 f"section {index} ({name}) has bytes {raw:#x} to {raw + raw_size:#x} of the"
                 f" file, which has {len(self.data):#x}"
@@ -222,7 +239,19 @@ class PeFile:
         return memory
 
 
-def read_pe(path: str | Path) -> PeFile:
+def _path(given: object) -> Path:
+    """Take the path of a file."""
+    named = given.__fspath__() if isinstance(given, PathLike) else given
+    if not isinstance(named, str):
+        raise TypeError(
+            f"path {shown(given)}: give the path of a .sys file, as a text or a Path"
+        )
+    if not named or "\0" in named:
+        raise ValueError(f"path {shown(given)}: give the path of a .sys file")
+    return Path(named)
+
+
+def read_pe(path: str | PathLike[str]) -> PeFile:
     """Read a PE file.
 
     Args:
@@ -231,11 +260,13 @@ def read_pe(path: str | Path) -> PeFile:
     Raises:
         ImageError: it is no PE file, or one that no loader would load.
         OSError: it cannot be read.
+        TypeError: no path.
+        ValueError: a path that no file has.
     """
-    path = Path(path)
+    path = _path(path)
     size = path.stat().st_size
     if not path.is_file():
-        raise ImageError(path.name, "no file: give a .sys file")
+        raise ImageError(str(path), "no file: give a .sys file")
     if size > _MOST_FILE_BYTES:
         raise ImageError(path.name, f"it has {size} bytes: give at most {_MOST_FILE_BYTES}")
     return PeFile(path.name, path.read_bytes())

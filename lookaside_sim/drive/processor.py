@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from lookaside_sim.drive.engine import GENERAL, Engine, Fault, Register, StoppedEarlyError
 from lookaside_sim.drive.images import Images
@@ -82,8 +82,11 @@ class Processor:
         when_called: called when compiled code is called from outside.
     """
 
+    LEFT_OUT: ClassVar = {"depth": 0, "_is_ready": False}
+
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
+        self._is_ready = False
         self.images = Images()
         self.system = SystemMemory(kernel)
         self.stubs = Stubs(kernel)
@@ -99,9 +102,6 @@ class Processor:
         self.engine: Engine = UnicornEngine(self._pointer_size, self)
         self._tables.serve(self.engine)
         self.engine.set_processor_block(self.system.processor_block, self.system.descriptors)
-        # Unicorn looks at the page where a run ends once more when it has ended, and forgets the
-        # run's error if it has to be lent then.
-        self.fill(self.stubs.end, EXECUTE)
         unwinder = Unwinder(self.images, kernel.memory)
         self.exceptions = self._exceptions = Exceptions(self, unwinder)
         self._where = Where(kernel, self.images, self.system, self.engine, unwinder)
@@ -272,6 +272,11 @@ class Processor:
         self._mail[LISTENED] = self.is_listened_to
         self.when_called()
         self.engine.put(Register.FLAGS, 0x202)
+        if not self._is_ready:
+            # Unicorn looks at the page where a run ends once more when it has ended, and forgets
+            # the run's error if it has to be lent then.
+            self._is_ready = True
+            self.fill(self.stubs.end, EXECUTE)
         try:
             with self.kernel:
                 return self._call(address, arguments, self.system.stack_base - 0x40)

@@ -13,8 +13,10 @@ import mmap
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, ClassVar, Final
 
+from lookaside_sim.clonable import MISSING
 from lookaside_sim.drive.engine import (
     HOLE,
     TRAP_PORT,
@@ -34,7 +36,7 @@ _NAMES: Final = {
 
 
 class UnicornEngine:
-    """A core of Unicorn's.
+    """A core of Unicorn's, made when it is first needed, and anew in a copy of the machine.
 
     Args:
         pointer_size: 8 for x64, 4 for x86.
@@ -43,6 +45,13 @@ class UnicornEngine:
     Raises:
         ImportError: the extra is not installed.
     """
+
+    LEFT_OUT: ClassVar[dict[str, Any]] = {
+        "_uc": MISSING,
+        "_lent": {},
+        "_next": None,
+        "_kept": None,
+    }
 
     def __init__(self, pointer_size: int, events: Events) -> None:
         self._unicorn: Any = require("unicorn")
@@ -58,13 +67,25 @@ class UnicornEngine:
         self._ids = [getattr(x86, f"UC_X86_REG_{n}") for n in _NAMES[pointer_size].split()]
         self._x86 = x86
         self._operations = {c.UC_MEM_READ: READ, c.UC_MEM_WRITE: WRITE, c.UC_MEM_FETCH: EXECUTE}
-        mode = c.UC_MODE_64 if pointer_size == 8 else c.UC_MODE_32
-        self._uc = uc = self._unicorn.Uc(c.UC_ARCH_X86, mode)
+        self._stops: list[tuple[int, Callable[[], None]]] = []
+        self._blocks = 0, 0
+
+    @cached_property
+    def _uc(self) -> Any:
+        """Unicorn's own core."""
+        c, x86 = self._c, self._x86
+        mode = c.UC_MODE_64 if self._pointer_size == 8 else c.UC_MODE_32
+        uc = self._unicorn.Uc(c.UC_ARCH_X86, mode)
         uc.ctl_set_tlb_mode(c.UC_TLB_VIRTUAL)
         uc.hook_add(c.UC_HOOK_TLB_FILL, self._fill)
         uc.hook_add(c.UC_HOOK_INSN, self._trap, None, 1, 0, x86.UC_X86_INS_OUT)
         uc.hook_add(c.UC_HOOK_INTR, self._interrupt)
-        self.put(Register.FLAGS, 0x202)  # interrupts are on
+        uc.reg_write(self._ids[Register.FLAGS], 0x202)  # interrupts are on
+        vars(self)["_uc"] = uc  # on x86 the blocks are read at once, from pages that are lent
+        self._put_blocks(uc)
+        for address, reached in self._stops:
+            self._hook(uc, address, reached)
+        return uc
 
     # --- what Unicorn calls ----------------------------------------------------------------
 
@@ -138,7 +159,10 @@ class UnicornEngine:
 
     def set_processor_block(self, address: int, descriptors: int) -> None:
         """Have gs (x64) or fs (x86) point at the processor's control block."""
-        x86, uc = self._x86, self._uc
+        self._blocks = address, descriptors
+
+    def _put_blocks(self, uc: Any) -> None:
+        x86, (address, descriptors) = self._x86, self._blocks
         if self._pointer_size == 8:
             uc.reg_write(x86.UC_X86_REG_GS_BASE, address)
             return
@@ -150,11 +174,15 @@ class UnicornEngine:
 
     def stop_at(self, address: int, reached: Callable[[], None]) -> None:
         """Have a function called each time before the instruction at an address runs."""
+        self._stops.append((address, reached))
+        if "_uc" in vars(self):
+            self._hook(self._uc, address, reached)
 
+    def _hook(self, uc: Any, address: int, reached: Callable[[], None]) -> None:
         def hook(uc: Any, at: int, size: int, data: Any) -> None:
             reached()
 
-        self._uc.hook_add(self._c.UC_HOOK_CODE, hook, None, address, address)
+        uc.hook_add(self._c.UC_HOOK_CODE, hook, None, address, address)
 
     def go_on_at(self, address: int) -> None:
         """Have the run go on elsewhere; see `Engine.go_on_at`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, overload
+from typing import ClassVar, Final, overload
 
 from lookaside_sim.drive.engine import GENERAL, Engine, Register
 from lookaside_sim.drive.images import Images
@@ -62,6 +62,8 @@ class Where:
         sp: where the return address of the import lies that runs.
         entry: the routine that the innermost call runs.
     """
+
+    LEFT_OUT: ClassVar = {"ip": 0, "sp": 0, "entry": 0}
 
     def __init__(
         self,

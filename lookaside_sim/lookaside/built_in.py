@@ -16,7 +16,6 @@ from lookaside_sim.nt.layouts import Architecture
 from lookaside_sim.nt.types import (
     EX_MAXIMUM_LOOKASIDE_DEPTH_BASE,
     ULONG_MASK,
-    USHORT_MASK,
     PoolTag,
     PoolType,
 )
@@ -60,11 +59,6 @@ class BuiltInList(PlainFields):
         self.set_fields(image)
 
     @property
-    def _pushes(self) -> int:
-        frees = self._free_misses
-        return frees if self.counts_hits else self._total_frees - frees
-
-    @property
     def is_used(self) -> bool:
         """Whether anything was ever asked of it."""
         return bool(self._total_allocates or self._total_frees)
@@ -87,9 +81,10 @@ class BuiltInList(PlainFields):
         Returns:
             The newest entry, which `took` must take off; 0 when the list is empty.
         """
-        self._total_allocates += 1
+        self._allocates_base += 1
         entry = self._first
-        self._allocate_misses += bool(entry) is self.counts_hits
+        if bool(entry) is self.counts_hits:
+            self._allocate_misses += 1
         return entry
 
     def took(self, link: int) -> None:
@@ -99,7 +94,7 @@ class BuiltInList(PlainFields):
             link: the pointer that lies in it.
         """
         self._first = link
-        self._held = self._held - 1 & USHORT_MASK
+        self._count_pop()
 
     def try_free(self) -> bool:
         """Count a free.
@@ -107,15 +102,16 @@ class BuiltInList(PlainFields):
         Returns:
             Whether there is room; the entry is then to be linked and given to `put`.
         """
-        self._total_frees += 1
+        self._frees_base += 1
         room = self._held < self._depth
-        self._free_misses += room is self.counts_hits
+        if room is self.counts_hits:
+            self._free_misses += 1
         return room
 
     def put(self, entry: int) -> None:
         """Put an entry, which already holds the link to `first`, in front."""
         self._first = entry
-        self._held += 1
+        self._count_push()
 
     def resize(self, size: int) -> None:
         """Have entries of another size from now on; none may be on the list."""

@@ -13,7 +13,7 @@ from typing import Self
 
 from lookaside_sim.lookaside.slist_header import SEQUENCE_MASK, of_words, to_words
 from lookaside_sim.nt.layouts import Architecture
-from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
+from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
 
 
 class ListFields:
@@ -22,43 +22,57 @@ class ListFields:
     Counters only grow here; they are cut to 32 bits where they are read. How Next is kept is
     up to who extends this: as a number (`PlainFields`), or as the slot at that address.
 
+    What a call counts, it counts once, so that a hit and a miss have one store each: an entry
+    taken off or put on, an allocation or a free that missed. The fields follow from these::
+
+        total allocates = pops + allocate misses + a base
+        total frees     = pops + current depth + free misses + a base
+        sequence        = pops + current depth + a base
+
+    The bases take up what is set in another way, such as by a program that overwrites the
+    structure: setting one field leaves the others as they are. What is put on needs no counter
+    of its own, and the current depth is a small number, of which Python makes no new object.
+
     Args:
         arch: whose layout it has.
     """
 
     __slots__ = (
         "_allocate_ex",
-        "_allocate_misses",
+        "_allocates_base",
         "_blink",
         "_depth",
         "_flink",
         "_free_ex",
-        "_free_misses",
+        "_frees_base",
         "_future",
         "_held",
         "_last_allocate_misses",
         "_last_total_allocates",
         "_maximum_depth",
+        "_missed_allocates",
+        "_missed_frees",
+        "_pops",
         "_reserved",
+        "_scanned_pops",
         "_sequence_base",
         "_size",
         "_tag",
-        "_total_allocates",
-        "_total_frees",
         "_type",
         "arch",
     )
 
     arch: Architecture
     _held: int
+    _pops: int
+    _missed_allocates: int
+    _missed_frees: int
+    _allocates_base: int
+    _frees_base: int
     _sequence_base: int
     _reserved: int
     _depth: int
     _maximum_depth: int
-    _total_allocates: int
-    _allocate_misses: int
-    _total_frees: int
-    _free_misses: int
     _type: int
     _tag: int
     _size: int
@@ -68,6 +82,8 @@ class ListFields:
     _blink: int
     _last_total_allocates: int
     _last_allocate_misses: int
+    _scanned_pops: int
+    """Pops when TotalAllocates last was LastTotalAllocates; -1 when that cannot be told by pops."""
     _future: tuple[int, ...]
 
     def __init__(self, arch: Architecture) -> None:
@@ -140,7 +156,9 @@ class ListFields:
     def store_head(self) -> bytes:
         """Render the fields that a hit touches: the structure's first bytes."""
         arch = self.arch
-        sequence = self._sequence_base + self._pushes & SEQUENCE_MASK[arch.pointer_size]
+        sequence = (
+            self._sequence_base + self._pops + self._held & SEQUENCE_MASK[arch.pointer_size]
+        )
         return arch.lookaside_head.pack(
             *to_words(arch, self._first, self._held, sequence, self._reserved),
             self._depth,
@@ -158,22 +176,71 @@ class ListFields:
             *words,
             self._depth,
             self._maximum_depth,
-            self._total_allocates,
-            self._allocate_misses,
-            self._total_frees,
-            self._free_misses,
+            total_allocates,
+            self._missed_allocates,
+            total_frees,
+            self._missed_frees,
         ) = arch.lookaside_head.unpack_from(image)
-        self._first, self._held, sequence, self._reserved = of_words(arch, words)
-        self._sequence_base = sequence - self._pushes
+        self._first, held, sequence, self._reserved = of_words(arch, words)
+        self._pops, self._held = 0, held
+        self._allocates_base = total_allocates - self._missed_allocates
+        self._frees_base = total_frees - self._missed_frees - held
+        self._sequence_base = sequence - held
+        self._scanned_pops = -1
+
+    # --- one field at a time -----------------------------------------------------------------
+
+    def _set_held(self, held: int) -> None:
+        """Set ListHead.Depth alone."""
+        less = self._held - held
+        self._held = held
+        self._frees_base += less
+        self._sequence_base += less
 
     @property
-    def _pushes(self) -> int:
-        """Entries put on the list: every counted free that did not miss.
+    def _total_allocates(self) -> int:
+        return self._pops + self._missed_allocates + self._allocates_base
 
-        Sequence of the SLIST header is one more with every push, so what remains to be kept is
-        a base, and the hot path has one store less.
-        """
-        return self._total_frees - self._free_misses
+    @_total_allocates.setter
+    def _total_allocates(self, count: int) -> None:
+        self._allocates_base = count - self._pops - self._missed_allocates
+        self._scanned_pops = -1
+
+    @property
+    def _allocate_misses(self) -> int:
+        return self._missed_allocates
+
+    @_allocate_misses.setter
+    def _allocate_misses(self, count: int) -> None:
+        self._allocates_base += self._missed_allocates - count
+        self._missed_allocates = count
+        self._scanned_pops = -1
+
+    @property
+    def _total_frees(self) -> int:
+        return self._pops + self._held + self._missed_frees + self._frees_base
+
+    @_total_frees.setter
+    def _total_frees(self, count: int) -> None:
+        self._frees_base = count - self._pops - self._held - self._missed_frees
+
+    @property
+    def _free_misses(self) -> int:
+        return self._missed_frees
+
+    @_free_misses.setter
+    def _free_misses(self, count: int) -> None:
+        self._frees_base += self._missed_frees - count
+        self._missed_frees = count
+
+    def _count_pop(self) -> None:
+        """An entry is off: one less is held, and nothing else changes."""
+        self._set_held(self._held - 1 & USHORT_MASK)
+
+    def _count_push(self) -> None:
+        """An entry is on: one more is held, and Sequence grows."""
+        self._set_held(self._held + 1 & USHORT_MASK)
+        self._sequence_base += 1
 
     # --- as values -----------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
-from lookaside_sim.lookaside.routines import Routines
+from lookaside_sim.lookaside.routines import Lease, Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -38,7 +38,7 @@ from lookaside_sim.machine.machine import Machine, Reached
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.slots import Slot
 from lookaside_sim.nt.arguments import unsigned
-from lookaside_sim.nt.types import ULONG_MASK, USHORT_MASK, PoolTag, PoolType
+from lookaside_sim.nt.types import ULONG_MASK, PoolTag, PoolType
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
@@ -60,7 +60,9 @@ class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
     __slots__ = (
+        "_active",
         "_head",
+        "_leases",
         "_machine",
         "_memory",
         "_place",
@@ -78,6 +80,9 @@ class ListOnMemory(ListFields):
     _repr_html_ = as_html
     address: int
     name: str
+    _active: bool
+    _leases: tuple[Lease, ...]
+    """What keeps its routines as long as the object is held."""
     _shared: Shared
     _machine: Machine
     _memory: Memory
@@ -169,6 +174,16 @@ class ListOnMemory(ListFields):
     def _now(self) -> ListFields:
         place = self._place
         return self if place is None else place.fields()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the list was initialized and not yet deleted."""
+        return self._active
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether memory need not keep the object: its bytes are all there is to it."""
+        return not self._active and self._place is None
 
     @property
     def is_embedded(self) -> bool:
@@ -281,14 +296,11 @@ class ListOnMemory(ListFields):
         count = self._total_frees + 1
         if reached is not None:
             self._stand_at(Point.COUNT_READ, reached)
-        # The sequence is worked out from the counters, and counting does not change it.
-        self._sequence_base += self._total_frees - count
         self._total_frees = count
         if reached is not None:
             self._stand_at(Point.COUNT_WRITTEN, reached)
         if self._held >= self._depth:
             self._free_misses += 1
-            self._sequence_base += 1
             if call is not None:
                 call.branch = Branch.FULL
             if place is not None:
@@ -328,7 +340,7 @@ class ListOnMemory(ListFields):
             place.fetch(self)
         entry, held = self._first, self._held
         self._first = 0
-        self._held = 0
+        self._set_held(0)
         routine_address = self._free_ex
         if place is not None:
             place.put_back(self)
@@ -378,7 +390,7 @@ class ListOnMemory(ListFields):
         """InterlockedPopEntrySList on a list with a first entry."""
         entry = self._first
         self._first = self._as_next_entry(self._link_in(entry))
-        self._held = self._held - 1 & USHORT_MASK
+        self._count_pop()
         return entry
 
     def _push(self, entry: int) -> None:
@@ -387,8 +399,7 @@ class ListOnMemory(ListFields):
         if not memory.write_link(entry, self._head):
             memory.write_pointer(entry, self._first)
         self._first = self._as_next_entry(entry)
-        self._held = self._held + 1 & USHORT_MASK
-        self._sequence_base += 1
+        self._count_push()
 
     def _link_in(self, entry: int) -> int:
         """The link to the next entry, from wherever it is."""
@@ -420,6 +431,7 @@ class ListOnMemory(ListFields):
         new_allocates = total - self._last_total_allocates
         new_misses = misses - self._last_allocate_misses
         depth = self._depth
+        self._scanned_pops = self._pops
         # An untouched list at the minimum is a fixed point of the rule.
         if new_allocates or new_misses or self._depth != minimum_depth:
             self._last_total_allocates = total
@@ -449,7 +461,6 @@ class ListOnMemory(ListFields):
     def _reset_counters(self) -> None:
         if self._place is not None:
             self._place.fetch(self)
-        self._sequence_base += self._pushes
         self._total_allocates = self._allocate_misses = 0
         self._total_frees = self._free_misses = 0
         self._last_total_allocates = self._last_allocate_misses = 0
@@ -477,8 +488,8 @@ def adjust_depths(lists: Iterable[ListOnMemory], minimum_depth: int) -> bool:
     for each in lists:
         if (
             each._depth != minimum_depth
-            or each._total_allocates != each._last_total_allocates
-            or each._allocate_misses != each._last_allocate_misses
+            or each._pops != each._scanned_pops
+            or each._missed_allocates != each._last_allocate_misses
             or each._place is not None
         ):
             changed |= each.adjust_depth(minimum_depth)

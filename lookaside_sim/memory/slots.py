@@ -25,14 +25,17 @@ from collections.abc import Iterator
 from itertools import compress
 from typing import Any, Final, cast
 
-from lookaside_sim.memory.arena import NO_BLOCK, Arena, Arenas
+from lookaside_sim.memory.arena import NO_BLOCK, Arena, Arenas, mark_of
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, Architecture
 
-SLOT_HERE: Final = 0
+SLOT_HERE: Final = mark_of(0)
 """Mark of a unit at which a slot's body starts, while slots decide (see `Arena.marks`)."""
 
 
-_HERE: Final = bytes([1]).ljust(256, b"\0")
+HERE: Final = bytes([SLOT_HERE])
+"""The same mark, to look for it."""
+
+_ONE_HERE: Final = bytes(SLOT_HERE) + b"\1"
 """Turns marks into ones where there is a slot, else zeros."""
 
 
@@ -46,7 +49,8 @@ class Slot:
     Attributes:
         address: as given.
         units: BlockSize of the last header written here; 0 where only links are held.
-        used: whether a live block starts here.
+        used: the address while a live block starts here, else 0. It is the very object that
+            `address` is, so that whoever is handed one can tell both at one look.
         plan: what the block was last allocated for. What that is only the pool knows; here
             count ``sizes`` (BlockSize and PoolType in place, for the header of a block in use),
             ``tag`` and ``unused`` (bytes at its end that were not asked for).
@@ -61,7 +65,7 @@ class Slot:
     def __init__(self, address: int, units: int = 0) -> None:
         self.address = address
         self.units = units
-        self.used = False
+        self.used = 0
         self.plan: Any = None
         self.front = self.behind = self.flink = self.blink = UNKNOWN
 
@@ -115,7 +119,7 @@ class Slots:
         self._word_shift = 3 if arch.pointer_size == 8 else 2
         self.by_address: dict[int, Slot] = {}
         self.edge = Slot(0)
-        self.edge.used = True
+        self.edge.used = 1
         self.null = Slot(0)
         self.decide = False
 
@@ -162,7 +166,7 @@ class Slots:
     def make_for_links(self, arena: Arena, address: int, plan: object) -> Slot:
         """Make a slot at the start of a live block whose header it does not hold."""
         slot = self.by_address[address] = Slot(address)
-        slot.used = True
+        slot.used = address
         slot.plan = plan
         if self.decide:
             arena.marks[(address - arena.base) >> self._unit_shift] = SLOT_HERE
@@ -238,7 +242,7 @@ class Slots:
         page_end = (start | PAGE_MASK) + 1
         stop = (min(end + self._unit, page_end) - base + self._unit - 1) >> shift
         first = (start - base) >> shift
-        here = arena.marks[first:stop].translate(_HERE)
+        here = arena.marks[first:stop].translate(_ONE_HERE)
         for position in compress(range(first, stop), here):
             slot = by_address[base + (position << shift)]
             units = slot.units
@@ -305,7 +309,7 @@ class Slots:
     def forget_all(self) -> None:
         """Forget every slot; whoever still refers to one reads the bytes, which are true now."""
         for slot in self.by_address.values():
-            slot.used = False
+            slot.used = 0
             slot.flink = slot.blink = UNKNOWN
         self.by_address.clear()
 
@@ -321,12 +325,12 @@ class Slots:
         stop = (stop + self._unit - 1) >> shift
         if self.decide:
             find = arena.marks.find
-            position = find(SLOT_HERE, first, stop)
+            position = find(HERE, first, stop)
             while position >= 0:
                 slot = by_address.get(base + (position << shift))
                 if slot is not None:
                     yield slot
-                position = find(SLOT_HERE, position + 1, stop)
+                position = find(HERE, position + 1, stop)
             if end + self._unit > page_end:
                 fragment = by_address.get(page_end - 1)
                 if fragment is not None:

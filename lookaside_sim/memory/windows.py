@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lookaside_sim.memory.arena import BLOCKS, Arena
 from lookaside_sim.memory.regions import Region, Regions
-from lookaside_sim.memory.slots import SLOT_HERE, UNKNOWN, Slot, Slots
+from lookaside_sim.memory.slots import HERE, UNKNOWN, Slot, Slots
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 
 
@@ -62,13 +62,13 @@ class BlockWindow:
         """Whether the bytes are still the truth, and may be written."""
         slot, arena = self._slot, self._arena
         return (
-            slot.used
+            slot.used > 0
             and slot.flink is UNKNOWN
             and slot.blink is UNKNOWN
             and self._slots.decide
             and arena.data is self._data
             and arena.states[self._page] == BLOCKS
-            and arena.marks.find(SLOT_HERE, self._first, self._stop) < 0
+            and arena.marks.find(HERE, self._first, self._stop) < 0
         )
 
 

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
+from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK, mark_of
 from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import NtStatus, PoolTag
@@ -42,7 +42,6 @@ from lookaside_sim.pool.plans import (
     RAISE_BIT,
     REFUSED_TAGS,
     TAG_MASK,
-    ZERO_BIT,
     PoolPlan,
 )
 from lookaside_sim.pool.stops import PoolStops
@@ -152,24 +151,26 @@ class Blocks:
         Returns:
             The block's address, 0 for NULL.
         """
-        pool, max_irql, units, sizes, unused, tag, side, request = plan.parts
+        pool, quick_irql, units, sizes, mark, tag, side = plan.parts
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
-        if self._machine.gate > max_irql:
+        if self._machine.gate > quick_irql:
             return self.allocate_otherwise(plan)
+        unit_shift = self._unit_shift
+        ulong_shift = self._ulong_shift
         index = listed.find(1, units - 1)
         if index < 0:
             address = self._take_fresh_page(pool, units)
             if not address:
                 return exhausted(plan)
             base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
-            position = (address - base) >> self._unit_shift
-            header_at = position - 1 << self._ulong_shift
+            position = (address - base) >> unit_shift
+            header_at = position - 1 << ulong_shift
             ulongs[header_at] = sizes
         else:
             # Unlink the head entry of the first list that has one.
             head_at = 2 * index
             address = words[head_at]
-            position = (address - base) >> self._unit_shift
+            position = (address - base) >> unit_shift
             entry_at = 2 * position
             try:
                 head = head_addresses[index]
@@ -184,7 +185,7 @@ class Blocks:
             except IndexError:
                 pool.stop_damaged(address)
             # Carve the block out of it.
-            header_at = position - 1 << self._ulong_shift
+            header_at = position - 1 << ulong_shift
             header = ulongs[header_at]
             rest = (header >> 16) - units
             if rest != index + 1 - units:
@@ -193,24 +194,24 @@ class Blocks:
             if not rest:
                 ulongs[header_at] = previous | sizes
             else:
-                behind_at = header_at + (units + rest << self._ulong_shift)
+                behind_at = header_at + (units + rest << ulong_shift)
                 try:
                     if previous:
                         # Take the end; the remainder stays in front.
                         ulongs[header_at] = previous | rest << 16
                         remainder = address
-                        address += rest << self._unit_shift
+                        address += rest << unit_shift
                         position += rest
-                        header_at = behind_at - (units << self._ulong_shift)
+                        header_at = behind_at - (units << ulong_shift)
                         ulongs[header_at] = rest | sizes
                         behind = units
                     else:
                         # The block begins its page: take the front; the remainder lies behind.
                         ulongs[header_at] = sizes
-                        rest_at = header_at + (units << self._ulong_shift)
+                        rest_at = header_at + (units << ulong_shift)
                         ulongs[rest_at] = units | rest << 16
                         ulongs[rest_at + 1] = ulongs[header_at + 1]
-                        remainder = address + (units << self._unit_shift)
+                        remainder = address + (units << unit_shift)
                         entry_at += 2 * units
                         behind = rest
                     if behind_at & PAGE_ULONGS_MASK:
@@ -232,10 +233,8 @@ class Blocks:
                     else:
                         pool.link(blink, 0, remainder)
         ulongs[header_at + 1] = tag
-        marks[position] = unused
+        marks[position] = mark
         side[units] += 1
-        if request[0] & ZERO_BIT:
-            self._memory.write(address, bytes(max(request[1], 1)))
         return address
 
     def free(self, address: int, tag: int = 0) -> None:
@@ -366,7 +365,12 @@ class Blocks:
     # --- the rarer ways -----------------------------------------------------------------
 
     def allocate_otherwise(self, plan: PoolPlan) -> int:
-        """Serve a request for whole pages, or refuse one that must not be made now."""
+        """Serve a request for zeros or whole pages, or refuse one that must not be made now."""
+        if self._machine.gate <= plan.max_irql:
+            address = self.allocate(plan.unzeroed)
+            if address:
+                self._memory.write(address, bytes(max(plan.request.size, 1)))
+            return address
         pool, tag, (pool_type, size, *_) = plan.pool, plan.tag, plan.request
         if (
             self._machine.gate > (1 if pool.paged else 2)
@@ -429,7 +433,7 @@ class Blocks:
         # Bytes that look like the header of a block in use: NT frees it if the next header
         # agrees. From here on this page's headers are no longer the manager's alone.
         self._memory.expose(pool.arena, at >> PAGE_SHIFT)
-        pool.arena.marks[at >> self._unit_shift] = 0
+        pool.arena.marks[at >> self._unit_shift] = mark_of(0)
         self.free(address, tag)
 
     def _stop_unless_next_agrees(self, address: int, units: int) -> None:

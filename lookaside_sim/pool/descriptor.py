@@ -22,6 +22,7 @@ from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, EXPOSED, RETURNED
 from lookaside_sim.memory.slots import UNKNOWN, Slot
+from lookaside_sim.memory.zeros import Buffer
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.pool.accounting import Side
@@ -30,7 +31,14 @@ from lookaside_sim.pool.pages import PageRuns
 StopFunction = Callable[[BugCheckCode, tuple[int, int, int, int], str], NoReturn]
 
 HotTuple: TypeAlias = tuple[
-    int, memoryview, memoryview, bytearray, bytearray, dict[int, Side], bytearray, list[int]
+    int,
+    memoryview,
+    memoryview,
+    bytearray,
+    Buffer,
+    dict[int, Side],
+    bytearray,
+    list[int],
 ]
 
 _FREE_LINK_DAMAGED: Final = 3  # BAD_POOL_HEADER, parameter 1
@@ -65,6 +73,7 @@ class PoolDescriptor:
         limit: pages it may use.
         sides: the side of the tag table that its blocks are charged to.
         stop: stops the machine.
+        history: the end of a sentence on the block at an address.
         paged: whether its blocks may be paged out.
         is_nx: whether they cannot be executed.
 
@@ -84,6 +93,7 @@ class PoolDescriptor:
 
     __slots__ = (
         "_align_mask",
+        "_history",
         "_memory",
         "_pointer_shift",
         "_stop",
@@ -111,6 +121,7 @@ class PoolDescriptor:
         limit: int,
         sides: dict[int, Side],
         stop: StopFunction,
+        history: Callable[[int], str],
         paged: bool = False,
         is_nx: bool = False,
     ) -> None:
@@ -122,6 +133,7 @@ class PoolDescriptor:
         self.is_nx = is_nx
         self._memory = memory
         self._stop = stop
+        self._history = history
         self.cached_pages = _CACHED_PAGES_PAGED if paged else _CACHED_PAGES_NONPAGED
         self._pointer_shift = 3 if arch.pointer_size == 8 else 2
         self._align_mask = arch.pointer_size - 1
@@ -311,7 +323,8 @@ class PoolDescriptor:
             BugCheckCode.BAD_POOL_HEADER,
             (_FREE_LINK_DAMAGED, entry, back_from_next, back_from_previous),
             f"a free list link of the {self.name} block at {entry:#x} is damaged: its"
-            f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}",
+            f" neighbors point back at {back_from_next:#x} and {back_from_previous:#x}"
+            f"{self._history(entry)}",
         )
 
     def _read_back(self, address: int) -> int:

@@ -17,6 +17,7 @@ from lookaside_sim.pool.check import PoolBlock
 from lookaside_sim.pool.find import Outside
 from lookaside_sim.pool.plans import PoolPlan
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.pool.stops import KnownBlocks
 from lookaside_sim.pool.values import PoolAllocation, PoolRange
 
 
@@ -88,6 +89,9 @@ class Pool(Protocol):
 
     def refuse_parameters(self, address: int) -> None:
         """Stop for a free with parameters that do not fit the block."""
+
+    def know_blocks(self, blocks: KnownBlocks) -> None:
+        """Have stops say what somebody knows of the blocks they are about."""
 
     def charge(self, tag: int, size: int, *, paged: bool) -> None:
         """Charge a tag for a block outside the pools; give back what a negative size says."""

@@ -14,9 +14,11 @@ from typing import ClassVar, Final
 from lookaside_sim.errors import LeakedBlock
 from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.program import Image, Program
+from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.nt.types import PoolTag, PoolType
+from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.plans import PoolPlan
-from lookaside_sim.pool.requests import Layer, Order, Requests
+from lookaside_sim.pool.requests import Layer, Order
 
 LOG_ENTRIES: Final = 0x10000
 """Freed blocks that are remembered, as many as the verifier's log of frees has entries."""
@@ -104,7 +106,7 @@ class BlockLedger:
     """The live blocks since the ledger was opened, and the newest of the freed ones.
 
     Args:
-        requests: the door whose requests it takes note of, once it is opened.
+        pool: whose requests it takes note of, once it is opened, and whose stops it explains.
         program: whose code asks.
 
     Attributes:
@@ -113,10 +115,10 @@ class BlockLedger:
         freed: the last record of each freed address and where it was freed, oldest free first.
     """
 
-    __slots__ = ("_program", "_requests", "_serial", "freed", "is_open", "live")
+    __slots__ = ("_pool", "_program", "_serial", "freed", "is_open", "live")
 
-    def __init__(self, requests: Requests, program: Program) -> None:
-        self._requests = requests
+    def __init__(self, pool: Pool, program: Program) -> None:
+        self._pool = pool
         self._program = program
         self.is_open = False
         self.live: dict[int, BlockRecord] = {}
@@ -126,8 +128,9 @@ class BlockLedger:
     def open(self) -> None:
         """Take notes from now on."""
         if not self.is_open:
-            self.is_open = True
-            self._requests.put(LedgerLayer(self._program, self))
+            self.is_open = self._program.notes_sites = True
+            self._pool.know_blocks(self)
+            self._pool.requests.put(LedgerLayer(self._program, self))
 
     def add(
         self,
@@ -172,6 +175,17 @@ class BlockLedger:
             return f"the block at {address:#x}"
         record, site = found
         return f"{record}, freed in {site}"
+
+    def known(self, address: int) -> str:
+        """What is known of the block at an address, live or freed; empty for nothing."""
+        is_known = address in self.live or address in self.freed
+        return self.describe(address) if is_known else ""
+
+    def known_before(self, address: int) -> str:
+        """What is known of the live block in front of an address, in its page; empty for nothing."""
+        page = address >> PAGE_SHIFT
+        near = [each for each in self.live if each >> PAGE_SHIFT == page and each < address]
+        return str(self.live[max(near)]) if near else ""
 
     def owned_by(self, driver: Image | None) -> Iterator[BlockRecord]:
         """The live blocks of one driver, oldest first."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from operator import index as as_index
 from typing import Final, NoReturn
 
@@ -40,7 +41,7 @@ from lookaside_sim.pool.plans import (
     served,
 )
 from lookaside_sim.pool.requests import Requests
-from lookaside_sim.pool.stops import PoolStops
+from lookaside_sim.pool.stops import KnownBlocks, PoolStops
 from lookaside_sim.pool.switch import Switch
 from lookaside_sim.pool.tails import ByteTails
 from lookaside_sim.pool.values import PoolAllocation, PoolLimits, PoolRange, PoolStatistics
@@ -94,31 +95,29 @@ class PoolManager:
         self._machine = machine
         self.tag_table = TagTable(layout.units_per_page, layout.unit)
         self._known: dict[tuple[int, int, TagLike], PoolPlan] = {}
-        tags, stop = self.tag_table, machine.stop
-        self.nonpaged = PoolDescriptor(
+        self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
+        tags = self.tag_table
+        descriptor = partial(
+            PoolDescriptor, memory=memory, stop=machine.stop, history=self.stops.history
+        )
+        self.nonpaged = descriptor(
             "NonPagedPool",
-            memory=memory,
             base=arch.nonpaged_pool_start,
             limit=limits.nonpaged >> PAGE_SHIFT,
             sides=tags.nonpaged,
-            stop=stop,
         )
-        self.nonpaged_nx = PoolDescriptor(
+        self.nonpaged_nx = descriptor(
             "NonPagedPoolNx",
-            memory=memory,
             base=arch.nonpaged_nx_pool_start,
             limit=limits.nonpaged_nx >> PAGE_SHIFT,
             sides=tags.nonpaged,
-            stop=stop,
             is_nx=True,
         )
-        self.paged = PoolDescriptor(
+        self.paged = descriptor(
             "PagedPool",
-            memory=memory,
             base=arch.paged_pool_start,
             limit=limits.paged >> PAGE_SHIFT,
             sides=tags.paged,
-            stop=stop,
             paged=True,
         )
         pools = self.nonpaged, self.nonpaged_nx, self.paged
@@ -126,7 +125,6 @@ class PoolManager:
         by_region = {pool.base >> shift: pool for pool in pools}
         nonpaged_nx = self.nonpaged_nx if arch.has_nx_pool else self.nonpaged
         self._plans = Plans(layout, self.tag_table, self.nonpaged, nonpaged_nx, self.paged)
-        self.stops = PoolStops(machine, memory, strict_tags=strict_tags)
         blocks = Blocks(machine, memory, self.tag_table, self.stops, by_region)
         tails = ByteTails(memory, blocks)
         self._big = blocks.big = BigBlocks(
@@ -309,6 +307,10 @@ class PoolManager:
     def refuse_parameters(self, address: int) -> NoReturn:
         """Stop for a free with parameters that do not fit the block."""
         self.stops.extended_parameters(address)
+
+    def know_blocks(self, blocks: KnownBlocks) -> None:
+        """Have stops say what somebody knows of the blocks they are about."""
+        self.stops.blocks = blocks
 
     def charge(self, tag: int, size: int, *, paged: bool) -> None:
         """Charge a tag for a block outside the pools; give back what a negative size says."""

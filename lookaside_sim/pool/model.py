@@ -119,10 +119,10 @@ class Model:
             flink = slot.flink
             head.flink = flink
             flink.blink = head
-            slot.used = True
+            address = slot.used = slot.address
             slot.plan = plan
             plan.side[units] += 1
-            return slot.address
+            return address
         # The first list with a larger one. Hints of empty lists are taken back here.
         pool = plan.pool
         hints = pool.hints
@@ -155,7 +155,7 @@ class Model:
             taken.behind = behind
             slot.behind = taken
             behind.front = taken
-            taken.used = True
+            taken.used = taken.address
             taken.units = units
             taken.plan = plan
             if rest == 1:
@@ -178,9 +178,9 @@ class Model:
             taken.behind = slot
             behind.front = slot
             slot.units = rest
-            slot.used = False
+            slot.used = 0
             slot.plan = taken.plan
-            taken.used = True
+            taken.used = taken.address
             taken.units = units
             taken.plan = plan
             if rest == 1:
@@ -212,7 +212,7 @@ class Model:
                 return
             self._check_free(slot, tag)
         plan.side[plan.free_index] += 1
-        slot.used = False
+        slot.used = 0
         # Merge with the block behind, then with the one in front.
         units = plan.units
         behind = slot.behind
@@ -314,13 +314,13 @@ class Model:
         taken.front = edge
         taken.behind = slot
         taken.units = units
-        taken.used = True
+        taken.used = taken.address
         taken.plan = plan
         plan.side[units] += 1
         slot.front = taken
         slot.behind = edge
         slot.units = rest
-        slot.used = False
+        slot.used = 0
         slot.plan = _FREE
         if rest > 1:
             self._link_tail(pool, slot)
@@ -345,13 +345,13 @@ class Model:
         # The Frag unit's header never changes: it goes to the bytes, and its slot to none.
         self._tails.write_fragment(pool, address - pool.base)
         fragment = self.fragments[address] = Slot(address, 1)
-        fragment.used = True
+        fragment.used = address
         slot = self._slot(pool, address + self._offsets[1])
         fragment.front = slot.behind = self._edge
         fragment.behind = slot
         slot.front = fragment
         slot.units = self._units_per_page - units - 1
-        slot.used = False
+        slot.used = 0
         slot.plan = _FREE
         self._link_tail(pool, slot)
 
@@ -380,7 +380,7 @@ class Model:
         slot.behind = behind
         behind.front = slot
         slot.units = units
-        slot.used = False
+        slot.used = 0
         slot.plan = _FREE
         head = pool.head(units)
         flink = head.flink

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
+from lookaside_sim.memory.arena import mark_of
 from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PoolHeaderLayout
 from lookaside_sim.nt.types import PROTECTED_POOL, ULONG_MASK, PoolTag
@@ -80,13 +81,13 @@ class PoolPlan:
         unused: as given.
         side: as given.
         tag: of the request.
-        quick_irql: the highest IRQL at which the hot path of `model` can serve it: NEVER where
-            it has to be zeroed.
+        quick_irql: the highest IRQL at which the hot paths can serve it: NEVER where it has to
+            be zeroed.
         free_irql: likewise for its free: NEVER where the tag has to be checked.
         free_index: where in the side a free is counted.
         head: of the free list with blocks of its very size.
         unzeroed: where it has to be zeroed: the same without that. Else the plan itself.
-        parts: pool, max_irql, units, sizes, unused, tag, side and request, for a path that
+        parts: pool, quick_irql, units, sizes, the block's mark, tag and side, for a path that
             takes them apart in one go.
     """
 
@@ -130,11 +131,11 @@ class PoolPlan:
         self.head = pool.head(units) if units else UNKNOWN
         self.free_index = len(side) - units
         self.free_irql = NEVER if self.tag & PROTECTED_POOL else max_irql
-        self.parts: PlanParts = (pool, max_irql, units, sizes, unused, self.tag, side, request)
-        self.quick_irql = max_irql
+        mark = mark_of(unused)
+        self.quick_irql = NEVER if is_zeroed else max_irql
+        self.parts: PlanParts = (pool, self.quick_irql, units, sizes, mark, self.tag, side)
         self.unzeroed = self
         if is_zeroed:
-            self.quick_irql = NEVER
             self.unzeroed = PoolPlan(pool, request, max_irql, units, sizes, unused, side)
 
     def with_request(self, request: Request) -> PoolPlan:
@@ -161,7 +162,7 @@ def with_request(plan: PoolPlan, request: Request) -> PoolPlan:
     return plan.with_request(request)
 
 
-PlanParts: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side, Request]
+PlanParts: TypeAlias = tuple[PoolDescriptor, int, int, int, int, int, Side]
 
 
 def served(pool_type: int) -> bool:

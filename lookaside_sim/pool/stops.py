@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
@@ -37,6 +37,16 @@ def _shown(tag: int) -> str:
     return f"{PoolTag(tag)!s}{protected}"
 
 
+class KnownBlocks(Protocol):
+    """Who knows where blocks were allocated and freed."""
+
+    def known(self, address: int) -> str:
+        """What is known of the block at an address, live or freed; empty for nothing."""
+
+    def known_before(self, address: int) -> str:
+        """What is known of the live block in front of an address, in its page."""
+
+
 class PoolStops:
     """The stops of one kernel's pools.
 
@@ -44,9 +54,20 @@ class PoolStops:
         machine: the machine.
         memory: its address space.
         strict_tags: whether a free with a wrong tag always stops it.
+
+    Attributes:
+        strict_tags: as given.
+        blocks: what stops say of blocks beside their addresses; None where nobody takes notes.
     """
 
-    __slots__ = ("_header_size", "_machine", "_memory", "_unit_shift", "strict_tags")
+    __slots__ = (
+        "_header_size",
+        "_machine",
+        "_memory",
+        "_unit_shift",
+        "blocks",
+        "strict_tags",
+    )
 
     def __init__(self, machine: Machine, memory: Memory, *, strict_tags: bool) -> None:
         self._machine = machine
@@ -54,6 +75,17 @@ class PoolStops:
         self._header_size = memory.arch.pool_header.size
         self._unit_shift = memory.arch.pool_header.unit_shift
         self.strict_tags = strict_tags
+        self.blocks: KnownBlocks | None = None
+
+    def history(self, address: int) -> str:
+        """The end of a sentence: where the block at an address was allocated and freed."""
+        known = "" if self.blocks is None else self.blocks.known(address)
+        return f"; {known}" if known else ""
+
+    def in_front(self, header: int) -> str:
+        """Another end: the block whose overrun reaches a header first."""
+        known = "" if self.blocks is None else self.blocks.known_before(header)
+        return f"; in front of it lies {known}" if known else ""
 
     def refuse_allocate(self, pool_type: int, size: int, tag: int) -> NoReturn:
         """Stop the machine for a request that must not be made; which check comes first."""
@@ -76,7 +108,8 @@ class PoolStops:
         self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_FREED_HEADER_CHANGED, header, self.ulong1(header), 0),
-            f"the header of the free block at {header:#x} was changed after it was freed",
+            f"the header of the free block at {header:#x} was changed after it was freed"
+            f"{self.history(header + self._header_size)}{self.in_front(header)}",
         )
 
     def check_tag(self, address: int, owner: int, tag: int) -> None:
@@ -92,7 +125,7 @@ class PoolStops:
                 BugCheckCode.BAD_POOL_CALLER,
                 (_WRONG_TAG, address, owner, tag),
                 f"the block at {address:#x} has the tag {_shown(owner)} and was freed"
-                f" {f'with {_shown(tag)}' if tag else 'without a tag'}",
+                f" {f'with {_shown(tag)}' if tag else 'without a tag'}{self.history(address)}",
             )
 
     def ulong1(self, header: int) -> int:
@@ -107,7 +140,7 @@ class PoolStops:
         machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
             (_FREE_IRQL, machine.gate, block_type & PAGED_BIT, address),
-            f"the block at {address:#x} was freed at IRQL {machine.gate}",
+            f"the block at {address:#x} was freed at IRQL {machine.gate}{self.history(address)}",
         )
 
     def already_freed(self, address: int) -> NoReturn:
@@ -115,7 +148,8 @@ class PoolStops:
         self._machine.stop(
             BugCheckCode.BAD_POOL_CALLER,
             (_ALREADY_FREED, 0, self.ulong1(address - self._header_size), address),
-            f"the block at {address:#x} is already free, or its header is overwritten",
+            f"the block at {address:#x} is already free, or its header is overwritten"
+            f"{self.history(address)}",
         )
 
     def sizes_disagree(self, address: int, units: int) -> NoReturn:
@@ -126,7 +160,8 @@ class PoolStops:
             BugCheckCode.BAD_POOL_HEADER,
             (_SIZES_DISAGREE, entry, entry + length, self.ulong1(entry)),
             f"the header at {entry + length:#x}, behind the block at {address:#x}, does not"
-            " agree on that block's size: one of the two headers was overwritten",
+            " agree on that block's size: one of the two headers was overwritten"
+            f"{self.history(address)}{self.in_front(entry)}",
         )
 
     def previous_size(self, address: int, previous: int) -> NoReturn:
@@ -135,7 +170,8 @@ class PoolStops:
         self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_PREVIOUS_SIZE_TOO_LARGE, entry - previous, 0, entry),
-            f"the header at {entry:#x} puts the block before it in another page",
+            f"the header at {entry:#x} puts the block before it in another page"
+            f"{self.history(address)}{self.in_front(entry)}",
         )
 
     def user_address(self, address: int) -> NoReturn:
@@ -159,7 +195,7 @@ class PoolStops:
         self._machine.stop(
             BugCheckCode.BAD_POOL_HEADER,
             (_NOT_TRACKED, address, 0, 0),
-            f"no allocation of {pool_name} starts at the page {address:#x}",
+            f"no allocation of {pool_name} starts at the page {address:#x}{self.history(address)}",
         )
 
     def extended_parameters(self, address: int) -> NoReturn:

@@ -11,7 +11,8 @@ keeps the caching, reports what reaches a list, and knows each entry's list.
 
 What it keeps: for each list the entries that callers hold, and, from the first time a list got
 an entry from its allocate routine until it is given back, which list the entry belongs to.
-Hits touch the first only, by one set operation each.
+Hits touch the first only, by one set operation each. Where the pool is tracked, as it is with a driver
+loaded, the set also notes the line of each call.
 """
 
 from __future__ import annotations
@@ -33,10 +34,15 @@ from lookaside_sim.lookaside.place import InMemory
 from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.machine.call_site import CallSite
-from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import NtStatus
-from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer, sanitizer_of
+from lookaside_sim.sanitizer.records import (
+    TO_FULL_LIST,
+    EntryRecord,
+    NotedEntries,
+    Sanitizer,
+    sanitizer_of,
+)
 
 _INACTIVE: Final = -1
 """Highest IRQL at which a list that is not active may be used: none."""
@@ -101,7 +107,9 @@ class SanitizedList(LookasideList):
         status = super()._set_up(settings, allocate, free, older)
         self._ceiling = ceiling
         self._entry_size = settings.size
-        self._live.clear()
+        self._live = (
+            NotedEntries((), self._sanitizer) if self._machine.program.notes_sites else set()
+        )
         if self._place is not None:
             self._sanitizer.list_begins(self)
         return status
@@ -144,10 +152,10 @@ class SanitizedList(LookasideList):
         if held:
             slot = self._head
             link = slot.flink
-            if link is not UNKNOWN:
+            if link is not None:  # UNKNOWN
                 self._head = link
                 self._held = held - 1
-                self._total_allocates += 1
+                self._pops += 1
                 entry = slot.address
                 self._live.add(entry)
                 return entry
@@ -168,16 +176,18 @@ class SanitizedList(LookasideList):
             self._live.remove(entry)
         held = self._held
         if held < self._depth:
-            slot = self._slots.get(entry)  # type: ignore[arg-type]
-            if slot is not None and slot.used and type(entry) is int:
+            try:
+                slot = self._slots[entry]  # type: ignore[index]
+            except KeyError:
+                slot = self._memory.slots.null
+            if slot.used is entry or (slot.used and type(entry) is int):
                 slot.flink = self._head
                 self._head = slot
                 self._held = held + 1
-                self._total_frees += 1
                 return
         if type(entry) is not int:
             # A float or Decimal may equal an entry's address, and is none.
-            self._live.add(int(entry))  # type: ignore[arg-type]
+            self._still_held(int(entry))  # type: ignore[arg-type]
             entry = self._entry_of(entry)
             self._live.remove(entry)
         self._free_checked(entry)
@@ -188,7 +198,9 @@ class SanitizedList(LookasideList):
         if entry is not None:
             if self.allocate_misses != misses or entry not in self._sanitizer.owners:
                 self._sanitizer.adopt(entry, self)
-            self._live.add(entry)
+                set.add(self._live, entry)
+            else:
+                self._live.add(entry)
         return entry
 
     def _free_checked(self, entry: int) -> None:
@@ -196,13 +208,20 @@ class SanitizedList(LookasideList):
         sanitizer = self._sanitizer
         if self.current_depth >= self.depth:
             # Before the pool gets it: the free routine may hand the memory out again.
-            sanitizer.retire(entry, "a free to the full list")
+            sanitizer.retire(entry, TO_FULL_LIST)
         try:
             super().free(entry)
         except Exception:
             if self.free_misses == misses:
-                self._live.add(entry)  # the call was not even counted
+                self._still_held(entry)  # the call was not even counted
             raise
+
+    def _still_held(self, entry: int) -> None:
+        """A caller holds an entry still, whose free did not happen."""
+        set.add(self._live, entry)
+        record = self._sanitizer.owners.get(entry)
+        if record is not None:
+            record.given = None
 
     def flush(self) -> None:
         """Give the free entries back; see `LookasideList.flush`.

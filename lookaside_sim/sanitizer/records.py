@@ -10,12 +10,14 @@ import attrs
 
 from lookaside_sim.errors import SanitizerError, SanitizerKind
 from lookaside_sim.lookaside.shared import Shared
+from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 from lookaside_sim.pool.kind import Pool
 
 T = TypeVar("T")
 
+TO_FULL_LIST: Final = "a free to the full list"
 _MOST_RETIRED: Final = 0x4000
 """Entries given back that are remembered."""
 
@@ -43,16 +45,29 @@ class EntryRecord:
         owner: the list it belongs to.
         size: its bytes, at least 1.
         history: a sentence for each thing that happened, oldest first.
+        taken: where it was allocated last, where that is noted and was not the first time.
+        given: where it was freed to its list, where that is noted and it lies there.
     """
 
     entry: int
     owner: EntryOwner
     size: int
     history: list[str] = attrs.field(factory=list)
+    taken: CallSite | None = None
+    given: CallSite | None = None
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether the entry shares a byte with a range."""
         return self.entry < end and start < self.entry + self.size
+
+    def told(self) -> tuple[str, ...]:
+        """All that is known of it, oldest first, a sentence each."""
+        lately = []
+        if self.taken is not None:
+            lately.append(f"last allocated in {self.taken}")
+        if self.given is not None:
+            lately.append(f"freed to its list in {self.given}")
+        return (*self.history, *lately)
 
 
 class _ByPage(Generic[T]):
@@ -129,6 +144,10 @@ class Sanitizer:
         record = self._let_go(entry)
         if record is None:
             return
+        if how == TO_FULL_LIST:
+            record.given = None  # it never lay there
+        record.history[:] = record.told()
+        record.taken = record.given = None
         record.history.append(
             f"given back to the free routine by {how} in {self._machine.program.calling_site()}"
         )
@@ -137,6 +156,18 @@ class Sanitizer:
         if len(self.retired) > _MOST_RETIRED:
             oldest, forgotten = self.retired.popitem(last=False)
             self._retired.remove(oldest, forgotten.size)
+
+    def note_taken(self, entry: int) -> None:
+        """A list hands out an entry that it had before."""
+        record = self.owners.get(entry)
+        if record is not None:
+            record.taken, record.given = self._machine.program.calling_site(), None
+
+    def note_given(self, entry: int) -> None:
+        """An entry is freed to its list."""
+        record = self.owners.get(entry)
+        if record is not None:
+            record.given = self._machine.program.calling_site()
 
     def _let_go(self, entry: int) -> EntryRecord | None:
         record = self.owners.pop(entry, None)
@@ -188,9 +219,36 @@ class Sanitizer:
         Raises:
             SanitizerError: always.
         """
-        history = () if record is None else tuple(record.history)
+        history = () if record is None else record.told()
         # Not because of the lookup that failed on the hot path and led here.
         raise SanitizerError(kind, address, lookaside, message, history) from None
+
+
+class NotedEntries(set[int]):
+    """The entries that callers hold, where it is noted who allocates and frees them.
+
+    Args:
+        entries: as for a set.
+        sanitizer: takes the notes.
+    """
+
+    __slots__ = ("_sanitizer",)
+
+    def __init__(self, entries: Iterable[int] = (), sanitizer: Sanitizer | None = None) -> None:
+        super().__init__(entries)
+        self._sanitizer = sanitizer
+
+    def add(self, entry: int) -> None:
+        """A caller holds an entry from now on."""
+        super().add(entry)
+        if self._sanitizer is not None:
+            self._sanitizer.note_taken(entry)
+
+    def remove(self, entry: int) -> None:
+        """A caller gives an entry back; KeyError where none holds it."""
+        super().remove(entry)
+        if self._sanitizer is not None:
+            self._sanitizer.note_given(entry)
 
 
 class SanitizedShared(Shared):

@@ -32,6 +32,9 @@ class CodeOfDriver(Protocol):
     def missing(self) -> dict[str, int]:
         """How often each import was called that nobody provides."""
 
+    def check_entry(self) -> None:
+        """Refuse to start code that has no DriverEntry."""
+
     def start(self, driver: Driver) -> int:
         """Run DriverEntry; returns its status."""
 
@@ -99,11 +102,13 @@ class CompiledDriver(Driver):
         Raises:
             BugCheck: it stopped the machine.
             CompiledCodeError: it called an import that nobody provides, or took too long.
+            ImageError: the image has no entry point.
             LookasideSimError: it was started before, or is unloaded.
         """
         self._check_loaded()
         if self._has_started:
             raise LookasideSimError(f"{self.name} was started before")
+        self._code.check_entry()
         self._has_started = True
         status = self._code.start(self)
         if status < 1 << 31:
@@ -129,6 +134,10 @@ class CompiledDriver(Driver):
         address = self.address_of(where) if isinstance(where, str) else where
         bits = self._drivers.machine.arch.address_bits
         address = unsigned("where", address, bits)
+        if self._drivers.machine.memory.is_unmapped(address, 1):
+            raise ValueError(
+                f"where {address:#x}: give a symbol, or an address where code lies"
+            )
         if len(arguments) > _MOST_ARGUMENTS:
             raise ValueError(f"{len(arguments)} arguments: give at most {_MOST_ARGUMENTS}")
         given = []
@@ -159,11 +168,17 @@ class CompiledDriver(Driver):
         """Provide an import: the function decorated is called where compiled code calls it.
 
         Args:
-            name: of the import, also of one that is provided already.
+            name: of the import, also of one that is provided already. A driver that imports
+                MmGetSystemRoutineAddress may ask for any name.
 
         Returns:
-            The decorator. The function gets integers, as many as it has parameters, each of a
-            pointer's width, and returns one, or None for 0.
+            The decorator. The function gets integers, also for pointers, and returns one, or None
+            for 0. It has the parameters of the routine; where nobody knows those, as many as it
+            has, each of a pointer's width.
+
+        Raises:
+            TypeError: no text; by the decorator: no function with that many parameters.
+            ValueError: by the decorator: the driver imports nothing of that name.
         """
         text("name", name)
 
@@ -208,8 +223,12 @@ class CompiledDriver(Driver):
         return address
 
     def symbol_at(self, address: int) -> str:
-        """What lies at an address, as a debugger writes it: ``mydrv!Requests``, ``mydrv+0x40``."""
-        return self._code.name_of(address)
+        """What lies at an address, as a debugger writes it: ``mydrv!Requests``, ``mydrv+0x40``.
+
+        Empty for what lies in no image.
+        """
+        bits = self._drivers.machine.arch.address_bits
+        return self._code.name_of(unsigned("address", address, bits))
 
     def _check_loaded(self) -> None:
         self._drivers.machine.check_running()

@@ -324,6 +324,7 @@ class Drivers:
     def unmap(self, driver: Driver) -> None:
         """Unmap the range of a driver that was unloaded."""
         self._loaded.pop(driver.name, None)
+        self.machine.program.remove(driver)
         memory = self.machine.memory
         for structure in memory.unmap_range(driver.image_base, driver.image_end):
             if isinstance(structure, LookasideList):

@@ -154,6 +154,11 @@ def patched(offset: int, form: str, value: int, arch: str = "x64") -> bytes:
         (patched(24 + 56, "<I", 0x7FFF_FFFF), "takes 0x7fffffff bytes"),
         (patched(24 + 240 + 12, "<I", 0x7F_F000), "section 0 (.text) lies at 0x7ff000"),
         (patched(24 + 240 + 20, "<I", 0x7F_F000), "section 0 (.text) has bytes 0x7ff000"),
+        (
+            patched(24 + 240 + 16, "<I", 0x7FFF_FFFF),
+            "has bytes 0x400 to 0x800003ff of the file",
+        ),
+        (patched(24 + 16, "<I", 0), "it has no entry point"),
         (patched(24 + 112 + 8, "<I", 0), "no import table"),
         (patched(24 + 112 + 8, "<I", 0x7FFF_0000), "import table leads to 0x7fff0000"),
         (

@@ -119,4 +119,4 @@ def test_a_compiler_that_fails(command: Command, monkeypatch: pytest.MonkeyPatch
 def test_its_usage_says_the_dashes_once(command: Command) -> None:
     code, output, _ = command("record", "--help")
     assert code == 0
-    assert "record [-h] [-o FILE] -- COMMAND [ARGUMENT ...]\n" in output
+    assert "record [-h] [-o FILE] [--frames N] -- COMMAND [ARGUMENT ...]\n" in output

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -231,6 +232,42 @@ def test_a_test_may_replace_an_import(arch: str) -> None:
     driver.call("ShowCounts")
     assert len(said) == 1
     assert len(driver.log) == 1  # what DriverEntry said
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "error", "what"),
+    [
+        ("NoSuchThing", lambda: 0, ValueError, "imports no such routine"),
+        ("DbgPrin", lambda: 0, ValueError, "near to it are DbgPrint"),
+        ("DbgPrint", lambda: 0, TypeError, "takes the 1 of DbgPrint's arguments"),
+        ("DbgPrint", lambda *, text: 0, TypeError, "takes the 1 of DbgPrint's arguments"),
+        ("DbgPrint", 5, TypeError, "function 5: give a callable"),
+        ("DbgPrint", dict.get, TypeError, "takes the 1 of DbgPrint's arguments"),
+    ],
+)
+def test_an_import_that_cannot_be_provided_is_refused(
+    name: str, function: Any, error: type[Exception], what: str
+) -> None:
+    _, driver = loaded("families")
+    with pytest.raises(error, match=what):
+        driver.export(name)(function)
+    driver.start()
+    assert len(driver.log) == 1  # the one that was there
+
+
+def test_a_routine_that_nobody_knows_needs_a_parameter_for_each_argument(
+    tmp_path: Path,
+) -> None:
+    data = (Path(__file__).parent / "drivers" / "built" / "families-x64.sys").read_bytes()
+    path = tmp_path / "unknown.sys"
+    path.write_bytes(data.replace(b"DbgPrint\0", b"DbgPaint\0"))
+    driver = Kernel().load_image(path)
+    with pytest.raises(TypeError, match="a parameter for each argument of DbgPaint"):
+        driver.export("DbgPaint")(lambda *arguments: 0)
+    painted: list[int] = []
+    driver.export("DbgPaint")(lambda text, count: painted.append(text))
+    assert driver.start() == 0
+    assert driver.symbol_at(painted[0]).startswith("unknown")
 
 
 def test_imports_may_return_zero(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from lookaside_sim.machine.calls import Call
 from lookaside_sim.system.calls import LoadDriver, UnloadDriver
 from tests.drive.helpers import loaded, needs_engine, sys_file
 from tests.helpers import both_machines, stop_of
+from tests.same import views_of
 
 pytestmark = needs_engine
 
@@ -149,17 +151,95 @@ def test_a_call_that_no_caller_could_make_is_refused(
         driver.call(*arguments)  # type: ignore[arg-type]
 
 
-def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown='maybe'"):
-        Kernel().load_image(sys_file("families"), unknown="maybe")
-    with pytest.raises(ValueError, match=r"seconds=-1"):
-        Kernel().load_image(sys_file("families"), seconds=-1)
+@pytest.mark.parametrize(
+    ("given", "error", "what"),
+    [
+        ({"path": None}, TypeError, "path None: give the path of a .sys file"),
+        ({"path": 5}, TypeError, "path 5: give the path of a .sys file"),
+        ({"path": b"x"}, TypeError, "path b'x': give the path of a .sys file"),
+        ({"path": ""}, ValueError, "path '': give the path of a .sys file"),
+        ({"path": "a\0b"}, ValueError, r"path 'a\\x00b': give the path"),
+        ({"unknown": "maybe"}, ValueError, "unknown='maybe': give 'stop' or 'zero'"),
+        ({"seconds": -1}, ValueError, "seconds=-1: give how long a call may take"),
+        ({"seconds": float("nan")}, ValueError, "seconds=nan: give how long"),
+        ({"seconds": 10**400}, ValueError, r"seconds=10+\.\.\.: give how long"),
+        ({"seconds": "a"}, TypeError, "seconds='a': give how long"),
+        ({"seconds": True}, TypeError, "seconds=True: give how long"),
+    ],
+)
+def test_bad_arguments_are_refused_and_load_nothing(
+    given: dict[str, Any], error: type[Exception], what: str
+) -> None:
+    kernel = Kernel()
+    with pytest.raises(error, match=what):
+        kernel.load_image(**{"path": sys_file("families"), **given})
+    assert list(kernel.drivers.loaded()) == []
 
 
-def test_a_machine_that_runs_compiled_code_is_not_copied() -> None:
-    kernel, _ = loaded("families")
-    with pytest.raises(LookasideSimError, match="cannot be copied"):
-        kernel.clone()
+def test_what_cannot_be_called_or_shown_is_refused() -> None:
+    kernel, driver = loaded("families")
+    for where, error in (
+        (0, ValueError),
+        (kernel.arch.paged_pool_start + 0x100000, ValueError),
+        (None, TypeError),
+    ):
+        with pytest.raises(error, match="where"):
+            driver.call(where)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="address 'x': give an integer"):
+        driver.symbol_at("x")  # type: ignore[arg-type]
+    assert driver.symbol_at(0) == ""
+
+
+def test_an_image_without_an_entry_point_is_not_started(tmp_path: Path) -> None:
+    data = bytearray(sys_file("objects").read_bytes())
+    entry = int.from_bytes(data[0x3C:0x40], "little") + 24 + 16
+    data[entry : entry + 4] = bytes(4)
+    path = tmp_path / "library.sys"
+    path.write_bytes(data)
+    library = Kernel().load_image(path)
+    for _ in range(2):
+        with pytest.raises(ImageError, match=r"library\.sys: it has no entry point"):
+            library.start()
+    assert library.call("Describe") == 300  # others may import it
+    library.unload()
+
+
+@both_machines
+def test_a_copy_of_a_machine_runs_its_drivers_on_its_own(arch: str) -> None:
+    kernel, driver = loaded("families", arch)
+    driver.start()
+    twin = kernel.clone()
+    (copied,) = twin.drivers.all
+    assert isinstance(copied, CompiledDriver)
+    assert [each.name for each in copied.lists] == [each.name for each in driver.lists]
+    copied.call("ShowCounts")
+    assert len(copied.log) == len(driver.log) + 1
+    copied.unload()
+    assert driver.loaded
+    assert driver.lists
+    third = twin.clone()
+    driver.call("ShowCounts")
+    driver.unload()
+    assert views_of(kernel) == views_of(twin) == views_of(third)
+    assert driver.log == copied.log
+
+
+def test_a_copy_taken_while_compiled_code_runs_can_call_it_again() -> None:
+    kernel, driver = loaded("families")
+    copies: list[Kernel] = []
+
+    @driver.export("DbgPrint")
+    def print_text(text: int) -> None:
+        if not copies:
+            copies.append(kernel.clone())
+
+    driver.start()
+    driver.call("ShowCounts")
+    (copied,) = copies[0].drivers.all
+    assert isinstance(copied, CompiledDriver)
+    copied.call("ShowCounts")
+    copied.unload()
+    assert driver.loaded
 
 
 def test_a_clean_machine_imports_nothing_of_the_engine() -> None:

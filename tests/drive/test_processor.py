@@ -65,6 +65,15 @@ def test_a_double_free_is_found_without_the_verifier(arch: str) -> None:
     stop = stop_in("DoubleFree", arch, verified=False)
     assert stop.code is BugCheckCode.BAD_POOL_CALLER
     assert where(stop.site) == (SOURCE, line_of(SOURCE, "freed twice"))
+    for words in ("double taken", "freed once"):
+        assert f"({SOURCE}:{line_of(SOURCE, words)})" in stop.message
+
+
+@both_machines
+def test_an_overrun_that_is_found_later_says_where_the_block_was_allocated(arch: str) -> None:
+    stop = stop_in("Overrun", arch, verified=False)
+    assert (stop.code, stop.parameters[0]) == (BugCheckCode.BAD_POOL_HEADER, 0x20)
+    assert f"({SOURCE}:{line_of(SOURCE, 'allocated')})" in stop.message
 
 
 @both_machines

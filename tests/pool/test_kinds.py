@@ -29,6 +29,7 @@ from lookaside_sim.pool.find import Outside
 from lookaside_sim.pool.kinds import KINDS
 from lookaside_sim.pool.plans import PoolPlan, Request, request_of
 from lookaside_sim.pool.requests import Requests
+from lookaside_sim.pool.stops import KnownBlocks
 from lookaside_sim.pool.values import PoolLimits, PoolRange
 from lookaside_sim.testing import FaultInjector, LeakTracker
 from tests.helpers import new_list, stop_of
@@ -171,6 +172,9 @@ class BumpPool:
 
     def refuse_parameters(self, address: int) -> None:
         self._machine.stop(BugCheckCode.BAD_POOL_CALLER, (0x99, address, 0, 0), "parameters")
+
+    def know_blocks(self, blocks: KnownBlocks) -> None:
+        """Its stops name addresses only."""
 
     def charge(self, tag: int, size: int, *, paged: bool) -> None:
         self._count(tag, "allocs" if size > 0 else "frees", 1, size, paged=paged)

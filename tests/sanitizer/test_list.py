@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +71,50 @@ def test_double_free(kernel: Kernel) -> None:
     assert bytes(lookaside) == before
     assert "take" in error.history[0]
     assert error.history[0] in str(error)
+
+
+def used(lookaside: LookasideList, entry: int) -> list[str]:
+    """Free an entry twice and allocate it again in between; what the second report tells."""
+    lookaside.free(entry)
+    told = report(lambda: lookaside.free(entry)).history
+    assert told[1:] == (f"freed to its list in used ({_line(used, 1)})",)
+    assert lookaside.allocate() == entry
+    lookaside.free(entry)
+    return list(report(lambda: lookaside.free(entry)).history[1:])
+
+
+def _line(function: Callable[..., object], offset: int) -> str:
+    first = function.__code__.co_firstlineno + 1
+    return f"test_list.py:{first + offset}"
+
+
+def test_where_pool_is_tracked_a_report_says_where_the_entry_was_freed() -> None:
+    """That the line is not looked for where nobody asked keeps a hit cheap."""
+    kernel = Kernel(sanitizer=True, track_pool=True)
+    lookaside = new_list(kernel)
+    (entry,) = take(lookaside, 1)
+    expected = [
+        f"last allocated in used ({_line(used, 4)})",
+        f"freed to its list in used ({_line(used, 5)})",
+    ]
+    assert used(lookaside, entry) == expected
+    twin = kernel.clone()
+    copy = twin.list_at(lookaside.address)
+    assert list(report(lambda: copy.free(entry)).history[1:]) == expected
+    lookaside.flush()
+    gone = report(lambda: kernel.write(entry, b"x"))
+    assert list(gone.history[1:3]) == expected
+    assert "by a flush" in gone.history[3]
+
+
+def test_a_free_that_failed_is_not_told_as_one() -> None:
+    kernel = Kernel(sanitizer=True, track_pool=True)
+    lookaside = new_list(kernel)
+    (entry,) = take(lookaside, 1)
+    kernel.raise_irql(15)
+    report(lambda: lookaside.free(entry))
+    kernel.lower_irql(0)
+    assert "freed to its list" not in str(report(lambda: kernel.pool.free(entry)))
 
 
 def test_double_free_of_an_entry_that_went_back_to_the_pool(kernel: Kernel) -> None:

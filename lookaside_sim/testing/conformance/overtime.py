@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias
+from types import FrameType
+from typing import Final, TypeAlias
 
 try:
     import resource
@@ -19,7 +21,8 @@ __all__ = ["Overtime", "time_limited"]
 _LOOKS: Final = 4
 """Looks without progress after which it is over. A collection of garbage, however long, is
 over before the next look: it counts as one."""
-
+_SOON: Final = 0.001
+"""Seconds until it is raised again, where it cannot be raised now."""
 _ASLEEP: Final = 5
 """How many times as long it may sleep."""
 _NOTHING: Final = 0.001
@@ -31,6 +34,25 @@ class Overtime(BaseException):
 
     Not an `Exception`, so that a loop that catches those ends too.
     """
+
+
+def _raise(timer: int, frame: FrameType | None) -> None:
+    if _is_deaf(frame):
+        _, interval = signal.getitimer(timer)
+        signal.setitimer(timer, _SOON, interval)
+        return
+    raise Overtime
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Whether what runs is called by Python itself, which reports what is raised and goes on."""
+    callbacks = {getattr(each, "__code__", None) for each in gc.callbacks}
+    while frame is not None:
+        code = frame.f_code
+        if code in callbacks or code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextlib.contextmanager
@@ -64,7 +86,7 @@ def time_limited(seconds: float, progress: Callable[[], int] = lambda: 0) -> Ite
             signal.signal(signal_number, signal.SIG_DFL)
 
 
-_Look: TypeAlias = Callable[[int, Any], None]
+_Look: TypeAlias = Callable[[int, FrameType | None], None]
 
 
 def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
@@ -72,16 +94,17 @@ def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
     seen, looks = progress(), 0
     last, asleep, sleeps, used = seen, 0, 0, 0.0
 
-    def look(_signal: int, _frame: Any) -> None:
+    def look(_signal: int, frame: FrameType | None) -> None:
         nonlocal seen, looks
         now = progress()
         looks = looks + 1 if now == seen else 0
         seen = now
         if looks >= _LOOKS:
-            looks = 0  # and then again: the first may be swallowed in a finalizer
-            raise Overtime
+            # Again and again: the first may be swallowed, as by a weak reference's callback.
+            looks = _LOOKS - 1 if _is_deaf(frame) else 0
+            _raise(signal.ITIMER_VIRTUAL, frame)
 
-    def look_for_sleep(_signal: int, _frame: Any) -> None:
+    def look_for_sleep(_signal: int, frame: FrameType | None) -> None:
         nonlocal last, asleep, sleeps, used
         now, slept = progress(), _sleeps()
         # What is starved by others does not go to sleep of its own will.
@@ -90,7 +113,7 @@ def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
         last, sleeps, used = now, slept, time.process_time()
         if asleep >= _LOOKS * _ASLEEP:
             asleep = 0
-            raise Overtime
+            _raise(signal.ITIMER_REAL, frame)
 
     if hasattr(signal, "ITIMER_VIRTUAL"):
         yield signal.ITIMER_VIRTUAL, signal.SIGVTALRM, look

@@ -10,8 +10,6 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-import pytest
-
 from lookaside_sim.ddi.arguments import call_code
 from lookaside_sim.ddi.io_structures import DRIVER_OBJECT
 from lookaside_sim.ddi.known_structures import UNICODE_STRING
@@ -25,7 +23,7 @@ from lookaside_sim.system.drivers import Driver
 from lookaside_sim.testing.ends import Ends
 from lookaside_sim.testing.leaks import Leak, LeakError
 
-__all__ = ["TestedDriver", "load_image", "load_tested"]
+__all__ = ["TestedDriver", "load_tested"]
 
 __tracebackhide__ = True  # what a test did is in its own frames
 _DRIVER_TYPE: Final = 4
@@ -145,7 +143,7 @@ def load_tested(
     """
     ends = Ends(kernel)
     if isinstance(entry, (str, os.PathLike)):
-        image = load_image(kernel, entry)
+        image = kernel.load_image(entry)
         status = int(image.start())
         return _started(TestedDriver(kernel, image, status, ends, strict=strict, blame=blame))
     takes = _parameters("entry", entry)
@@ -203,11 +201,3 @@ def _driver_object(driver: Driver) -> tuple[Fields, Fields]:
     RtlInitUnicodeString(object.DriverName, f"\\Driver\\{service}")
     RtlInitUnicodeString(path, f"{_SERVICES}{service}")
     return object, path
-
-
-def load_image(kernel: Kernel, path: str | os.PathLike[str]) -> Any:
-    """Load a compiled driver, where this version of the package can run one."""
-    load = getattr(kernel, "load_image", None)
-    if load is None:
-        pytest.fail(f"{os.fspath(path)}: compiled drivers need the extra drive", pytrace=False)
-    return load(path)

@@ -241,14 +241,12 @@ def lookaside_driver(
 def load_image(lookaside_kernel: Kernel) -> Iterator[Callable[..., Any]]:
     """Load compiled drivers on the test's machine; at the end they are unloaded.
 
-    Called as ``load_image(path)``; needs the extra ``drive``.
+    Called as `Kernel.load_image` is, with ``unknown`` and ``seconds`` too; needs the extra ``drive``.
     """
-    from lookaside_sim.testing.plugins import drivers
-
     loaded: list[Any] = []
 
-    def load(path: Any) -> Any:
-        loaded.append(drivers.load_image(lookaside_kernel, path))
+    def load(path: Any, **options: Any) -> Any:
+        loaded.append(lookaside_kernel.load_image(path, **options))
         return loaded[-1]
 
     yield load

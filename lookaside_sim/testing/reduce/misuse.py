@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.lookaside.calls import AllocateEntry, is_inside_list_call
-from lookaside_sim.lookaside.on_memory import ListOnMemory
+from lookaside_sim.lookaside.list import LookasideList
 from lookaside_sim.machine.calls import Call
 from lookaside_sim.pool.calls import AllocateBlock
 from lookaside_sim.trace import Event, replay
@@ -45,12 +45,14 @@ class _Allocated:
     """What the last call that allocates returned."""
 
     address: int | None = None
-    owner: ListOnMemory | None = None
+    owner: LookasideList | None = None
 
     def hear(self, call: Call) -> None:
         if not call.is_over or is_inside_list_call(call):
             return
         if isinstance(call, AllocateEntry):
+            # A replay makes no other lists.
+            assert isinstance(call.lookaside, LookasideList)
             self.address, self.owner = call.result, call.lookaside
         elif isinstance(call, AllocateBlock):
             self.address, self.owner = call.result, None
@@ -61,8 +63,8 @@ def _without_misuse(
 ) -> Iterator[Event]:
     """The events that `replay` runs; the others are run here, when their turn comes."""
     # It asks for the next event when the last was run.
-    freed: dict[int, tuple[int | None, ListOnMemory | None]] = {}
-    live: dict[int, tuple[int | None, ListOnMemory | None]] = {}
+    freed: dict[int, tuple[int | None, LookasideList | None]] = {}
+    live: dict[int, tuple[int | None, LookasideList | None]] = {}
     seconds = 0
     for event in events:
         if event.op == "free" and event.id in freed:
@@ -73,7 +75,8 @@ def _without_misuse(
                 yield Event("irql", event.time, level=int(kernel.irql))
                 seconds += passed
             if address is not None:
-                (kernel.pool if owner is None else owner).free(address)
+                again = kernel.pool.free if owner is None else owner.free
+                again(address)
             continue
         allocated.address = None
         yield event

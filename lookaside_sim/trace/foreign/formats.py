@@ -55,6 +55,7 @@ class Recording:
         path: the file, plain, ``.gz`` or ``.zst``.
         kind: one of `FORMATS`.
         partial: whether a damaged or wrong line at the very end is left out.
+        site_name: what a call site that a line names is called.
 
     Attributes:
         name: its name, as errors show it.
@@ -63,7 +64,14 @@ class Recording:
         unknown: frees in the last iteration of what was allocated before the recording.
     """
 
-    def __init__(self, path: Path, kind: str, *, partial: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        *,
+        partial: bool = False,
+        site_name: Callable[[str], str] = str,
+    ) -> None:
         self.path = path
         self.name = str(path)
         self.kind = kind
@@ -71,9 +79,10 @@ class Recording:
         self.ended: TraceEndError | None = None
         self.unknown = 0
         self._partial = partial
+        self._site_name = site_name
 
     def __iter__(self) -> Iterator[Event]:
-        heap = Heap(self.name)
+        heap = Heap(self.name, self._site_name)
         self.ended = None
         lines = _Lines(self.path, self.name)
         try:
@@ -145,9 +154,13 @@ def load_any(
     if kind == POOLMON:
         problem = "counts of poolmon, not calls: only lookaside-sim advise takes them"
         raise TraceError(str(path), 1, None, problem)
-    if kind is None and path.name.endswith(ZSTD_SUFFIX):
-        raise TraceError(str(path), 1, None, f"none of {', '.join(FORMATS)} in its first lines")
     if kind is None:
+        if path.name.endswith(ZSTD_SUFFIX) or not _may_be_trace(path):
+            known = ", ".join([*FORMATS, POOLMON])
+            problem = (
+                f"not a JSON object, nor begun as one of {known}: name its format with --from"
+            )
+            raise TraceError(str(path), 1, None, problem)
         return Trace(path, partial=partial)
     return Recording(path, kind, partial=partial)
 
@@ -172,6 +185,19 @@ def load_counts(path: str | Path, kind: str | None = None) -> list[poolmon.TagCo
     lines = _Lines(path, str(path))
     try:
         return poolmon.read(lines, Heap(str(path)))
+    finally:
+        lines.close()
+
+
+def _may_be_trace(path: Path) -> bool:
+    """Whether a file's first line is an object, or cannot be read: that is told by who reads it."""
+    if packed.is_packed(path):
+        return True
+    lines = _Lines(path, str(path))
+    try:
+        return next(iter(lines), (1, ""))[1].lstrip()[:1] == "{"
+    except TraceError:
+        return True
     finally:
         lines.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from typing import Final
 
 from lookaside_sim.errors import TraceError
@@ -38,13 +39,15 @@ class Heap:
 
     Args:
         name: what errors call the recording.
+        site_name: what a call site that a line names is called.
 
     Attributes:
         unknown: frees that were left out.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, site_name: Callable[[str], str] = str) -> None:
         self.name = name
+        self.site_name = site_name
         self.unknown = 0
         self._live: dict[object, int] = {}
         self._next = 0

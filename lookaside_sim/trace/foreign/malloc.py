@@ -6,8 +6,11 @@
     12.000314 calloc(2, 8) = 0x55d0c2c0 @ main+0x1f
     12.000402 realloc(0x55d0c2a0, 64) = 0x55d0c300
     12.000405 free(0x55d0c2c0)
+    @ 7 = read_line+0x30 in demo
+    12.000411 malloc(80) = 0x55d0c2c0 @ 7
 
-A time in seconds, or of the day, may stand in front, a call site behind an ``@``. Of ltrace:
+A time in seconds, or of the day, may stand in front, a call site behind an ``@``, or the number of one that a line
+of its own named before. Of ltrace:
 ``ltrace -f -ttt -e malloc+calloc+realloc+free``, with its process ids, libraries' names, calls that
 another thread interrupts, and marks of signals and exits. Calls of anything else are passed over.
 """
@@ -40,6 +43,7 @@ _ARGUMENTS: Final = {
     "realloc": 2,
     "free": 1,
 }
+_SITE: Final = re.compile(r"@\s*(?P<number>\d+)\s*=\s*(?P<site>\S.*)\Z")
 _LOOKS: Final = re.compile(_FRONT + r"(?:\S+->)?(?:malloc|calloc|realloc|free)\(")
 
 
@@ -62,8 +66,13 @@ def read(lines: Iterable[tuple[int, str]], heap: Heap) -> Iterator[Event]:
         TraceError: a line that is none of such a recording.
     """
     open_calls: dict[tuple[str, str], str] = {}
+    sites: dict[str | None, str] = {}
     for number, text in lines:
         line = text.strip()
+        named = _SITE.match(line) if line.startswith("@") else None
+        if named is not None:
+            sites[named["number"]] = heap.site_name(named["site"])
+            continue
         found = _CALL.match(line) or _RESUMED.match(line)
         if found is None:
             if _MARK.match(line) is None and _OTHER.match(line) is None:
@@ -86,6 +95,7 @@ def read(lines: Iterable[tuple[int, str]], heap: Heap) -> Iterator[Event]:
                 continue  # it began before the recording
         time = part["time"]
         at = None if time is None else heap.microseconds(number, "time", time)
+        part["site"] = sites.get(part.get("site"), part.get("site"))
         yield from _events(heap, number, at, name, arguments, part)
 
 

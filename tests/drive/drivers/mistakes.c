@@ -43,9 +43,9 @@ VOID NTAPI EntryAfterFree(VOID)
 
 ULONG NTAPI EntryReadAfterFree(VOID)
 {
-    ULONG *entry = ExAllocateFromLookasideListEx(&Small);
+    ULONG *entry = ExAllocateFromLookasideListEx(&Small);       /* line: read taken */
 
-    ExFreeToLookasideListEx(&Small, entry);
+    ExFreeToLookasideListEx(&Small, entry);                     /* line: read given */
     return First(entry + 2);
 }
 
@@ -58,9 +58,9 @@ VOID NTAPI EntryToPool(VOID)
 
 VOID NTAPI DoubleFree(VOID)
 {
-    PVOID block = ExAllocatePoolWithTag(NonPagedPool, 96, 'buoD');
+    PVOID block = ExAllocatePoolWithTag(NonPagedPool, 96, 'buoD');  /* line: double taken */
 
-    ExFreePoolWithTag(block, 'buoD');
+    ExFreePoolWithTag(block, 'buoD');                           /* line: freed once */
     ExFreePoolWithTag(block, 'buoD');                           /* line: freed twice */
 }
 
@@ -68,7 +68,7 @@ VOID NTAPI EntryFreedTwice(VOID)
 {
     PVOID entry = ExAllocateFromLookasideListEx(&Small);
 
-    ExFreeToLookasideListEx(&Small, entry);
+    ExFreeToLookasideListEx(&Small, entry);                     /* line: entry given once */
     ExFreeToLookasideListEx(&Small, entry);                     /* line: entry given twice */
 }
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import time
 
@@ -46,6 +48,44 @@ def test_a_lock_that_nobody_gives_back_is_no_wait_for_ever() -> None:
         lock.acquire()
     with time_limited(0.2):
         time.sleep(0.3)
+
+
+class Careless:
+    """Takes long to be thrown away."""
+
+    def __del__(self) -> None:
+        burn()
+
+
+def burn(*_arguments: object) -> None:
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+
+
+@pytest.mark.parametrize("where", ["callback", "finalizer"])
+def test_what_python_would_swallow_is_raised_later(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
+    gc.callbacks.extend([burn] if where == "callback" else [])
+    try:
+        with pytest.raises(Overtime):
+            goes_on_for_a_second(where)
+    finally:
+        if where == "callback":
+            gc.callbacks.remove(burn)
+    assert swallowed == []
+
+
+def goes_on_for_a_second(where: str) -> None:
+    gc.collect()  # what other tests left: closing a generator swallows too
+    until = time.process_time() + 1
+    with time_limited(0.02):
+        gc.collect() if where == "callback" else Careless()
+        while time.process_time() < until:
+            pass
 
 
 def test_other_threads_are_left_alone() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+# Here before the runs inside this process, each of which would import a class of its own.
+import lookaside_sim.testing.plugins.drivers  # noqa: F401
 from tests.drive.helpers import needs_engine, sys_file
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "drivers.md"

@@ -105,6 +105,88 @@ def test_call_sites() -> None:
     assert next(iter(opened(SAMPLES / "kmalloc.txt"))).site == "alloc_fdtable+0x63"
 
 
+def events_of(path: Path, text: str, kind: str | None = None) -> list[Event]:
+    path.write_text(text)
+    return list(load_any(path, kind))
+
+
+def test_sites_that_a_line_names(tmp_path: Path) -> None:
+    text = "@ 3 = main+0x1f\nmalloc(8) = 0x10 @ 3\nmalloc(8) = 0x20 @ 4\nmalloc(8) = 0x30\n"
+    found = events_of(tmp_path / "named.txt", text)
+    assert [event.site for event in found] == ["main+0x1f", "4", None]
+
+
+BPFTRACE = """\
+Attaching 4 probes...
+5113123456789: tracepoint:kmem:kmalloc: call_site=alloc_fdtable ptr=0xffff888003c4a000 bytes_req=192
+5113123461000: tracepoint:kmem:kmem_cache_alloc: call_site=getname_flags+60 ptr=0xffff888003c4b000 bytes_req=4096
+        kmem_cache_alloc+512
+        getname_flags+60
+
+Lost 12 events
+5113123501000: tracepoint:kmem:kfree: ptr=0xffff888003c4a000
+5113123502000: tracepoint:kmem:kfree: ptr=0x0
+^C
+
+@calls[ls]: 2
+"""
+
+
+def test_bpftrace(tmp_path: Path) -> None:
+    found = events_of(tmp_path / "bpftrace.txt", BPFTRACE)
+    assert [(each.op, each.time, each.size, each.site) for each in found] == [
+        ("alloc", 0, 192, "alloc_fdtable"),
+        ("alloc", 5, 4096, "getname_flags+60"),
+        ("free", 45, None, None),
+    ]
+
+
+PERF = """\
+ls  1234 [001]  5113.123456: kmem:kmalloc: (alloc_fdtable+0x63) call_site=alloc_fdtable+0x63 ptr=0xffff888003c4a000 \
+bytes_req=192 bytes_alloc=192 gfp_flags=GFP_KERNEL|__GFP_ZERO node=-1 accounted=false
+        ffffffff812a3c4d __kmalloc+0x12d ([kernel.kallsyms])
+        ffffffff8130a1b3 alloc_fdtable+0x63 ([kernel.kallsyms])
+            7f2b9c0e1a27 [unknown] (/usr/lib/x86_64-linux-gnu/libc.so.6)
+
+ls  1234 [001]  5113.123501: kmem:kfree: call_site=free_fdtable+0x1f ptr=0xffff888003c4a000
+"""
+
+
+def test_perf_with_stacks(tmp_path: Path) -> None:
+    found = events_of(tmp_path / "perf.txt", PERF)
+    assert [(each.op, each.time, each.size) for each in found] == [
+        ("alloc", 0, 192),
+        ("free", 45, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "strings"),
+    [
+        ("v 10400 3", "s c my program x\ns 4 main\ns 1b operator new(unsigned long)"),
+        ("v 10200 2", "s my program x\ns main\ns operator new(unsigned long)"),
+        ("v 10000", "s my program x\ns main\ns operator new(unsigned long)"),
+    ],
+)
+def test_heaptrack_of_every_version(tmp_path: Path, head: str, strings: str) -> None:
+    text = f"{head}\n{strings}\ni 10 1 2\ni 20 1 3\nt 1 0\nt 2 1\na 18 2\n+ 0\nc 7\n- 0\n"
+    found = events_of(tmp_path / "heap.txt", text)
+    assert [(each.op, each.time, each.size, each.site) for each in found] == [
+        ("alloc", 0, 24, "main"),  # it called operator new, which called malloc
+        ("free", 7000, None, None),
+    ]
+
+
+def test_heaptrack_that_nobody_interpreted(tmp_path: Path) -> None:
+    text = "v 10400 3\nx 4 demo\nm 4 demo 0 0 1000\nt 1189 0\n+ 18 1 aa0\n+ 20 1 bb0\nc 2\n- aa0\n- cc0\n"
+    found = events_of(tmp_path / "heap.txt", text)
+    assert [(each.op, each.time, each.size, each.site) for each in found] == [
+        ("alloc", 0, 24, "0x1189"),
+        ("alloc", 0, 32, "0x1189"),
+        ("free", 2000, None, None),
+    ]
+
+
 def test_frees_of_what_came_before_are_counted() -> None:
     recording = opened(SAMPLES / "ltrace.txt")
     list(recording)
@@ -137,7 +219,18 @@ def test_traces_of_our_own_are_traces(tmp_path: Path) -> None:
         assert isinstance(trace, Trace)
         assert len(list(trace)) == 4
     (tmp_path / "bad").write_text("nothing known\n")
-    with pytest.raises(TraceError, match="not a JSON object"):
+    for nothing in ("nothing known\n", "", "\x7fELF", "[]"):
+        (tmp_path / "bad").write_text(nothing)
+        with pytest.raises(TraceError) as caught:
+            load_any(tmp_path / "bad")
+        assert caught.value.problem == (
+            "not a JSON object, nor begun as one of malloc, heaptrack, kmalloc, windows, wpa,"
+            " poolmon: name its format with --from"
+        )
+    (tmp_path / "bad").write_text("{}\n")
+    with pytest.raises(
+        TraceError, match="'format': None in the header: give 'lookaside-trace'"
+    ):
         load_any(tmp_path / "bad")
     with pytest.raises(ValueError, match="format 'x': give one of malloc"):
         load_any(tmp_path / "bad", "x")
