@@ -33,11 +33,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from lookaside_sim.errors import made_again
 from lookaside_sim.lookaside.list import LookasideList
+from lookaside_sim.lookaside.routines import Routines
 from lookaside_sim.machine.call_site import CallSite, is_inside
 from lookaside_sim.machine.calls import Hooks
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.machine.program import Program
 from lookaside_sim.memory.notices import Notices
+from lookaside_sim.memory.zeros import mapping, written
 from lookaside_sim.nt.layouts import Architecture, PoolHeaderLayout
 from lookaside_sim.nt.types import PoolTag
 from lookaside_sim.nt.windows import Windows
@@ -51,9 +53,6 @@ T = TypeVar("T")
 
 MISSING: Final = "missing"
 """In the ``LEFT_OUT`` of a class: a copy has no such attribute yet."""
-
-_CHUNK: Final = 1 << 16
-_ZEROS: Final = bytes(_CHUNK)
 
 _VALUES: Final = (
     Architecture,
@@ -87,6 +86,7 @@ _LEFT_OUT: Final[Mapping[type, Mapping[str, Any]]] = {
     Notices: {"listeners": {}},
     Plans: {"_plans": {}},
     PoolManager: {"_known": {}},
+    Routines: {"_leases": {}, "_unleased": set()},
     Program: {"site_provider": None, "stack_provider": None},
 }
 """What the copy has in the place of what is left out."""
@@ -196,12 +196,9 @@ def _view(buffer: bytearray | mmap.mmap | bytes, format: str) -> memoryview:
 
 def _copy_mapping(writer: _Writer, each: mmap.mmap) -> _Reduced:
     """Copy an anonymous mapping; what was never touched costs no memory in the copy either."""
-    size = len(each)
-    copied = mmap.mmap(-1, size)
-    for at in range(0, size, _CHUNK):
-        chunk = each[at : at + _CHUNK]
-        if chunk != _ZEROS:
-            copied[at : at + len(chunk)] = chunk
+    copied = mapping(len(each))
+    for at, page in written(each):
+        copied[at : at + len(page)] = page
     return writer.keep(copied)
 
 
@@ -211,8 +208,12 @@ def _copy_record(writer: _Writer, each: BlockRecord) -> _Reduced:
 
 
 def _copy_list(writer: _Writer, each: LookasideList) -> _Reduced:
-    """A list asks for its machine when it is made; the copy gets that with its state."""
-    return writer.make(each, object.__reduce_ex__(each, 2)[2])
+    """A list asks for its machine when it is made; the copy gets that with its state.
+
+    In the copy no list keeps its routines: they all stay.
+    """
+    state: Any = object.__reduce_ex__(each, 2)[2]
+    return writer.make(each, (state[0], {**state[1], "_leases": ()}))
 
 
 def _copy_in_part(writer: _Writer, each: object) -> _Reduced:

@@ -51,9 +51,8 @@ def memory_of(kernel: Kernel) -> dict[int, object]:
                 address = arena.base + (page << PAGE_SHIFT)
                 found[address] = (state, memory.peek_bytes(address, PAGE_SIZE))
         found[arena.base + 1] = bytes(arena.marks)
-    for structures in memory._structures._by_page.values():
-        for each in structures:
-            found[each.address] = memory.peek_bytes(each.address, each.image_size)
+    for each in memory.structures():
+        found[each.address] = memory.peek_bytes(each.address, each.image_size)
     for region in memory._regions._all:
         permits = (region.writable, region.executable)
         found[region.address] = (memory.peek_bytes(region.address, region.size), permits)

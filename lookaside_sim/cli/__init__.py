@@ -98,9 +98,11 @@ def _is_bad_input(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
+    from lookaside_sim.cli.at_rest import as_given
     from lookaside_sim.windbg.lookaside import printable
 
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
+    text = as_given(text)
     return printable(" ".join(text.split()))

@@ -13,6 +13,8 @@ from typing import BinaryIO, Final
 
 MOST_BYTES: Final = 1 << 32
 """Of a pipe, so that one without an end fills no disk."""
+_copies: Final[dict[str, str]] = {}
+"""What was copied, and what it is called."""
 _COPIED: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -32,12 +34,12 @@ def input_file(given: str) -> Path:
     path = Path(given)
     try:
         if given == "-":
-            return _copy_of(sys.stdin.buffer, "standard-input")
+            return _copy_of(sys.stdin.buffer, "standard-input", "the standard input")
         mode = path.stat().st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)):
             return path
         with path.open("rb") as pipe:
-            return _copy_of(pipe, path.name)
+            return _copy_of(pipe, path.name, given)
     except ValueError:
         return path  # who opens it says so
     except (OSError, AttributeError) as error:
@@ -46,11 +48,24 @@ def input_file(given: str) -> Path:
         raise ArgumentTypeError(f"{given}: {error}") from None
 
 
-def _copy_of(pipe: BinaryIO, name: str) -> Path:
+def is_copy(path: Path) -> bool:
+    """Whether a file is a copy of what a pipe gave."""
+    return str(path) in _copies
+
+
+def as_given(text: str) -> str:
+    """A message in which copies of pipes are called what they were given as."""
+    for path, given in _copies.items():
+        text = text.replace(path, given)
+    return text
+
+
+def _copy_of(pipe: BinaryIO, name: str, given: str) -> Path:
     folder = tempfile.mkdtemp(prefix="lookaside-sim-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     first = pipe.read(len(_GZIP_MAGIC))
     path = Path(folder, name + (".gz" if first == _GZIP_MAGIC else ""))
+    _copies[str(path)] = given
     left = MOST_BYTES
     with path.open("wb") as copy:
         block = first

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any, Final
 
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.cli.convert import add_lookaside
 from lookaside_sim.kd.faces import ask_lines, is_terminal, plain_ask, run_lines
 from lookaside_sim.kd.openers import open_target
@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(command=_kd)
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="a .py script, a run, a trace, or a .sys file"
+        "file",
+        metavar="FILE",
+        type=input_file,
+        help="a .py script, a run, a trace, or a .sys file",
     )
     add_lookaside(parser)
     parser.add_argument(

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from lookaside_sim.cli.at_rest import input_file
 from lookaside_sim.cli.failing import load_check, of_file, refuse_input
 from lookaside_sim.trace import load
 
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write a pytest module that holds the trace and asserts what it does: that"
         " the check passes, or, without one, what a replay does now."
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a .jsonl or .jsonl.gz trace")
+    parser.add_argument(
+        "file", metavar="FILE", type=input_file, help="a .jsonl or .jsonl.gz trace"
+    )
     parser.add_argument(
         "--check", metavar="MODULE:FUNCTION", help="what the test calls with the events"
     )

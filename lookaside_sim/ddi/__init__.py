@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from lookaside_sim.ddi.arguments import *
 from lookaside_sim.ddi.asserts import *
+from lookaside_sim.ddi.clock import *
 from lookaside_sim.ddi.constants import *
 from lookaside_sim.ddi.devices import *
 from lookaside_sim.ddi.dpcs import *
@@ -40,9 +41,12 @@ from lookaside_sim.ddi.irql import *
 from lookaside_sim.ddi.known_structures import *
 from lookaside_sim.ddi.lists import *
 from lookaside_sim.ddi.lookaside import *
+from lookaside_sim.ddi.macros import *
 from lookaside_sim.ddi.mdls import *
 from lookaside_sim.ddi.memory import *
+from lookaside_sim.ddi.messages import *
 from lookaside_sim.ddi.mutexes import *
+from lookaside_sim.ddi.named_events import *
 from lookaside_sim.ddi.pool import *
 from lookaside_sim.ddi.pool_by_flags import *
 from lookaside_sim.ddi.resources import *
@@ -51,8 +55,10 @@ from lookaside_sim.ddi.runtime import *
 from lookaside_sim.ddi.slist import *
 from lookaside_sim.ddi.spin_locks import *
 from lookaside_sim.ddi.status import *
+from lookaside_sim.ddi.stops import *
 from lookaside_sim.ddi.strings import *
 from lookaside_sim.ddi.structures import *
+from lookaside_sim.ddi.system import *
 from lookaside_sim.ddi.threads import *
 from lookaside_sim.ddi.timers import *
 from lookaside_sim.ddi.types import *
@@ -64,6 +70,7 @@ from lookaside_sim.ddi.work_items import *
 _MODULES = (
     "arguments",
     "asserts",
+    "clock",
     "constants",
     "devices",
     "dpcs",
@@ -77,9 +84,12 @@ _MODULES = (
     "known_structures",
     "lists",
     "lookaside",
+    "macros",
     "mdls",
     "memory",
+    "messages",
     "mutexes",
+    "named_events",
     "pool",
     "pool_by_flags",
     "resources",
@@ -88,8 +98,10 @@ _MODULES = (
     "slist",
     "spin_locks",
     "status",
+    "stops",
     "strings",
     "structures",
+    "system",
     "threads",
     "timers",
     "types",

@@ -34,12 +34,15 @@ __all__ = [
     "ExEventObjectType",
     "IoFileObjectType",
     "ObDereferenceObject",
+    "ObDereferenceObjectDeferDelete",
     "ObDereferenceObjectWithTag",
     "ObOpenObjectByPointer",
     "ObReferenceObject",
     "ObReferenceObjectByHandle",
     "ObReferenceObjectByPointer",
     "ObReferenceObjectWithTag",
+    "ObfDereferenceObject",
+    "ObfReferenceObject",
     "PsLookupProcessByProcessId",
     "PsThreadType",
     "ZwClose",
@@ -91,6 +94,11 @@ def ObDereferenceObject(Object: Pointer) -> int:
 def ObDereferenceObjectWithTag(Object: Pointer, Tag: Tag) -> int:
     """Give a reference back that was taken with a tag."""
     return current_kernel().references.dereference(Object)
+
+
+ObDereferenceObjectDeferDelete = ObDereferenceObject
+ObfReferenceObject = ObReferenceObject
+ObfDereferenceObject = ObDereferenceObject
 
 
 @routine_up_to(_HIGHEST)

@@ -25,6 +25,7 @@ __all__ = [
     "InterlockedCompareExchange64",
     "InterlockedCompareExchangePointer",
     "InterlockedDecrement",
+    "InterlockedDecrement16",
     "InterlockedDecrement64",
     "InterlockedExchange",
     "InterlockedExchange64",
@@ -32,6 +33,7 @@ __all__ = [
     "InterlockedExchangeAdd64",
     "InterlockedExchangePointer",
     "InterlockedIncrement",
+    "InterlockedIncrement16",
     "InterlockedIncrement64",
     "InterlockedOr",
     "InterlockedXor",
@@ -125,6 +127,18 @@ def InterlockedBitTestAndSet(Base: Out, Bit: Long) -> int:
 def InterlockedBitTestAndReset(Base: Out, Bit: Long) -> int:
     """Clear a bit of a LONG, 0 to 31; returns what it was, 0 or 1."""
     return _change(Base, 4, lambda value: value & ~(1 << (Bit & 31)))[0] >> (Bit & 31) & 1
+
+
+@inlined
+def InterlockedIncrement16(Addend: Out) -> int:
+    """Add 1 to a SHORT; returns what it holds now."""
+    return _change(Addend, 2, lambda value: value + 1)[1]
+
+
+@inlined
+def InterlockedDecrement16(Addend: Out) -> int:
+    """Take 1 from a SHORT; returns what it holds now."""
+    return _change(Addend, 2, lambda value: value - 1)[1]
 
 
 @inlined

@@ -10,16 +10,18 @@ Source:
 
 from __future__ import annotations
 
-from lookaside_sim.ddi.arguments import Constant, Long, Pointer, Size
+from lookaside_sim.ddi.arguments import Constant, Long, Pointer, Size, Ulong
 from lookaside_sim.ddi.routine import inlined
 from lookaside_sim.kernel import current_kernel
 
 __all__ = [
     "RtlCompareMemory",
+    "RtlCompareMemoryUlong",
     "RtlCopyBytes",
     "RtlCopyMemory",
     "RtlEqualMemory",
     "RtlFillMemory",
+    "RtlFillMemoryUlong",
     "RtlMoveMemory",
     "RtlSecureZeroMemory",
     "RtlZeroBytes",
@@ -88,6 +90,32 @@ def RtlCompareMemory(Source1: Constant, Source2: Constant, Length: Size) -> int:
         if left != right:
             return at
     return Length
+
+
+@inlined
+def RtlFillMemoryUlong(Destination: Pointer, Length: Size, Pattern: Ulong) -> None:
+    """Fill memory with a ULONG.
+
+    Args:
+        Destination: where.
+        Length: bytes, of which whole ULONGs count.
+        Pattern: the ULONG.
+    """
+    _write(Destination, Pattern.to_bytes(4, "little") * (Length // 4))
+
+
+@inlined
+def RtlCompareMemoryUlong(Source: Pointer, Length: Size, Pattern: Ulong) -> int:
+    """How many bytes of a range are equal to a ULONG again and again.
+
+    Args:
+        Source: the range.
+        Length: bytes, of which whole ULONGs count.
+        Pattern: the ULONG.
+    """
+    length, wanted = Length & ~3, Pattern.to_bytes(4, "little")
+    found = _bytes("Source", Source, length)
+    return next((at for at in range(0, length, 4) if found[at : at + 4] != wanted), length)
 
 
 @inlined

@@ -13,10 +13,9 @@ from typing import Any, Final
 from lookaside_sim.ddi.arguments import Out, Pointer, address_of, check_out, store_byte, tag_of
 from lookaside_sim.ddi.runtime import nx_where_opted_in
 from lookaside_sim.kernel import current_kernel
-from lookaside_sim.nt.arguments import integer, shown, text, unsigned
+from lookaside_sim.nt.arguments import integer, shown, unsigned
 from lookaside_sim.nt.types import NONE_TAG, PoolType, TagLike
 from lookaside_sim.pool.calls import FreeBlock
-from lookaside_sim.pool.conditions import MemoryCondition, memory_condition
 
 __all__ = [
     "POOL_FLAG_CACHE_ALIGNED",
@@ -50,11 +49,13 @@ __all__ = [
     "ExFreePool2",
     "ExFreePoolWithTag",
     "ExQueryPoolBlockSize",
+    "FsRtlAllocatePool",
+    "FsRtlAllocatePoolWithQuota",
+    "FsRtlAllocatePoolWithQuotaTag",
     "FsRtlAllocatePoolWithTag",
     "HighPoolPriority",
     "HighPoolPrioritySpecialPoolOverrun",
     "HighPoolPrioritySpecialPoolUnderrun",
-    "IoCreateNotificationEvent",
     "LowPoolPriority",
     "LowPoolPrioritySpecialPoolOverrun",
     "LowPoolPrioritySpecialPoolUnderrun",
@@ -207,6 +208,27 @@ def FsRtlAllocatePoolWithTag(PoolType: PoolType | int, NumberOfBytes: int, Tag: 
     return ExAllocatePoolWithTag(int(PoolType) | _RAISE, NumberOfBytes, Tag)
 
 
+def FsRtlAllocatePool(PoolType: PoolType | int, NumberOfBytes: int) -> int:
+    """Allocate with the tag ``None``, and raise where there is no memory."""
+    return FsRtlAllocatePoolWithTag(PoolType, NumberOfBytes, NONE_TAG)
+
+
+def FsRtlAllocatePoolWithQuotaTag(
+    PoolType: PoolType | int, NumberOfBytes: int, Tag: TagLike
+) -> int:
+    """Allocate and charge the current process, and raise where that cannot be done.
+
+    Raises:
+        NtStatusError: no memory or no quota left.
+    """
+    return ExAllocatePoolWithQuotaTag(int(PoolType) | _RAISE, NumberOfBytes, Tag)
+
+
+def FsRtlAllocatePoolWithQuota(PoolType: PoolType | int, NumberOfBytes: int) -> int:
+    """Allocate with the tag ``None`` and charge the current process; raises as the others do."""
+    return FsRtlAllocatePoolWithQuotaTag(PoolType, NumberOfBytes, NONE_TAG)
+
+
 def ExQueryPoolBlockSize(PoolBlock: int, QuotaCharged: Out) -> int:
     """How many bytes a block has room for.
 
@@ -278,8 +300,3 @@ def ExFreePool2(
         call = FreeBlock(block, tag or None)
         kernel.machine.hooks.run(call, kernel.pool.refuse_parameters, block)
     kernel.pool.free(block, tag)
-
-
-def IoCreateNotificationEvent(EventName: str) -> MemoryCondition:
-    """Open a pool or memory condition event; see `lookaside_sim.pool.conditions`."""
-    return memory_condition(current_kernel().pool, text("EventName", EventName))

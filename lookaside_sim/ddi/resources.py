@@ -31,6 +31,7 @@ __all__ = [
     "ExGetCurrentResourceThread",
     "ExInitializeResourceLite",
     "ExIsResourceAcquiredExclusiveLite",
+    "ExIsResourceAcquiredLite",
     "ExIsResourceAcquiredSharedLite",
     "ExReleaseResourceAndLeaveCriticalRegion",
     "ExReleaseResourceForThreadLite",
@@ -137,6 +138,9 @@ def ExIsResourceAcquiredSharedLite(Resource: Pointer) -> int:
     threads = current_kernel().threads
     held = threads.holding(Resource, threads.current)
     return 0 if held is None else held.count
+
+
+ExIsResourceAcquiredLite = ExIsResourceAcquiredSharedLite
 
 
 @routine

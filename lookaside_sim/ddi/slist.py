@@ -24,6 +24,7 @@ __all__ = [
     "InterlockedFlushSList",
     "InterlockedPopEntrySList",
     "InterlockedPushEntrySList",
+    "QueryDepthSList",
 ]
 
 
@@ -103,6 +104,9 @@ ExInterlockedFlushSList = InterlockedFlushSList
 def ExQueryDepthSList(SListHead: Pointer) -> int:
     """How many entries a list has, 0 to 65535; see `SLists.depth`."""
     return current_kernel().slists.depth(address_of("SListHead", SListHead))
+
+
+QueryDepthSList = ExQueryDepthSList
 
 
 def FirstEntrySList(SListHead: Pointer) -> int:

@@ -27,6 +27,7 @@ from lookaside_sim.nt.types import Irql, NtStatus
 from lookaside_sim.system.queues import ThreadEnded
 
 __all__ = [
+    "IoGetCurrentProcess",
     "KeGetCurrentThread",
     "PsCreateSystemThread",
     "PsGetCurrentProcess",
@@ -86,3 +87,6 @@ PsGetCurrentThread = KeGetCurrentThread
 def PsGetCurrentProcess() -> int:
     """Address of the EPROCESS of the process that runs."""
     return current_kernel().processes.current.address
+
+
+IoGetCurrentProcess = PsGetCurrentProcess

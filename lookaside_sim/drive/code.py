@@ -66,7 +66,6 @@ class ImageCode:
         image: the image.
 
     Attributes:
-        log: what it printed.
         driver_object: address of its DRIVER_OBJECT; 0 before it was started.
     """
 
@@ -75,7 +74,6 @@ class ImageCode:
         self._imports = imports
         self._image = image
         self._processor = environment.processor
-        self.log: list[str] = []
         self.driver_object = 0
 
     @property

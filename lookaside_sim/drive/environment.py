@@ -48,17 +48,19 @@ class Environment:
     Attributes:
         processor: as given.
         kernel: its machine.
+        splits: whether an argument of 64 bits takes two slots.
         says: called with each text that a driver prints.
         export_address: gives the address of an export by its name, 0 for none.
         lists: the last list that compiled code initialized at each address.
         watch: makes the calls of inlined list code while somebody listens.
     """
 
-    def __init__(self, processor: Processor, says: Callable[[str], None]) -> None:
+    def __init__(self, processor: Processor) -> None:
         self.processor = processor
         self.kernel: Kernel = processor.kernel
-        self.says = says
+        self.says = self.kernel.drivers.say
         self.pointer_size = self.kernel.arch.pointer_size
+        self.splits = self.pointer_size == 4
         self.export_address: Callable[[str], int] = lambda name: 0
         self.lists: dict[int, LookasideList] = {}
         processor.stores.lists = self.lists

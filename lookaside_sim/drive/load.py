@@ -37,16 +37,9 @@ class Drive:
 
     def __init__(self, kernel: Kernel) -> None:
         self.processor = Processor(kernel)
-        self.environment = Environment(self.processor, self._say)
+        self.environment = Environment(self.processor)
         self.imports = Imports(self.environment)
-        self._codes: dict[str, ImageCode] = {}
         self._kernel = kernel
-
-    def _say(self, text: str) -> None:
-        current = self._kernel.drivers.current
-        code = None if current is None else self._codes.get(current.name)
-        if code is not None:
-            code.log.append(text)
 
     def load(self, pe: PeFile) -> CompiledDriver:
         """Load a file; see `Kernel.load_image`."""
@@ -66,7 +59,6 @@ class Drive:
         code = ImageCode(self.environment, self.imports, image)
         driver = CompiledDriver(kernel.drivers, pe.name, base, room, pe.size, code)
         image.owner = driver
-        self._codes[pe.name] = code
         processor.images.add(image)
         if size == 8:
             watch_cr8(processor, image, memory)

@@ -164,11 +164,17 @@ def symbols(pe: PeFile) -> dict[int, str]:
     An x86 name is shown as C has it, without the underscore and the bytes of arguments.
     """
     found: dict[int, str] = {}
+    of_linker: set[int] = set()
 
     def put(rva: int, name: str) -> None:
         # The linker's own names, such as __bss_start__, stand where a variable's may too.
-        if name and (rva not in found or found[rva].startswith("__") > name.startswith("__")):
+        is_linkers = name.startswith("__")
+        name = _plain(name, pe.pointer_size)
+        if not name or name.startswith((".", "/")) or not name.isprintable():
+            return
+        if rva not in found or (rva in of_linker and not is_linkers):
             found[rva] = name
+            (of_linker.add if is_linkers else of_linker.discard)(rva)
 
     records = pe.symbol_records()
     index = 0
@@ -184,11 +190,9 @@ def symbols(pe: PeFile) -> dict[int, str]:
             name = pe.string_at(int.from_bytes(raw[4:], "little"))
         else:
             name = raw.rstrip(b"\0").decode("latin-1")
-        name = _plain(name, pe.pointer_size)
-        if name and not name.startswith((".", "/")) and name.isprintable():
-            put(pe.sections[section - 1].rva + value, name)
+        put(pe.sections[section - 1].rva + value, name)
     for name, rva in exports(pe).items():
-        put(rva, _plain(name, pe.pointer_size))
+        put(rva, name)
     return found
 
 

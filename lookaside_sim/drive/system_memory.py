@@ -18,6 +18,7 @@ import attrs
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.memory.notices import Changed
 from lookaside_sim.memory.regions import Region
+from lookaside_sim.nt.clock import BOOT_TIME, TICKS_A_SECOND, UNITS_A_SECOND
 from lookaside_sim.nt.layouts import PAGE_SIZE
 
 STACK_SIZE: Final = {"x64": 6 * PAGE_SIZE, "x86": 3 * PAGE_SIZE}
@@ -51,10 +52,6 @@ _NUMBER, _LEGACY_NUMBER, _NUMBER_86 = 0x1A4, 0x184, 0x51
 _SELF_86, _CURRENT_BLOCK_86, _BLOCK_86, _THREAD_86 = 0x1C, 0x20, 0x120, 0x124
 _TICK_MULTIPLIER, _INTERRUPT_TIME, _SYSTEM_TIME, _TICK_COUNT = 4, 8, 0x14, 0x320
 _MAJOR, _MINOR = 0x26C, 0x270
-UNITS_A_SECOND: Final = 10_000_000
-TICKS_A_SECOND: Final = 64
-BOOT_TIME: Final = 0x1D5_0000_0000_0000
-"""System time at boot, in 100 ns since 1601: in 2019. Choice."""
 
 _CODE, _DATA = 0x9B, 0x93  # access bytes of segments that are present
 _WHOLE: Final = 0xFFFFF

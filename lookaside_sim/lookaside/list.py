@@ -37,6 +37,7 @@ from lookaside_sim.lookaside.routines import AllocateRoutine, FreeRoutine
 from lookaside_sim.lookaside.shared import ListHost
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH
 from lookaside_sim.machine.program import Image
+from lookaside_sim.memory.rests import Rest
 from lookaside_sim.nt.arguments import integer, shown, text, unsigned
 from lookaside_sim.nt.layouts import CACHE_LINE
 from lookaside_sim.nt.types import ULONG_MASK, NtStatus, PoolTag, PoolType, TagLike
@@ -75,9 +76,8 @@ class LookasideList(ListOnMemory):
         unmapped address makes a new piece of zeroed driver data there.
     """
 
-    __slots__ = ("_active", "owner")
+    __slots__ = ("__weakref__", "owner")
 
-    _active: bool
     owner: Image | None
 
     def __new__(
@@ -108,6 +108,7 @@ class LookasideList(ListOnMemory):
         self._pool = shared.pool
         self._requests = shared.pool.requests
         self._active = False
+        self._leases = ()
         self._tail = b""
         self.owner = None
         self.name = text("name", name)
@@ -129,15 +130,15 @@ class LookasideList(ListOnMemory):
         there = self._memory.structure_at(address)
         if self._place is not None:
             self.rest()
-        elif isinstance(there, LookasideList) and there.address == address:
+        elif isinstance(there, (LookasideList, Rest)) and there.address == address:
             self._take_over(there, size)
         else:
             self._tail = bytes(size - arch.lookaside_size)
             self._memory.attach(self)
 
-    def _take_over(self, old: LookasideList, size: int) -> None:
+    def _take_over(self, old: LookasideList | Rest, size: int) -> None:
         """Become the object for the structure of an inactive list, bytes and all."""
-        if old.is_active:
+        if isinstance(old, LookasideList) and old.is_active:
             raise ValueError(f"address {self.address:#x}: the active list {old!r} is there")
         if old.image_size < size:
             raise ValueError(
@@ -147,7 +148,8 @@ class LookasideList(ListOnMemory):
         image = old.store_image()
         self._memory.take_over(old, self)
         self.load_image(image)
-        old.move_out(InMemory(self._machine, self.address, old.image_size))
+        if isinstance(old, LookasideList):
+            old.move_out(InMemory(self._machine, self.address, old.image_size))
 
     # --- initialize ----------------------------------------------------------------------
 
@@ -274,6 +276,7 @@ class LookasideList(ListOnMemory):
         self._tag = int(settings.tag)
         self._allocate_ex = routines.allocate_address(allocate, older=older)
         self._free_ex = routines.free_address(free, older=older)
+        self._leases = routines.lease(self._allocate_ex, self._free_ex)
         self._prepare_misses()
         if self._place is not None:
             self._place.put_back(self)
@@ -454,11 +457,6 @@ class LookasideList(ListOnMemory):
             self.delete()
 
     # --- what it is ----------------------------------------------------------------------
-
-    @property
-    def is_active(self) -> bool:
-        """Whether the list was initialized and not yet deleted."""
-        return self._active
 
     def __repr__(self) -> str:
         state = "active" if self._active else "inactive"

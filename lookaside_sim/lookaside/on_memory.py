@@ -30,7 +30,7 @@ from enum import Enum
 from lookaside_sim.errors import BugCheck, LookasideSimError
 from lookaside_sim.lookaside.fields import ListFields
 from lookaside_sim.lookaside.place import InMemory
-from lookaside_sim.lookaside.routines import Routines
+from lookaside_sim.lookaside.routines import Lease, Routines
 from lookaside_sim.lookaside.shared import Shared
 from lookaside_sim.lookaside.tuning import DISABLED_MAXIMUM_DEPTH, SCAN_PERIOD, next_depth
 from lookaside_sim.machine.calls import Branch
@@ -60,7 +60,9 @@ class ListOnMemory(ListFields):
     """A list with the routines on memory. `LookasideList` is what users hold."""
 
     __slots__ = (
+        "_active",
         "_head",
+        "_leases",
         "_machine",
         "_memory",
         "_place",
@@ -78,6 +80,9 @@ class ListOnMemory(ListFields):
     _repr_html_ = as_html
     address: int
     name: str
+    _active: bool
+    _leases: tuple[Lease, ...]
+    """What keeps its routines as long as the object is held."""
     _shared: Shared
     _machine: Machine
     _memory: Memory
@@ -169,6 +174,16 @@ class ListOnMemory(ListFields):
     def _now(self) -> ListFields:
         place = self._place
         return self if place is None else place.fields()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the list was initialized and not yet deleted."""
+        return self._active
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether memory need not keep the object: its bytes are all there is to it."""
+        return not self._active and self._place is None
 
     @property
     def is_embedded(self) -> bool:
@@ -411,8 +426,8 @@ class ListOnMemory(ListFields):
         """
         if self._place is not None:
             self._place.fetch(self)
-        total = self._total_allocates
-        misses = self._allocate_misses
+        misses = self._missed_allocates
+        total = self._pops + misses + self._allocates_base
         new_allocates = total - self._last_total_allocates
         new_misses = misses - self._last_allocate_misses
         depth = self._depth

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias, cast
+from weakref import ref
 
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import EXECUTE
@@ -25,8 +26,17 @@ _ONLY_FREE: Final = {_FREE}
 _SPACING: Final = 0x40  # bytes between the made-up code addresses
 
 
+class Lease:
+    """Held by each list that was given a routine, so that the routine stays as long as they do."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Routines:
     """The routines of one kernel, each at an address of its own.
+
+    A routine that was given to lists and to nobody else goes when the last object of such a list
+    does: its address is then one where nothing lies, as that of unloaded code.
 
     Args:
         machine: the machine.
@@ -49,11 +59,13 @@ class Routines:
         "_at",
         "_ex_allocate",
         "_ex_free",
+        "_leases",
         "_list_at",
         "_machine",
         "_next",
         "_pool",
         "_roles",
+        "_unleased",
         "default_allocate",
         "default_allocates",
         "default_free",
@@ -70,6 +82,8 @@ class Routines:
         self._roles: dict[int, set[str]] = {}
         self.elsewhere: Callable[[int], Callable[..., Any] | None] | None = None
         self._address_of: dict[Hashable, int] = {}
+        self._leases: dict[int, ref[Lease]] = {}
+        self._unleased: set[int] = set()
         self.default_allocate = self._place(self._call_pool_allocate)
         self.default_free = self._place(self._call_pool_free)
         self._ex_allocate, self._ex_free = self.default_allocate, self.default_free
@@ -98,6 +112,32 @@ class Routines:
             return self.default_free if older else self._ex_free
         return self._find_or_place(routine, _FREE)
 
+    def lease(self, *addresses: int) -> tuple[Lease, ...]:
+        """Take what keeps the routines at some addresses; those that stay anyway need nothing."""
+        leases = []
+        for address in addresses:
+            watch = self._leases.get(address)
+            lease = None if watch is None else watch()
+            if address in self._unleased:
+                self._unleased.discard(address)
+                lease = Lease()
+                self._leases[address] = ref(lease, partial(self._forget, address))
+            if lease is not None:
+                leases.append(lease)
+        return tuple(leases)
+
+    def _forget(self, address: int, lease: ref[Lease]) -> None:
+        """The last list that was given a routine is gone."""
+        if self._leases.pop(address, None) is lease:
+            del self._address_of[_key(self._at.pop(address))]
+            del self._roles[address]
+
+    def _keep(self, address: int) -> int:
+        """Have the routine at an address stay, whatever becomes of lists."""
+        self._leases.pop(address, None)
+        self._unleased.discard(address)
+        return address
+
     def allocate_routine(self, address: int) -> AllocateRoutine:
         """The routine that a call through AllocateEx reaches; faults where there is none."""
         found = self._call_target(address)
@@ -125,6 +165,7 @@ class Routines:
         if not callable(routine):
             raise TypeError(f"routine {shown(routine)}: give a callable")
         address = unsigned("address", address, self._machine.arch.address_bits)
+        self._keep(address)
         self._at[address] = routine
         self._address_of[_key(routine)] = address
 
@@ -154,7 +195,7 @@ class Routines:
         found = self._address_of.get(key)
         if found is None:
             found = self._address_of[key] = self._place(routine)
-        return found
+        return self._keep(found)
 
     def call(self, address: int, *arguments: object) -> Any:
         """Call whatever routine lies at an address; faults where there is none."""
@@ -173,6 +214,7 @@ class Routines:
         address = self._address_of.get(key)
         if address is None:
             address = self._address_of[key] = self._place(routine)
+            self._unleased.add(address)
         self._roles.setdefault(address, set()).add(role)
         return address
 

@@ -93,11 +93,11 @@ def calling_frame(skipped: int = 0) -> FrameType | None:
     while frame is not None and is_inside(frame.f_globals.get("__name__")):
         frame = frame.f_back
     if frame is not None and HELPER in frame.f_globals:
-        return _behind_helpers(frame)
+        return behind_helpers(frame)
     return frame
 
 
-def _behind_helpers(frame: FrameType) -> FrameType:
+def behind_helpers(frame: FrameType) -> FrameType:
     """The first frame that is no helper's; the helper itself where nothing else called it."""
     caller: FrameType | None = frame
     while caller is not None and is_skipped(caller):

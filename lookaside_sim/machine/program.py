@@ -121,6 +121,7 @@ class Program:
         "_next_base",
         "_next_data",
         "_sites",
+        "_unloaded",
         "memory",
         "notes_sites",
         "nx_images",
@@ -134,6 +135,7 @@ class Program:
         self.memory = memory
         self._images: list[Image] = []
         self._bases: list[int] = []
+        self._unloaded: list[Image] = []
         self._next_base = memory.arch.driver_images_start
         self._next_data = memory.arch.image_data_start
         self._sites = Sites(memory.arch.driver_images_start - _PROGRAM_CODE_OFFSET)
@@ -164,6 +166,9 @@ class Program:
     def next_base(self, size: int = IMAGE_SIZE) -> int:
         """Set a range aside for an image; ranges are in order of their addresses.
 
+        Where no more addresses are left, the range of the image comes again that was unloaded
+        longest ago of those that fit: nobody can say any more whose memory it was.
+
         Args:
             size: bytes of the range; behind it some stay free.
 
@@ -174,15 +179,29 @@ class Program:
         slots = -(-size // IMAGE_SIZE)
         end = base + (slots + 1) * IMAGE_SIZE
         if end > self.memory.arch.driver_images_end:
-            raise LookasideSimError(f"no {size:#x} bytes of addresses are left for an image")
+            return self._range_of_unloaded(slots, size)
         self._next_base = end
         return base
+
+    def _range_of_unloaded(self, slots: int, size: int) -> int:
+        for image in self._unloaded:
+            if -(-(image.image_end - image.image_base) // IMAGE_SIZE) == slots:
+                self._unloaded.remove(image)
+                at = self._images.index(image)
+                del self._bases[at], self._images[at]
+                self.nx_images.discard(image.image_base)
+                return image.image_base
+        raise LookasideSimError(f"no {size:#x} bytes of addresses are left for an image")
 
     def add(self, image: Image) -> None:
         """An image was loaded."""
         at = bisect_right(self._bases, image.image_base)
         self._bases.insert(at, image.image_base)
         self._images.insert(at, image)
+
+    def remove(self, image: Image) -> None:
+        """An image was unloaded; its range stays its own for a long time."""
+        self._unloaded.append(image)
 
     def at(self, address: int) -> Image | None:
         """The image, loaded or not, whose range holds an address."""

@@ -52,7 +52,9 @@ class SpinLocks:
     def _initialize(self, lock: int, name: str) -> None:
         self._machine.memory.write_pointer(lock, 0)
         self._owners.pop(lock, None)
-        self._names[lock] = name
+        self._names.pop(lock, None)
+        if name:
+            self._names[lock] = name
 
     def acquire(self, lock: int) -> int:
         """KeAcquireSpinLock: raise the IRQL to DISPATCH_LEVEL and take the lock.
@@ -225,7 +227,10 @@ class SpinLock:
         name: as given.
     """
 
-    __slots__ = ("_locks", "_machine", "_old_irqls", "_word", "address", "name")
+    __slots__ = ("__weakref__", "_locks", "_machine", "_old_irqls", "_word", "address", "name")
+
+    is_idle = True
+    """Its word and its address say all there is to it, whether it is held or not."""
 
     def __init__(self, kernel: LockHost, name: str = "") -> None:
         self._machine = machine = kernel.machine

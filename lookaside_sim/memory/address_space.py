@@ -69,7 +69,7 @@ class Memory(Mapped):
         write_link: writes a link where a live block starts: `LinkCache.write`, likewise.
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
             manager.
-        big_pages: page number to the number of the first page of its big allocation.
+        big_pages: which pages belong to which big allocation.
     """
 
     __slots__ = (

@@ -8,14 +8,17 @@ Behind the bytes lie two tables of the simulator's own:
 
 * `Arena.states`, one byte a page: what the page is;
 * `Arena.marks`, one byte a unit: `NO_BLOCK`, or, where the body of a live block starts, how
-  many bytes at the block's end were not asked for. Headers in memory can be overwritten; the marks
-  cannot, so they tell tools what is live. What NT does is decided by the headers alone. (While
-  slots decide, they know all that, and a mark only says where there is one: see `slots`.)
+  many bytes at the block's end were not asked for (`mark_of`). Headers in memory can be
+  overwritten; the marks cannot, so they tell tools what is live. What NT does is decided by the
+  headers alone. (While slots decide, they know all that, and a mark only says where there is one:
+  see `slots`.)
+
+Pages that nobody touched cost nothing, neither bytes nor marks: large buffers are the system's,
+which backs what is written, and what is not written is zero.
 """
 
 from __future__ import annotations
 
-import mmap
 import random
 import re
 from collections.abc import Iterable, Iterator
@@ -23,6 +26,7 @@ from functools import lru_cache
 from typing import Final, Literal, cast
 
 from lookaside_sim.memory.notices import Changed, Notices
+from lookaside_sim.memory.zeros import Buffer, mapping, written
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE, Architecture
 
 UNMAPPED: Final = 0
@@ -48,7 +52,9 @@ _TO_BIG: Final = {UNMAPPED: RESERVED, RESERVED: RESERVED}
 _TO_CACHED: Final = {RESERVED: RESERVED}
 _TO_UNMAPPED: Final = {RESERVED: UNMAPPED}
 
-NO_BLOCK: Final = 0xFF
+NO_BLOCK: Final = 0
+"""The mark where no block starts: what memory is before somebody writes."""
+_NO_BYTE_UNUSED: Final = 0xFF
 
 _LEAST_PAGES: Final = 16
 """Backed from the first use on."""
@@ -66,10 +72,17 @@ def garbage(seed: int) -> bytes:
     return random.Random(seed).randbytes(_GARBAGE_SIZE).replace(b"\0", b"\xa5")
 
 
-@lru_cache(maxsize=64)
-def _no_blocks(units: int) -> bytes:
-    """Marks of units in which no block starts."""
-    return bytes([NO_BLOCK]) * units
+def mark_of(unused: int) -> int:
+    """The mark of a block with so many bytes at its end that were not asked for."""
+    return _NO_BYTE_UNUSED - unused
+
+
+unused_of = mark_of
+"""How many bytes a mark says were not asked for."""
+
+
+def _zeros(size: int) -> Buffer:
+    return bytearray(size) if size < _LARGE else mapping(size)
 
 
 def _word_format(pointer_size: int) -> Literal["Q", "I"]:
@@ -90,7 +103,7 @@ def _begin(
         view.cast(_word_format(pointer_size)),
         view.cast("I"),
         cast(bytearray, bytes([HEADS if heads else UNMAPPED])),
-        cast(bytearray, _no_blocks(PAGE_SIZE >> unit_shift)),
+        cast(bytearray, bytes(PAGE_SIZE >> unit_shift)),
     )
 
 
@@ -155,7 +168,8 @@ class Arena:
         self.executable = executable
         self.base = base
         self.pages = pages
-        self.data: bytearray | mmap.mmap
+        self.data: Buffer
+        self.marks: Buffer
         self.data, self.words, self.ulongs, self.states, self.marks = _begin(
             heads, arch.pointer_size, arch.pool_header.unit_shift
         )
@@ -201,15 +215,20 @@ class Arena:
     def _grow(self, pages: int) -> None:
         """Back so many pages, more than before."""
         have = len(self.states)
-        size = pages << PAGE_SHIFT
-        # A large buffer comes from the system, which backs only the pages that are touched.
-        data = bytearray(size) if size < _LARGE else mmap.mmap(-1, size)
+        data = _zeros(pages << PAGE_SHIFT)
         self._copy(self.data, data)
         self.data = data
         self._view()
         self.states.extend(bytes(pages - have))
-        units = (pages - have) * self._arch.pool_header.units_per_page
-        self.marks.extend(_no_blocks(units))
+        marks = _zeros(pages * self._arch.pool_header.units_per_page)
+        for at, piece in written(self.marks):
+            marks[at : at + len(piece)] = piece
+        self.marks = marks
+
+    def forget_marks(self) -> None:
+        """Have a block start nowhere."""
+        for at, piece in written(self.marks):
+            self.marks[at : at + len(piece)] = bytes(len(piece))
 
     def _view(self) -> None:
         view = memoryview(self.data)
@@ -222,16 +241,13 @@ class Arena:
             first, behind = run.span()
             yield self.base + (first << PAGE_SHIFT), self.base + (behind << PAGE_SHIFT)
 
-    def _copy(self, old: bytearray | mmap.mmap, new: bytearray | mmap.mmap) -> None:
-        """Copy what there is to copy: pages without bytes of their own stay the system's."""
-        have = len(old) >> PAGE_SHIFT
-        if len(self.unmade) < have >> 1:
+    def _copy(self, old: Buffer, new: Buffer) -> None:
+        """Copy what there is to copy: pages that nobody wrote stay the system's."""
+        if len(old) < _LARGE and len(self.unmade) < len(old) >> PAGE_SHIFT + 1:
             new[: len(old)] = old[:]
             return
-        for page in range(have):
-            if page not in self.unmade and self.states[page] != UNMAPPED:
-                at = page << PAGE_SHIFT
-                new[at : at + PAGE_SIZE] = old[at : at + PAGE_SIZE]
+        for at, page in written(old):
+            new[at : at + PAGE_SIZE] = page
 
     def map_unmade(self, page: int) -> None:
         """Map a page of blocks; where it never was, its bytes are made up when needed."""

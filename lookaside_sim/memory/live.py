@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from itertools import compress
+
 from lookaside_sim.memory.arena import (
     BIG,
     BLOCKS,
@@ -11,9 +14,40 @@ from lookaside_sim.memory.arena import (
     RETURNED,
     Arena,
     Arenas,
+    unused_of,
 )
-from lookaside_sim.memory.slots import SLOT_HERE, Slot, Slots
+from lookaside_sim.memory.slots import HERE, Slot, Slots
 from lookaside_sim.nt.layouts import PAGE_SHIFT, Architecture
+
+
+class BigPages:
+    """Which big allocation a page belongs to. Costs of the allocations, whatever their sizes."""
+
+    __slots__ = ("_behind", "_firsts")
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._behind: dict[int, int] = {}
+
+    def add(self, first: int, count: int) -> None:
+        """Pages, by their numbers, are one allocation's."""
+        insort(self._firsts, first)
+        self._behind[first] = first + count
+
+    def remove(self, first: int) -> None:
+        """The pages from the first one of an allocation on are its no more."""
+        del self._firsts[bisect_left(self._firsts, first)], self._behind[first]
+
+    def get(self, number: int) -> int | None:
+        """The number of the first page of the allocation that a page belongs to, if any."""
+        at = bisect_right(self._firsts, number)
+        if not at:
+            return None
+        first = self._firsts[at - 1]
+        return first if number < self._behind[first] else None
+
+    def __contains__(self, number: int) -> bool:
+        return self.get(number) is not None
 
 
 class LiveBlocks:
@@ -27,7 +61,7 @@ class LiveBlocks:
     Attributes:
         big_blocks: address to size in bytes of each live big allocation, kept by the pool
             manager.
-        big_pages: page number to the number of the first page of its big allocation.
+        big_pages: which pages belong to which big allocation.
     """
 
     __slots__ = (
@@ -49,7 +83,7 @@ class LiveBlocks:
         self._unit = arch.pool_header.unit
         self._unit_shift = arch.pool_header.unit_shift
         self.big_blocks: dict[int, int] = {}
-        self.big_pages: dict[int, int] = {}
+        self.big_pages = BigPages()
 
     def reserve(self, arena: Arena, first: int, count: int) -> None:
         """Map pages of a big allocation, each to be filled when it is first touched."""
@@ -58,14 +92,12 @@ class LiveBlocks:
                 if arena.states[page] in (RETURNED, CACHED):
                     self._slots.drop_page(arena, page)
         number = (arena.base >> PAGE_SHIFT) + first
-        self.big_pages.update(dict.fromkeys(range(number, number + count), number))
+        self.big_pages.add(number, count)
         arena.map_big(first, count)
 
     def release(self, arena: Arena, first: int, count: int, *, cached: bool) -> None:
         """Take the pages of a big allocation from it; cached ones stay mapped."""
-        number = (arena.base >> PAGE_SHIFT) + first
-        for page in range(number, number + count):
-            del self.big_pages[page]
+        self.big_pages.remove((arena.base >> PAGE_SHIFT) + first)
         arena.unmap(first, count, cached=cached)
 
     def start_at(self, arena: Arena, page: int, address: int) -> bool:
@@ -101,7 +133,7 @@ class LiveBlocks:
         if self._slots.decide:
             slot = self._used_before(arena, first, last)
             return None if slot is None else slot.address - self._header_size
-        marks = arena.marks[first : last + 1].rstrip(b"\xff")
+        marks = arena.marks[first : last + 1].rstrip(b"\0")
         if not marks:
             return None
         body = arena.base + ((first + len(marks) - 1) << self._unit_shift)
@@ -110,12 +142,12 @@ class LiveBlocks:
     def _used_before(self, arena: Arena, first: int, last: int) -> Slot | None:
         """The last slot of a live block with a header between two positions of a page."""
         rfind, by_address = arena.marks.rfind, self._slots.by_address
-        position = rfind(SLOT_HERE, first, last + 1)
+        position = rfind(HERE, first, last + 1)
         while position >= 0:
             slot = by_address[arena.base + (position << self._unit_shift)]
             if slot.used and slot.units:
                 return slot
-            position = rfind(SLOT_HERE, first, position)
+            position = rfind(HERE, first, position)
         return None
 
     def one_holds(self, arena: Arena, address: int, length: int) -> bool:
@@ -152,7 +184,7 @@ class LiveBlocks:
         if self._slots.decide:
             unused: int = self._slots.by_address[body].plan.unused
             return unused
-        return arena.marks[(body - arena.base) >> self._unit_shift]
+        return unused_of(arena.marks[(body - arena.base) >> self._unit_shift])
 
     def has_header_at(self, arena: Arena, body: int) -> bool:
         """Whether a live block with a header starts at an address, aligned to units."""
@@ -165,8 +197,8 @@ class LiveBlocks:
         """Positions, in units from the arena's base, of the live blocks of a page."""
         shift = self._unit_shift
         first = page << (PAGE_SHIFT - shift)
-        marks = enumerate(arena.marks[first : first + (1 << PAGE_SHIFT - shift)], first)
-        found = {position for position, mark in marks if mark != NO_BLOCK}
+        behind = first + (1 << PAGE_SHIFT - shift)
+        found = set(compress(range(first, behind), arena.marks[first:behind]))
         if not self._slots.decide:
             return found
         slots = {each: self._slots.by_address[arena.base + (each << shift)] for each in found}

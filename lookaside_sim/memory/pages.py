@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from typing import TypeAlias
 
 import attrs
@@ -10,6 +9,7 @@ import attrs
 from lookaside_sim.memory.arena import Arena
 from lookaside_sim.memory.regions import Region
 from lookaside_sim.memory.touch import Reason
+from lookaside_sim.memory.zeros import Buffer
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 
 
@@ -31,7 +31,7 @@ class ArenaPage:
     executable: bool
 
     @property
-    def data(self) -> bytearray | mmap.mmap:
+    def data(self) -> Buffer:
         """The buffer that holds it now."""
         return self.arena.data
 
@@ -58,7 +58,7 @@ class RegionPage:
     executable: bool
 
     @property
-    def data(self) -> bytearray | mmap.mmap:
+    def data(self) -> Buffer:
         """The buffer that holds it, the same as long as the region lives."""
         return self.region.data
 

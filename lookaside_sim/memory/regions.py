@@ -6,10 +6,10 @@ at once, and is seen.
 
 from __future__ import annotations
 
-import mmap
 from bisect import bisect_right
 from typing import Final, SupportsIndex
 
+from lookaside_sim.memory.zeros import Buffer, mapping
 from lookaside_sim.nt.arguments import integer
 from lookaside_sim.nt.layouts import PAGE_SIZE
 
@@ -67,8 +67,8 @@ class Region:
         self.end = self.address + self.size
         self.writable = writable
         self.executable = executable
-        self.data: bytearray | mmap.mmap = (
-            bytearray(self.size) if self.size < PAGE_SIZE else mmap.mmap(-1, self.size)
+        self.data: Buffer = (
+            bytearray(self.size) if self.size < PAGE_SIZE else mapping(self.size)
         )
         self.data[:given] = bytes(contents)
 

@@ -25,14 +25,17 @@ from collections.abc import Iterator
 from itertools import compress
 from typing import Any, Final, cast
 
-from lookaside_sim.memory.arena import NO_BLOCK, Arena, Arenas
+from lookaside_sim.memory.arena import NO_BLOCK, Arena, Arenas, mark_of
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT, Architecture
 
-SLOT_HERE: Final = 0
+SLOT_HERE: Final = mark_of(0)
 """Mark of a unit at which a slot's body starts, while slots decide (see `Arena.marks`)."""
 
 
-_HERE: Final = bytes([1]).ljust(256, b"\0")
+HERE: Final = bytes([SLOT_HERE])
+"""The same mark, to look for it."""
+
+_ONE_HERE: Final = bytes(SLOT_HERE) + b"\1"
 """Turns marks into ones where there is a slot, else zeros."""
 
 
@@ -239,7 +242,7 @@ class Slots:
         page_end = (start | PAGE_MASK) + 1
         stop = (min(end + self._unit, page_end) - base + self._unit - 1) >> shift
         first = (start - base) >> shift
-        here = arena.marks[first:stop].translate(_HERE)
+        here = arena.marks[first:stop].translate(_ONE_HERE)
         for position in compress(range(first, stop), here):
             slot = by_address[base + (position << shift)]
             units = slot.units
@@ -322,12 +325,12 @@ class Slots:
         stop = (stop + self._unit - 1) >> shift
         if self.decide:
             find = arena.marks.find
-            position = find(SLOT_HERE, first, stop)
+            position = find(HERE, first, stop)
             while position >= 0:
                 slot = by_address.get(base + (position << shift))
                 if slot is not None:
                     yield slot
-                position = find(SLOT_HERE, position + 1, stop)
+                position = find(HERE, position + 1, stop)
             if end + self._unit > page_end:
                 fragment = by_address.get(page_end - 1)
                 if fragment is not None:

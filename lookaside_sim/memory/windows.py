@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lookaside_sim.memory.arena import BLOCKS, Arena
 from lookaside_sim.memory.regions import Region, Regions
-from lookaside_sim.memory.slots import SLOT_HERE, UNKNOWN, Slot, Slots
+from lookaside_sim.memory.slots import HERE, UNKNOWN, Slot, Slots
 from lookaside_sim.nt.layouts import PAGE_SHIFT
 
 
@@ -68,7 +68,7 @@ class BlockWindow:
             and self._slots.decide
             and arena.data is self._data
             and arena.states[self._page] == BLOCKS
-            and arena.marks.find(SLOT_HERE, self._first, self._stop) < 0
+            and arena.marks.find(HERE, self._first, self._stop) < 0
         )
 
 

@@ -140,6 +140,16 @@ class NtStatus(IntEnum):
     STATUS_ASSERTION_FAILURE = 0xC000_0420
     STATUS_ALREADY_INITIALIZED = 0xC000_0510
 
+    @classmethod
+    def _missing_(cls, value: object) -> NtStatus | None:
+        """A status that has no name here, as a driver may raise any."""
+        if not isinstance(value, int) or not 0 <= value < 1 << 32:
+            return None
+        status = int.__new__(cls, value)
+        status._name_ = f"STATUS_{value:08X}"
+        status._value_ = value
+        return status
+
     @property
     def is_success(self) -> bool:
         """NT_SUCCESS: the sign bit of the status is clear."""

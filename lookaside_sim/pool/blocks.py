@@ -29,7 +29,7 @@ from typing import Final, Protocol
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK
+from lookaside_sim.memory.arena import BLOCKS, CACHED, EXPOSED, NO_BLOCK, mark_of
 from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PAGE_MASK, PAGE_SHIFT
 from lookaside_sim.nt.types import NtStatus, PoolTag
@@ -151,7 +151,7 @@ class Blocks:
         Returns:
             The block's address, 0 for NULL.
         """
-        pool, quick_irql, units, sizes, unused, tag, side = plan.parts
+        pool, quick_irql, units, sizes, mark, tag, side = plan.parts
         base, words, ulongs, _, marks, _, listed, head_addresses = pool.hot
         if self._machine.gate > quick_irql:
             return self.allocate_otherwise(plan)
@@ -233,7 +233,7 @@ class Blocks:
                     else:
                         pool.link(blink, 0, remainder)
         ulongs[header_at + 1] = tag
-        marks[position] = unused
+        marks[position] = mark
         side[units] += 1
         return address
 
@@ -433,7 +433,7 @@ class Blocks:
         # Bytes that look like the header of a block in use: NT frees it if the next header
         # agrees. From here on this page's headers are no longer the manager's alone.
         self._memory.expose(pool.arena, at >> PAGE_SHIFT)
-        pool.arena.marks[at >> self._unit_shift] = 0
+        pool.arena.marks[at >> self._unit_shift] = mark_of(0)
         self.free(address, tag)
 
     def _stop_unless_next_agrees(self, address: int, units: int) -> None:

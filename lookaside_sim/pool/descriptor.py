@@ -22,6 +22,7 @@ from lookaside_sim.errors import InvariantError
 from lookaside_sim.memory.address_space import Memory
 from lookaside_sim.memory.arena import BLOCKS, EXPOSED, RETURNED
 from lookaside_sim.memory.slots import UNKNOWN, Slot
+from lookaside_sim.memory.zeros import Buffer
 from lookaside_sim.nt.bugchecks import BugCheckCode
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.pool.accounting import Side
@@ -30,7 +31,14 @@ from lookaside_sim.pool.pages import PageRuns
 StopFunction = Callable[[BugCheckCode, tuple[int, int, int, int], str], NoReturn]
 
 HotTuple: TypeAlias = tuple[
-    int, memoryview, memoryview, bytearray, bytearray, dict[int, Side], bytearray, list[int]
+    int,
+    memoryview,
+    memoryview,
+    bytearray,
+    Buffer,
+    dict[int, Side],
+    bytearray,
+    list[int],
 ]
 
 _FREE_LINK_DAMAGED: Final = 3  # BAD_POOL_HEADER, parameter 1

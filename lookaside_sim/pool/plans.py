@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
+from lookaside_sim.memory.arena import mark_of
 from lookaside_sim.memory.slots import UNKNOWN
 from lookaside_sim.nt.layouts import PoolHeaderLayout
 from lookaside_sim.nt.types import PROTECTED_POOL, ULONG_MASK, PoolTag
@@ -86,8 +87,8 @@ class PoolPlan:
         free_index: where in the side a free is counted.
         head: of the free list with blocks of its very size.
         unzeroed: where it has to be zeroed: the same without that. Else the plan itself.
-        parts: pool, quick_irql, units, sizes, unused, tag and side, for a path that takes them
-            apart in one go.
+        parts: pool, quick_irql, units, sizes, the block's mark, tag and side, for a path that
+            takes them apart in one go.
     """
 
     __slots__ = (
@@ -130,8 +131,9 @@ class PoolPlan:
         self.head = pool.head(units) if units else UNKNOWN
         self.free_index = len(side) - units
         self.free_irql = NEVER if self.tag & PROTECTED_POOL else max_irql
+        mark = mark_of(unused)
         self.quick_irql = NEVER if is_zeroed else max_irql
-        self.parts: PlanParts = (pool, self.quick_irql, units, sizes, unused, self.tag, side)
+        self.parts: PlanParts = (pool, self.quick_irql, units, sizes, mark, self.tag, side)
         self.unzeroed = self
         if is_zeroed:
             self.unzeroed = PoolPlan(pool, request, max_irql, units, sizes, unused, side)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.arena import BLOCKS, NO_BLOCK
+from lookaside_sim.memory.arena import BLOCKS, mark_of, unused_of
 from lookaside_sim.memory.slots import UNKNOWN, Slot
 from lookaside_sim.pool.big import BigBlocks
 from lookaside_sim.pool.blocks import Blocks
@@ -133,13 +133,14 @@ class Switch:
         for pool in self._pools:
             pool.open()
             arena = arenas[pool.base >> region_shift] = pool.arena
-            arena.marks[:] = bytes([NO_BLOCK]) * len(arena.marks)
+            arena.forget_marks()
             pool.count_lists()
         unit_shift = self._layout.unit_shift
         for address, slot in slots.by_address.items():
             if slot.used and slot.units:
                 arena = arenas[address >> region_shift]
-                arena.marks[(address - arena.base) >> unit_shift] = slot.plan.unused
+                mark = mark_of(slot.plan.unused)
+                arena.marks[(address - arena.base) >> unit_shift] = mark
         slots.forget_all()
         slots.decide = False
         self._model.fragments.clear()
@@ -156,13 +157,13 @@ class Switch:
         read = [(pool, self._pages(pool), self._lists(pool)) for pool in self._pools]
         self._decide_by_slots()
         for pool, pages, lists in read:
-            unused = bytes(pool.arena.marks)
-            pool.arena.marks[:] = bytes([NO_BLOCK]) * len(unused)
+            unused = [self._unused_in(pool, page) for page in pages]
+            pool.arena.forget_marks()
             for head in pool.heads:
                 if head is not UNKNOWN:
                     slots.make_head(pool.arena, head)
-            for page in pages:
-                self._make_page(pool, page, unused)
+            for page, left in zip(pages, unused, strict=True):
+                self._make_page(pool, page, left)
             for units, entries in lists.items():
                 self._link(pool, units, entries)
 
@@ -174,16 +175,27 @@ class Switch:
             if state == BLOCKS
         ]
 
+    def _unused_in(self, pool: PoolDescriptor, page: list[PoolBlock]) -> list[int]:
+        """How many bytes of each block of a page were not asked for, as the marks say."""
+        size, shift, marks = self._layout.size, self._layout.unit_shift, pool.arena.marks
+        last = len(marks) - 1  # a fragment may end the last page
+        return [
+            unused_of(marks[min(block.header + size - pool.base >> shift, last)])
+            for block in page
+        ]
+
     @staticmethod
     def _lists(pool: PoolDescriptor) -> dict[int, list[int]]:
         """The entries of every list that has any, by units."""
         indices = (index for index, listed in enumerate(pool.listed) if listed)
         return {index + 1: list(pool.entries(index)) for index in indices}
 
-    def _make_page(self, pool: PoolDescriptor, page: list[PoolBlock], unused: bytes) -> None:
+    def _make_page(
+        self, pool: PoolDescriptor, page: list[PoolBlock], unused: list[int]
+    ) -> None:
         layout, slots = self._layout, self._slots
         before = slots.edge
-        for block in page:
+        for block, left in zip(page, unused, strict=True):
             address = block.header + layout.size
             if block.units == 1 and not block.is_free:
                 slot = self._model.fragments[address] = Slot(address, 1)
@@ -199,7 +211,6 @@ class Switch:
             elif block.units > 1:
                 kind = block.block_type & HEADER_TYPE_BITS | (NX_BIT if pool.is_nx else 0)
                 room = (block.units << layout.unit_shift) - layout.size
-                left = unused[(address - pool.base) >> layout.unit_shift]
                 slot.plan = self._plan(kind, room - left, int(block.tag))
             before = slot
 

@@ -517,7 +517,7 @@ class Player:
 
     def driver(self, base: int) -> Driver:
         """A driver by the base of its image."""
-        for each in self.kernel.drivers.all:
+        for each in reversed(self.kernel.drivers.all):
             if each.image_base == base:
                 return each
         raise RunError(self._name, self._position, f"no driver was loaded at {base:#x}")

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from lookaside_sim.machine.call_site import CallSite, is_inside
+from lookaside_sim.machine.call_site import HELPER, CallSite, behind_helpers, is_inside
 
 DEEPEST: Final = 8
 """Frames of a stack that are kept."""
@@ -90,6 +90,8 @@ class Stacks:
         frame: FrameType | None = sys._getframe(1 + skipped)
         while frame is not None and is_inside(frame.f_globals.get("__name__")):
             frame = frame.f_back
+        if frame is not None and HELPER in frame.f_globals:
+            frame = behind_helpers(frame)
         key: list[int] = []
         first = frame
         while frame is not None and len(key) < 2 * DEEPEST:

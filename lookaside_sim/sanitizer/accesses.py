@@ -14,7 +14,6 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import ClassVar, Final, NoReturn
 
@@ -22,6 +21,7 @@ from lookaside_sim.errors import InvariantError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.memory.touch import READ, WRITE
 from lookaside_sim.nt.bugchecks import BugCheckCode
+from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.kind import Pool
 from lookaside_sim.pool.requests import Layer, Order
 from lookaside_sim.sanitizer.records import EntryRecord, Sanitizer
@@ -121,18 +121,19 @@ class _Accesses:
         )
 
     def _code_outside_blocks(self, address: int) -> int:
-        """What the memory is that lies in no live block's body; 0 where no header tells."""
-        for header, end, in_use in self._blocks_around(address):
-            if header <= address < end:
-                return LEFT_OF_POOL if in_use else FREED
-        return 0
-
-    def _blocks_around(self, address: int) -> Iterator[tuple[int, int, bool]]:
-        unit = self._machine.arch.pool_header.unit
+        """What the memory is that lies in no live block's body; 0 where nothing tells."""
+        unit, blocks = self._machine.arch.pool_header.unit, []
         with suppress(InvariantError):  # headers that were overwritten tell nothing
             for each in self._pool.blocks_in_page(address):
-                in_use = not each.is_free and not each.is_parked
-                yield each.header, each.header + each.units * unit, in_use
+                blocks.append(each)
+                if each.header <= address < each.header + each.units * unit:
+                    in_use = not each.is_free and not each.is_parked
+                    return LEFT_OF_POOL if in_use else FREED
+            pool = self._pool.ordinary_at(address)
+            if not blocks and pool is not None and address - pool.base >= PAGE_SIZE:
+                # Nobody's page, which a page cache keeps; list heads lie in the first one.
+                return FREED if self._machine.memory.is_mapped(address, 1) else 0
+        return 0
 
     def _illegal(self, address: int, size: int, write: bool, code: int, what: str) -> NoReturn:
         machine = self._machine

@@ -21,11 +21,9 @@ class CodeOfDriver(Protocol):
     """The code of one compiled driver, and what runs it.
 
     Attributes:
-        log: what it printed.
         driver_object: address of its DRIVER_OBJECT; 0 before it was started.
     """
 
-    log: list[str]
     driver_object: int
 
     @property
@@ -187,11 +185,6 @@ class CompiledDriver(Driver):
             return function
 
         return put
-
-    @property
-    def log(self) -> list[str]:
-        """What the driver printed with DbgPrint and its like, a text for each call."""
-        return list(self._code.log)
 
     @property
     def driver_object(self) -> int:

@@ -77,14 +77,16 @@ class Driver(Image):
         image_base: first address of its range.
         image_end: first address behind it.
         loaded: whether it has not been unloaded.
+        said: what `log` tells.
     """
 
-    __slots__ = ("_drivers", "_unload_routine")
+    __slots__ = ("_drivers", "_unload_routine", "said")
 
     def __init__(self, drivers: Drivers, name: str, base: int, size: int = IMAGE_SIZE) -> None:
         super().__init__(drivers.machine.program, name, base, size)
         self._drivers = drivers
         self._unload_routine: Callable[[], None] | None = None
+        self.said: list[str] = []
 
     # --- what belongs to it --------------------------------------------------------------
 
@@ -133,6 +135,11 @@ class Driver(Image):
     def pool(self) -> tuple[BlockRecord, ...]:
         """Its live pool blocks, oldest first."""
         return tuple(self._drivers.ledger.owned_by(self))
+
+    @property
+    def log(self) -> list[str]:
+        """What its code printed with DbgPrint and its like, a text for each call."""
+        return list(self.said)
 
     @property
     def lists(self) -> list[LookasideList]:
@@ -233,9 +240,19 @@ class Drivers:
         lists: as given.
         ledger: as given.
         all: every driver ever loaded, in that order.
+        log: what code outside any driver printed with DbgPrint and its like.
     """
 
-    __slots__ = ("_balance_set", "_loaded", "_windows", "all", "ledger", "lists", "machine")
+    __slots__ = (
+        "_balance_set",
+        "_loaded",
+        "_windows",
+        "all",
+        "ledger",
+        "lists",
+        "log",
+        "machine",
+    )
 
     def __init__(
         self,
@@ -252,6 +269,7 @@ class Drivers:
         self._balance_set = balance_set
         self._loaded: dict[str, Driver] = {}
         self.all: list[Driver] = []
+        self.log: list[str] = []
         machine.explainers.append(self._explain_fault)
 
     def load(self, name: str, *, built_for: str | None = None) -> Driver:
@@ -261,6 +279,11 @@ class Drivers:
             check_driver_loads(name, built_for, self._windows)
         base = self.machine.program.next_base()
         return self.take_in(Driver(self, name, base))
+
+    def say(self, text: str) -> None:
+        """The code that runs prints a text."""
+        driver = self.current
+        (driver.said if isinstance(driver, Driver) else self.log).append(text)
 
     def check_name(self, name: str) -> None:
         """Refuse what is no name for a driver that is to be loaded.
@@ -329,6 +352,7 @@ class Drivers:
     def unmap(self, driver: Driver) -> None:
         """Unmap the range of a driver that was unloaded."""
         self._loaded.pop(driver.name, None)
+        self.machine.program.remove(driver)
         memory = self.machine.memory
         for structure in memory.unmap_range(driver.image_base, driver.image_end):
             if isinstance(structure, LookasideList):

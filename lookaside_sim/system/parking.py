@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from lookaside_sim.machine.machine import Machine
+from lookaside_sim.memory.arena import mark_of
 from lookaside_sim.nt.layouts import PAGE_MASK
 from lookaside_sim.nt.types import PoolType
 from lookaside_sim.pool.descriptor import PoolDescriptor
@@ -66,7 +67,7 @@ class ParkingLayer(Layer):
 
     def allocate(self, plan: PoolPlan) -> int:
         """Take a parked block of the size, else ask below."""
-        pool, _, units, sizes, unused, tag, side = plan.parts
+        pool, _, units, sizes, mark, tag, side = plan.parts
         machine, small_lists = self._machine, self._small_lists
         if small_lists is None or units > SMALL_LISTS or machine.gate > plan.max_irql:
             return self.below.allocate(plan)
@@ -78,7 +79,7 @@ class ParkingLayer(Layer):
         parked = self._parked
         small.took(parked.link(entry))
         block_type = sizes >> machine.arch.pool_header.type_shift
-        if parked.revive(pool, entry, block_type, unused):
+        if parked.revive(pool, entry, block_type, mark):
             parked.set_tag(pool, entry, tag)
         side[units] += 1
         if request.pool_type & ZERO_BIT:
@@ -137,7 +138,7 @@ class ParkingLayer(Layer):
         while waiting:
             address = waiting.pop()
             units = headers.units_of(pool, address)
-            if self._parked.revive(pool, address, IN_USE | int(pool.paged), 0):
+            if self._parked.revive(pool, address, IN_USE | int(pool.paged), mark_of(0)):
                 owner = headers.tag_of(pool, address)
                 # The free below counts it a second time.
                 tags.find(pool.sides, owner & TAG_MASK)[-units] -= 1

@@ -81,14 +81,14 @@ class ParkedBlocks:
             self._machine.memory.slots.drop(arena, slot)
         arena.words[at >> self._pointer_shift] = link
 
-    def revive(self, pool: PoolDescriptor, entry: int, block_type: int, unused: int) -> bool:
+    def revive(self, pool: PoolDescriptor, entry: int, block_type: int, mark: int) -> bool:
         """Turn a parked block into a live one.
 
         Args:
             pool: the pool the list belongs to.
             entry: its body, as the list gives it.
             block_type: PoolType for its header.
-            unused: bytes at its end that are not asked for.
+            mark: of it, which says how many bytes at its end are not asked for.
 
         Returns:
             Whether it is a block of that pool. A forged entry elsewhere is handed out all
@@ -105,7 +105,7 @@ class ParkedBlocks:
             return False
         sizes = ulong1 & ((1 << layout.type_shift) - 1)
         pool.arena.ulongs[header_at] = sizes | block_type << layout.type_shift
-        pool.arena.marks[at >> layout.unit_shift] = unused
+        pool.arena.marks[at >> layout.unit_shift] = mark
         return True
 
     def set_tag(self, pool: PoolDescriptor, entry: int, tag: int) -> None:

@@ -23,6 +23,8 @@ MICROSECONDS: Final = 1_000_000
 LOOKASIDE_TAG: Final = PoolTag(b"Look")
 """Tag of the lists that a replay makes for sizes of a heap trace."""
 _PROGRESS_MASK: Final = (1 << 14) - 1
+_TIME_BITS: Final = 64
+"""Of a time in microseconds, half a million years."""
 _NONPAGED: Final = PoolType.NonPagedPool
 _NOTHING: Final = 0
 """Where no allocation is: no block lies there, and None says that one failed."""
@@ -185,7 +187,7 @@ class _Run:
                 count(chunk.line), chunk.times, chunk.ids, chunk.sizes, strict=False
             ):
                 if time >= next_second:
-                    self._pass_time(time)
+                    self._pass_time(time, line)
                     next_second = (self._second + 1) * MICROSECONDS
                 if size is None:
                     address = live.pop(identity, _NOTHING)
@@ -243,7 +245,7 @@ class _Run:
         kernel, live, owners = done.kernel, done.live, self._owners
         op, time, identity = event[:3]
         if time >= (self._second + 1) * MICROSECONDS:
-            self._pass_time(time)
+            self._pass_time(time, event.line)
         if op == "alloc":
             if identity is None or identity in live:
                 raise _still_live(identity, name, event.line)
@@ -291,7 +293,9 @@ class _Run:
             _change_irql(kernel, event, name)
         done.events += 1
 
-    def _pass_time(self, time: int) -> None:
+    def _pass_time(self, time: int, line: int) -> None:
+        if time >> _TIME_BITS:
+            raise _too_wide("t", time, _TIME_BITS, self._name, line)
         passed = time // MICROSECONDS - self._second
         self.done.kernel.tick(passed)
         self._second += passed

@@ -91,3 +91,42 @@ def test_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ArgumentTypeError, match=r"^-: "):
         input_file("-")
+
+
+@needs_pipes
+def test_a_pipe_is_pinned_and_shrunk(
+    pipe: Callable[[bytes], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = str(pipe(LINES.encode()))
+    assert main(["pin", source]) == 0
+    assert "Event('alloc', id=1, size=24" in capsys.readouterr().out
+    Path(source).unlink()
+    source = str(pipe(LINES.encode()))
+    assert main(["shrink", source]) == 2
+    assert capsys.readouterr().err == (
+        "lookaside-sim: -o: give a file, since what a pipe gives has no name\n"
+    )
+    Path(source).unlink()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "checks_of_a_pipe.py").write_text(
+        "def none_freed(events):\n    assert all(each.op != 'free' for each in events)\n"
+    )
+    smaller = tmp_path / "smaller.jsonl"
+    source = str(pipe(LINES.encode()))
+    check = ["--check", "checks_of_a_pipe:none_freed"]
+    assert main(["shrink", source, *check, "-o", str(smaller)]) == 0
+    assert capsys.readouterr().out == f"2 events reduced to 2: {smaller}\n"
+
+
+@needs_pipes
+def test_messages_name_a_pipe_as_it_was_given(
+    pipe: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = str(pipe(LINES.encode() + b'{"op":"none"}\n'))
+    assert main(["run", source]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"lookaside-sim: {source}, line 4, field 'op': 'none'")
+    assert "lookaside-sim-" not in told

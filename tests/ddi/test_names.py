@@ -52,6 +52,14 @@ def test_a_star_import_is_enough_to_write_c_down() -> None:
     )
 
 
+def test_other_names_of_the_same_routines() -> None:
+    assert ddi.ObfReferenceObject is ddi.ObReferenceObject
+    assert ddi.ObfDereferenceObject is ddi.ObDereferenceObjectDeferDelete
+    assert ddi.ObfDereferenceObject is ddi.ObDereferenceObject
+    assert ddi.ExIsResourceAcquiredLite is ddi.ExIsResourceAcquiredSharedLite
+    assert ddi.QueryDepthSList is ddi.ExQueryDepthSList
+
+
 def test_ddi_has_the_older_families_whole() -> None:
     for family in ("NPaged", "Paged"):
         for routine in ("ExInitialize{}LookasideList", "ExAllocateFrom{}LookasideList"):

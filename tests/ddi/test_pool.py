@@ -211,6 +211,18 @@ def test_ex_query_pool_block_size_says_who_pays() -> None:
     assert charged.value == 1
 
 
+def test_the_file_systems_routines_raise() -> None:
+    with Kernel(paged_pool_bytes=1 << 16) as kernel:
+        before = kernel.pool.usage(b"None").paged_allocs
+        assert ddi.FsRtlAllocatePool(1, 100)
+        assert ddi.FsRtlAllocatePoolWithQuota(1, 100)
+        assert ddi.FsRtlAllocatePoolWithQuotaTag(1, 100, b"Test")
+        assert kernel.pool.usage(b"None").paged_allocs == before + 2
+        for call in (ddi.FsRtlAllocatePool, ddi.FsRtlAllocatePoolWithQuota):
+            with pytest.raises(NtStatusError, match="STATUS_INSUFFICIENT_RESOURCES"):
+                call(1, 1 << 17)
+
+
 def test_fs_rtl_allocate_pool_with_tag_raises() -> None:
     with Kernel(paged_pool_bytes=1 << 16):
         assert ddi.FsRtlAllocatePoolWithTag(1, 100, b"Test")

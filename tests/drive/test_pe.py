@@ -70,6 +70,24 @@ def test_regions_cover_the_image_and_permit_what_sections_do(arch: str) -> None:
     assert b"".join(bytes(each.data) for each in made) == pe.image
 
 
+def test_a_variable_goes_before_what_the_linker_puts_at_its_address() -> None:
+    data = bytearray(sys_file("families", "x86").read_bytes())
+    before = PeFile("named.sys", bytes(data))
+    bss = next(each.rva for each in before.sections if each.name == ".bss")
+    first, *_ = sorted(rva for rva in symbols(before) if rva >= bss)
+    name = symbols(before)[first]
+    assert not name.startswith("_")
+    records = before.symbol_records()
+    own = next(
+        i for i, each in enumerate(records) if each[:8].rstrip(b"\0") == b"_" + name.encode()
+    )
+    start = int.from_bytes(data[0x3C:0x40], "little")
+    table = int.from_bytes(data[start + 12 : start + 16], "little")
+    at = table + 18 * own
+    data[at : at + 12] = records[own][:8] + bytes(4)  # where __bss_start__ lies
+    assert symbols(PeFile("named.sys", bytes(data)))[bss] == name
+
+
 def test_sections_that_share_pages_permit_everything() -> None:
     data = bytearray(sys_file("families").read_bytes())
     start = int.from_bytes(data[0x3C:0x40], "little") + 24

@@ -172,7 +172,6 @@ DOORS: Final = (
     _routine("ExFreePool", "freed", lambda w: (w.block,)),
     _routine("ExFreePoolWithTag", "freed tag", lambda w: (w.block, b"tseT")),
     _routine("ExFreePool2", "freed tag optional int", lambda w: (w.block, b"tseT", 0, 0)),
-    _routine("IoCreateNotificationEvent", "text", lambda w: ("LowNonPagedPoolCondition",)),
     _routine("IoAllocateIrp", "int bool", lambda w: (1, False)),
     _routine(
         "IoAllocateMdl",

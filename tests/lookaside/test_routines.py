@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 
 from lookaside_sim import BugCheck, BugCheckCode, Kernel, LookasideList, PoolTag, PoolType
-from tests.helpers import new_list, nowhere, peek, poke, stop_of, violation_of
+from tests.helpers import allocated, new_list, nowhere, peek, poke, stop_of, violation_of
 
 
 def routines_of(lookaside: LookasideList) -> tuple[int, int]:
@@ -117,3 +119,70 @@ def test_the_allocate_default_in_free_ex_is_no_python_error(kernel: Kernel) -> N
     lookaside.set_depth(0)
     with pytest.raises(BugCheck):
         lookaside.free(entry)
+
+
+def test_a_routine_goes_with_the_last_list_it_was_given_to() -> None:
+    kernel = Kernel()
+
+    class Pool:
+        def grab(
+            self, pool_type: PoolType, size: int, tag: PoolTag, lookaside: LookasideList
+        ) -> int | None:
+            return kernel.pool.allocate(pool_type, size, tag)
+
+        def drop(self, entry: int, lookaside: LookasideList) -> None:
+            kernel.pool.free(entry)
+
+    pool = Pool()
+    watch = ref(pool)
+    first, second = kernel.lookaside_list(), None
+    block = allocated(kernel, first.image_size)
+    for lookaside in (first, kernel.lookaside_list(address=block)):
+        lookaside.initialize(size=32, tag=b"Rtns", allocate=pool.grab, free=pool.drop)
+        second = lookaside
+    assert second is not None
+    address = first.allocate_ex
+    assert second.allocate_ex == address
+    del pool, lookaside, second
+    assert kernel.list_at(block).allocate_ex == address  # the system-wide list holds it
+    first.delete()
+    assert first.allocate() is not None  # its fields are as they were
+    kernel.list_at(block).delete()
+    assert watch() is not None
+    for _ in range(300):
+        kernel.lookaside_list()
+    assert watch() is not None
+    image, where = bytes(first), first.address
+    del first
+    for _ in range(600):
+        kernel.lookaside_list()
+    assert watch() is None
+    assert kernel.routines.at(address) is None
+    assert kernel.routines.role_of(address) is None
+    assert kernel.read(where, len(image)) == image
+    left = kernel.list_at(where)
+    with pytest.raises(BugCheck) as stop:
+        left.allocate()
+    assert stop.value.parameters[0] == address
+
+
+@pytest.mark.parametrize("how", ["asked", "placed", "a copy"])
+def test_a_routine_that_somebody_else_knows_stays(how: str) -> None:
+    kernel = Kernel()
+    lookaside = kernel.lookaside_list(address=allocated(kernel, 0x60))
+
+    def free(entry: int, lookaside: LookasideList) -> None:
+        kernel.pool.free(entry)
+
+    lookaside.initialize(size=32, tag=b"Rtns", free=free)
+    address = lookaside.free_ex
+    if how == "asked":
+        assert kernel.routines.address_of(free) == address
+    elif how == "placed":
+        kernel.routines.place_at(address, free)
+    else:
+        kernel = kernel.clone()
+        lookaside = kernel.list_at(lookaside.address)
+    lookaside.delete()
+    del lookaside
+    assert kernel.routines.at(address) is free

@@ -298,7 +298,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
         **dict.fromkeys(
             (
                 *("allocate_block", "free_block", "add_outside", "refuse_parameters"),
-                *("check_tag", "bill", "charge"),
+                *("check_tag", "bill", "charge", "know_blocks"),
             ),
             PART,
         ),
@@ -336,7 +336,7 @@ EXCEPTIONS: dict[type, dict[str, str]] = {
     },
     Drivers: {
         **dict.fromkeys(("at", "named", "lists_of", "loaded"), LOOKS),
-        **dict.fromkeys(("check_name", "take_in", "unmap"), PART),
+        **dict.fromkeys(("check_name", "say", "take_in", "unmap"), PART),
     },
     Processes: {"at": LOOKS, "billed": LOOKS, "charge": PART, "uncharge": PART},
     KernelObjects: {},

@@ -108,7 +108,15 @@ DDI: dict[str, Row] = {
     ),
     **fronts(AllocateBlock, lambda s: (0x40, 8, b"Tabl"), "ExAllocatePool2"),
     **fronts(AllocateBlock, lambda s: (0x40, 8, b"Tabl", None, 0), "ExAllocatePool3"),
-    **fronts(AllocateBlock, lambda s: (0, 8, b"Tabl"), "FsRtlAllocatePoolWithTag"),
+    **fronts(
+        AllocateBlock,
+        lambda s: (0, 8, b"Tabl"),
+        "FsRtlAllocatePoolWithTag",
+        "FsRtlAllocatePoolWithQuotaTag",
+    ),
+    **fronts(
+        AllocateBlock, lambda s: (0, 8), "FsRtlAllocatePool", "FsRtlAllocatePoolWithQuota"
+    ),
     **fronts(OptIntoNx, lambda s: (1,), "ExInitializeDriverRuntime"),
     **fronts(FreeBlock, lambda s: (s.block,), "ExFreePool"),
     **fronts(FreeBlock, lambda s: (s.block, 0), "ExFreePoolWithTag"),
@@ -144,19 +152,23 @@ DDI: dict[str, Row] = {
 }
 DDI_LOOKS = {
     "ExQueryPoolBlockSize",
-    "ExQueryDepthSList",
+    *("ExQueryDepthSList", "QueryDepthSList"),
     "FirstEntrySList",
-    "IoCreateNotificationEvent",
     "KeGetCurrentIrql",
-    "KeGetCurrentProcessorNumber",
+    *("KeGetCurrentProcessorNumber", "KeQueryMaximumProcessorCount"),
+    *("KeQueryInterruptTime", "KeQueryTimeIncrement"),
+    *("PsGetCurrentProcessId", "PsGetCurrentThreadId"),
     *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateSemaphore"),
     "KeReadStateTimer",
     *("NT_ASSERT", "NT_ASSERTMSG", "ASSERT", "NT_VERIFY"),
+    *("DbgPrint", "DbgPrintEx", "KdPrint", "KdPrintEx"),  # nobody's memory but the log's
     *("NT_SUCCESS", "NT_INFORMATION", "NT_WARNING", "NT_ERROR"),
 }
 DDI_HELPERS = {
     *("literal", "structure", "union", "sizeof"),
     *("FIELD_OFFSET", "CONTAINING_RECORD", "text_of"),
+    *("ADDRESS_AND_SIZE_TO_SPAN_PAGES", "BYTES_TO_PAGES", "ROUND_TO_PAGES", "PAGE_ALIGN"),
+    *("ALIGN_DOWN_BY", "ALIGN_UP_BY", "BYTE_OFFSET", "UNREFERENCED_PARAMETER"),
 }
 """Ways to write C down, which ask nothing of a machine."""
 WINDBG: dict[str, Row] = {

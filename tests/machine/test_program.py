@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lookaside_sim import Kernel
+from lookaside_sim import Kernel, LookasideSimError, ddi
 from lookaside_sim.machine.call_site import CallSite, is_inside, site_of
+from lookaside_sim.machine.program import IMAGE_SIZE
 
 
 def test_call_sites_name_the_programs_line() -> None:
@@ -78,3 +79,35 @@ def test_lines_of_a_helper_are_those_that_call_it() -> None:
     del module["__lookaside_helper__"]
     site = kernel.ledger.live[module["take"](kernel)].call_site
     assert site.function == "take"
+
+
+def test_ranges_of_drivers_unloaded_long_ago_come_again() -> None:
+    kernel = Kernel("x86")
+    stays = kernel.load_driver("stays.sys")
+    most = (kernel.arch.driver_images_end - kernel.arch.driver_images_start) // (2 * IMAGE_SIZE)
+    gone = []
+    for index in range(most - 1):
+        driver = kernel.load_driver(f"{index}.sys")
+        with kernel, driver:
+            ddi.ExInitializeDriverRuntime(ddi.DrvRtPoolNxOptIn)
+        gone.append(driver)
+    with pytest.raises(LookasideSimError, match="no 0x40000 bytes of addresses are left"):
+        kernel.load_driver("one more.sys")
+    for driver in gone[::-1]:
+        driver.unload()
+    for index in range(3 * most):
+        driver = kernel.load_driver("again.sys")
+        assert driver.image_base != stays.image_base
+        if index < len(gone):
+            assert driver.image_base == gone[-1 - index].image_base
+        with kernel, driver:
+            assert not kernel.machine.program.opted_into_nx
+            lookaside = kernel.lookaside_list()
+            lookaside.initialize(size=16, tag=b"Agai")
+        assert kernel.drivers.at(lookaside.address) is driver
+        lookaside.delete()
+        driver.unload()
+        assert not kernel.memory.is_mapped(lookaside.address, 1)
+    kernel.check()
+    copied = kernel.clone().load_driver("next.sys")
+    assert copied.image_base == kernel.load_driver("next.sys").image_base

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from lookaside_sim import InvariantError, Kernel, LookasideSimError, PoolTag
-from lookaside_sim.memory.arena import NO_BLOCK
+from lookaside_sim.memory.arena import NO_BLOCK, mark_of
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.pool.big import BigBlock
 from lookaside_sim.pool.check import blocks_of_page
@@ -186,7 +186,7 @@ class TestTables:
     def test_a_mark_where_no_block_can_be(self) -> None:
         kernel, _ = with_free_block("x64", on_bytes=True)
         kernel.pool.paged.reach(2)
-        kernel.pool.paged.arena.marks[300] = 0
+        kernel.pool.paged.arena.marks[300] = mark_of(0)
         broken(kernel, "page 1 of PagedPool: live blocks at set")
 
     @pytest.mark.parametrize("change", [-1, 1])
@@ -221,7 +221,7 @@ class TestTables:
         pool = kernel.pool.nonpaged
         pool.unlink(blocks[1])
         write_header(kernel, blocks[1], block_type=2, tag=b"Lost")
-        pool.arena.marks[(blocks[1] - pool.base) // 16] = 0
+        pool.arena.marks[(blocks[1] - pool.base) // 16] = mark_of(0)
         broken(kernel, "blocks of tags without a row")
 
     @both_machines

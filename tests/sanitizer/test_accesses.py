@@ -56,6 +56,19 @@ def test_an_entry_given_back_is_freed_memory(kasan: Kernel) -> None:
     assert illegal(kasan, entry, 1) == FREED
 
 
+@pytest.mark.parametrize("size", [64, 4096, 3 * 4096])
+def test_a_page_that_went_back_to_its_cache(kasan: Kernel, size: int) -> None:
+    block = allocated(kasan, size)
+    kasan.pool.free(block)
+    assert kasan.memory.is_mapped(block, 1)
+    assert illegal(kasan, block, 1) == FREED
+
+
+def test_the_pages_list_heads_are_no_freed_pool(kasan: Kernel) -> None:
+    allocated(kasan, 64)
+    assert kasan.read(kasan.pool.nonpaged.base, 8)
+
+
 def test_freed_pool(kasan: Kernel) -> None:
     blocks = [allocated(kasan, 64) for _ in range(3)]
     kasan.pool.free(blocks[1])

@@ -370,6 +370,14 @@ def test_the_irql_is_raised_and_lowered() -> None:
     assert replay([irql(1)]).kernel.irql == Irql.APC_LEVEL
 
 
+@pytest.mark.parametrize("time", [1 << 64, 10**26])
+def test_a_time_that_no_clock_shows(time: int) -> None:
+    error = error_of([Event("alloc", time, id=1, size=8, line=2)])
+    assert (error.line, error.field) == (2, "t")
+    assert error.problem == f"{time}: give 0 to {(1 << 64) - 1}"
+    assert replay([Event("alloc", (1 << 64) - 1, id=1, size=8)]).events == 1
+
+
 @pytest.mark.parametrize("level", [16, 99, -1, None])
 def test_a_level_that_is_no_irql(level: int | None) -> None:
     error = error_of([Event("irql", level=level)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from lookaside_sim import (
@@ -82,3 +84,59 @@ def test_the_systematic_variant_fails_each_call_site_once() -> None:
         "here",
         "there",
     ]
+
+
+def test_the_systematic_variant_alone_leaves_nothing_to_chance() -> None:
+    settings = Verifier(
+        VerifierFlags.SYSTEMATIC_LOW_RESOURCES, probability=10_000, delay_seconds=0
+    )
+    kernel = Kernel(verifier=settings)
+    assert failures(kernel, 3) == [True, False, False]
+    assert failures(Kernel(verifier=settings), 3) == [True, False, False]
+
+
+def test_both_variants_together() -> None:
+    flags = VerifierFlags.SYSTEMATIC_LOW_RESOURCES | VerifierFlags.LOW_RESOURCES_SIMULATION
+    settings = Verifier(flags, probability=10_000, delay_seconds=480)
+    kernel = Kernel(verifier=settings)
+
+    def fails() -> bool:
+        return failures(kernel, 1) == [True]
+
+    results = []
+    for seconds in (0, 479, 1):
+        kernel.tick(seconds)
+        results.append(fails())  # one line of the program
+    assert results == [True, False, True]
+
+
+def test_the_newest_80_failures_are_kept_and_all_counted() -> None:
+    settings = Verifier(
+        VerifierFlags.LOW_RESOURCES_SIMULATION, probability=10_000, delay_seconds=0
+    )
+    kernel = Kernel(verifier=settings)
+    for size in range(1, 83):
+        assert kernel.pool.allocate(0, size, b"Test") is None
+    assert kernel.verification is not None
+    faults = kernel.verification.low_resources
+    assert faults is not None
+    assert faults.injected == 82
+    assert [each.size for each in faults.history] == list(range(3, 83))
+
+
+@pytest.mark.parametrize(("drawn", "fails"), [(0, True), (599, True), (600, False)])
+def test_the_probability_is_out_of_10_000(drawn: int, fails: bool) -> None:
+    kernel = Kernel(verifier=Verifier(VerifierFlags.LOW_RESOURCES_SIMULATION, delay_seconds=0))
+    assert kernel.verification is not None
+    faults = kernel.verification.low_resources
+    assert faults is not None
+    asked = []
+
+    class Draw(random.Random):
+        def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+            asked.append(start)
+            return drawn
+
+    faults._random = Draw()
+    assert failures(kernel, 1) == [fails]
+    assert asked == [10_000]

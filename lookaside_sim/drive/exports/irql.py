@@ -27,31 +27,6 @@ def _raise_to_synch(env: Environment) -> int:
     return env.kernel.raise_irql(Irql.DISPATCH_LEVEL).previous
 
 
-@export("KeGetCurrentProcessorNumberEx")
-def _processor_number(env: Environment, number: int) -> int:
-    if number:
-        env.write(number, bytes((0, 0, env.kernel.processor, 0)))
-    return env.kernel.processor
-
-
-@export("KeQueryActiveProcessorCount")
-def _processor_count(env: Environment, mask: int) -> int:
-    count = env.kernel.processors
-    if mask:
-        env.put_pointer(mask, (1 << count) - 1)
-    return count
-
-
-@export("KeQueryActiveProcessorCountEx")
-def _processor_count_of_group(env: Environment, group: int) -> int:
-    return env.kernel.processors
-
-
-@export("KeQueryMaximumProcessorCount")
-def _most_processors(env: Environment) -> int:
-    return env.kernel.processors
-
-
 @export("KfAcquireSpinLock")
 def _acquire(env: Environment, lock: int) -> int:
     return ddi.KeAcquireSpinLockRaiseToDpc(lock)

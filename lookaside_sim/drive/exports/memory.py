@@ -26,22 +26,10 @@ def _set(env: Environment, to: int, value: int, size: int) -> int:
     return to
 
 
-@export("RtlFillMemoryUlong")
-def _fill_ulongs(env: Environment, to: int, size: int, value: int) -> None:
-    env.write(to, value.to_bytes(4, "little") * (size // 4))
-
-
 @export("memcmp")
 def _compare(env: Environment, one: int, other: int, size: int) -> int:
     first, second = env.read(one, size), env.read(other, size)
     return (first > second) - (first < second)
-
-
-@export("RtlCompareMemoryUlong")
-def _equal_ulongs(env: Environment, source: int, size: int, value: int) -> int:
-    size &= ~3
-    found, wanted = env.read(source, size), value.to_bytes(4, "little")
-    return next((at for at in range(0, size, 4) if found[at : at + 4] != wanted), size)
 
 
 @export("strlen")

@@ -27,8 +27,3 @@ def _allocate(
         head, value = env.number(at, 8), env.number(at + 8, 8)
         given.append(ddi.POOL_EXTENDED_PARAMETER(head & 0xFF, value, bool(head >> 8 & 1)))
     return ddi.ExAllocatePool3(flags, size, tag, given, len(given))
-
-
-@export("FsRtlAllocatePool")
-def _allocate_or_raise(env: Environment, pool_type: int, size: int) -> int:
-    return ddi.FsRtlAllocatePoolWithTag(pool_type, size, b"None")

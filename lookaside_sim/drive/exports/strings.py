@@ -86,10 +86,3 @@ def _read_number(env: Environment, string: int, base: int, value: int) -> int:
         number = number * _BASES[base] + _DIGITS.index(digit)
     env.put(value, -number if sign == "-" else number, 4)
     return 0
-
-
-@export("RtlGetVersion")
-def _version(env: Environment, information: int) -> int:
-    for offset, number in ((4, 10), (8, 0), (12, 17763), (16, 2)):
-        env.put(information + offset, number, 4)
-    return 0

@@ -12,61 +12,11 @@ from typing import Final
 from lookaside_sim import ddi
 from lookaside_sim.drive.environment import Environment
 from lookaside_sim.drive.registry import export, variable
-from lookaside_sim.drive.system_memory import BOOT_TIME, TICKS_A_SECOND, UNITS_A_SECOND
 
-_SYSTEM_PROCESS: Final = 4
-_SYSTEM_THREAD: Final = 8
 _VERSION: Final = (10, 0, 17763)
 _PRIVILEGED_MODES: Final = 1
 _INVALID_DEVICE_REQUEST: Final = 0xC000_0010
 _STATUS_IN_IRP: Final = {8: 0x30, 4: 0x18}  # IRP.IoStatus.Status, by pointer size
-
-
-@export("KeQuerySystemTime")
-def _system_time(env: Environment, time: int) -> None:
-    env.put(time, BOOT_TIME + env.kernel.seconds * UNITS_A_SECOND, 8)
-
-
-@export("KeQueryTickCount")
-def _tick_count(env: Environment, count: int) -> None:
-    env.put(count, env.kernel.seconds * TICKS_A_SECOND, 8)
-
-
-@export("KeQueryTimeIncrement")
-def _time_increment(env: Environment) -> int:
-    return UNITS_A_SECOND // TICKS_A_SECOND
-
-
-@export("KeQueryInterruptTime")
-def _interrupt_time(env: Environment) -> int:
-    return env.kernel.seconds * UNITS_A_SECOND
-
-
-@export("KeQueryPerformanceCounter")
-def _counter(env: Environment, frequency: int) -> int:
-    if frequency:
-        env.put(frequency, UNITS_A_SECOND, 8)
-    return env.kernel.seconds * UNITS_A_SECOND
-
-
-@export("KeStallExecutionProcessor")
-def _stall(env: Environment, microseconds: int) -> None:
-    """No time passes that anybody could measure."""
-
-
-@export("IoGetCurrentProcess")
-def _process(env: Environment) -> int:
-    return ddi.PsGetCurrentProcess()
-
-
-@export("PsGetCurrentProcessId")
-def _process_id(env: Environment) -> int:
-    return _SYSTEM_PROCESS
-
-
-@export("PsGetCurrentThreadId")
-def _thread_id(env: Environment) -> int:
-    return _SYSTEM_THREAD
 
 
 @export("PsGetVersion")
@@ -79,21 +29,6 @@ def _version(env: Environment, major: int, minor: int, build: int, service_pack:
     return False
 
 
-@export("IoIsWdmVersionAvailable")
-def _wdm_version(env: Environment, major: int, minor: int) -> bool:
-    return major <= 6
-
-
-@export("ObfReferenceObject")
-def _reference(env: Environment, what: int) -> int:
-    return int(ddi.ObReferenceObject(what) or 0)
-
-
-@export("ObfDereferenceObject")
-def _dereference(env: Environment, what: int) -> int:
-    return int(ddi.ObDereferenceObject(what) or 0)
-
-
 @export("IoRegisterShutdownNotification")
 def _at_shutdown(env: Environment, device: int) -> int:
     return 0
@@ -102,11 +37,6 @@ def _at_shutdown(env: Environment, device: int) -> int:
 @export("IoUnregisterShutdownNotification")
 def _not_at_shutdown(env: Environment, device: int) -> None:
     """Nobody shuts the machine down."""
-
-
-@export("MmIsAddressValid")
-def _is_valid(env: Environment, address: int) -> bool:
-    return env.kernel.memory.is_mapped(address, 1)
 
 
 @export("MmMapLockedPages")

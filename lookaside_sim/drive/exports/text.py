@@ -6,8 +6,8 @@ Source:
 
 from __future__ import annotations
 
+from lookaside_sim.ddi.printf import formatted
 from lookaside_sim.drive.environment import Environment
-from lookaside_sim.drive.printf import formatted
 from lookaside_sim.drive.registry import export
 
 

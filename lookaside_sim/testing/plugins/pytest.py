@@ -228,13 +228,15 @@ def lookaside_driver(
         return tested
 
     yield load
+    left = ""
     for tested in reversed(loaded):
         if tested.is_loaded and lookaside_kernel.bugcheck is None:
             try:
                 tested.unload()
             except LeakError as error:
-                if not request.node.stash.get(_failed_key, False):
-                    pytest.fail(str(error), pytrace=False)
+                left = left or str(error)
+    if left and not request.node.stash.get(_failed_key, False):
+        pytest.fail(left, pytrace=False)
 
 
 @pytest.fixture
@@ -269,6 +271,7 @@ def lookaside_each_fault(request: pytest.FixtureRequest) -> Callable[..., int]:
     make = kernel_maker(request)
 
     def run(test: Callable[[Kernel, FaultInjector], object], **options: Any) -> int:
+        __tracebackhide__ = True
         return fail_each_allocation(test, **{"make_kernel": make, **options})
 
     return run
@@ -312,9 +315,7 @@ def pytest_runtest_makereport(
             report.sections.append(("lookaside lists", watched.state(error)))
         saved = watched.save_trace(item)
         if saved is not None:
-            report.sections.append(
-                ("lookaside trace", f"What the test did was saved as {saved}")
-            )
+            report.sections.append(("lookaside trace", saved))
     return report
 
 

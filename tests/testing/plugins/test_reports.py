@@ -42,8 +42,8 @@ def test_lines_of_helpers_are_skipped(pytester: pytest.Pytester, how: str) -> No
             "*called from *.py:9 in test_leaks",
         ]
     )
-    told = result.stdout.str().partition("lookaside run")[0]
-    assert f"{module}.py" not in told
+    told = result.stdout.str()
+    assert f"{module}.py" not in told  # nor in the steps of the run
     assert "hidden" not in told
 
 
@@ -91,6 +91,24 @@ def test_frames_of_the_package_are_hidden(pytester: pytest.Pytester) -> None:
         result = run(pytester, *arguments)
         result.stdout.fnmatch_lines(["*lookaside_kernel.read(lookaside*", "*PAGE_FAULT*"])
         assert ("page_fault(" in result.stdout.str()) == shown
+
+
+def test_a_fault_run_that_fails_ends_at_the_tests_line(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_loses(lookaside_each_fault):
+            def run(kernel, faults):
+                first, second = (kernel.pool.allocate(0, 16, b"Lost") for _ in range(2))
+                if first and second:
+                    kernel.pool.free(first)
+                    kernel.pool.free(second)
+            lookaside_each_fault(run)
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*> * lookaside_each_fault(run)", "*: LeakError"])
+    result.stdout.no_fnmatch_line("*fail_each_allocation*")
 
 
 def test_every_leak_of_a_stop_is_printed_and_only_the_list_concerned(

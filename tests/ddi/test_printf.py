@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lookaside_sim.drive.printf import formatted
+from lookaside_sim.ddi.printf import formatted
 
 TEXTS = {0x1000: "narrow", 0x2000: "wide", 0x3000: "counted"}
 
@@ -16,6 +16,7 @@ class Memory:
 
     def __init__(self, pointer_size: int) -> None:
         self.pointer_size = pointer_size
+        self.splits = pointer_size == 4
         self.widths: list[int] = []
 
     def text(self, address: int, width: int = 1, most: int = 1 << 16) -> str:

@@ -1,4 +1,4 @@
-"""Formatted text: what DbgPrint and its like make of a format and arguments of compiled code.
+"""Formatted text: what DbgPrint and its like make of a format and its arguments.
 
 Source:
     [doc] Format specification syntax: printf; DbgPrint. ``%wZ`` and ``%Z`` are the kernel's own.
@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from lookaside_sim.nt.arguments import shown
+
 _DIRECTIVE: Final = re.compile(
     r"%(?P<flags>[-+ #0]*)(?P<width>\*|\d{0,4})(?:\.(?P<precision>\*|\d{0,4}))?"
     r"(?P<length>I64|I32|ll|hh|l|h|w|z|t|j|I)?(?P<kind>[a-zA-Z%])?"
@@ -19,9 +21,11 @@ _MOST_DIGITS: Final = 512
 
 
 class Reads(Protocol):
-    """What reads the texts that arguments point at."""
+    """What reads the texts that arguments point at, and knows how arguments come."""
 
     pointer_size: int
+    splits: bool
+    """Whether an integer of 64 bits comes as two values."""
 
     def text(self, address: int, width: int = 1, most: int = ...) -> str:
         """Read characters up to one that is 0."""
@@ -30,19 +34,21 @@ class Reads(Protocol):
         """Read the text of a STRING or UNICODE_STRING."""
 
 
-def formatted(env: Reads, text: str, arguments: Iterator[int]) -> str:
+def formatted(env: Reads, text: str, arguments: Iterator[int | str]) -> str:
     """Format.
 
     Args:
         env: reads what arguments point at.
         text: the format.
-        arguments: the slots behind it.
+        arguments: the slots behind it; a text stands for a pointer to one.
     """
     return _DIRECTIVE.sub(lambda found: _Directive(env, found, arguments).shown(), text)
 
 
 class _Directive:
-    def __init__(self, env: Reads, found: re.Match[str], arguments: Iterator[int]) -> None:
+    def __init__(
+        self, env: Reads, found: re.Match[str], arguments: Iterator[int | str]
+    ) -> None:
         self._env = env
         self._whole = found[0]
         self._flags = found["flags"]
@@ -62,11 +68,17 @@ class _Directive:
         return int(text or 0)
 
     def _take(self, bits: int, *, signed: bool = False) -> int:
-        value = next(self._arguments)
-        if bits == 64 and self._env.pointer_size == 4:
-            value |= next(self._arguments) << 32
+        value = self._next()
+        if bits == 64 and self._env.splits:
+            value |= self._next() << 32
         value &= (1 << bits) - 1
         return value - (1 << bits) if signed and value >> bits - 1 else value
+
+    def _next(self) -> int:
+        value = next(self._arguments)
+        if isinstance(value, str):
+            raise TypeError(f"{self._whole} does not take the text {shown(value)}")
+        return value
 
     @property
     def _bits(self) -> int:
@@ -115,7 +127,10 @@ class _Directive:
         return self._padded(front + digits)
 
     def _text(self) -> str:
-        address = self._take(8 * self._env.pointer_size)
+        address = next(self._arguments)
+        if isinstance(address, str):
+            return self._cut(address)
+        address &= (1 << 8 * self._env.pointer_size) - 1
         if not address:
             return self._cut("(null)")
         is_wide = self._length in ("l", "w") or (self._kind == "S" and self._length != "h")
