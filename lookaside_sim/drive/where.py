@@ -15,6 +15,7 @@ from lookaside_sim.kernel import Kernel
 from lookaside_sim.machine.call_site import CallSite
 
 _DEEPEST: Final = 16
+_MOST_SEEN: Final = 1 << 12
 
 
 class CompiledStack(Sequence[CallSite]):
@@ -63,7 +64,7 @@ class Where:
         entry: the routine that the innermost call runs.
     """
 
-    LEFT_OUT: ClassVar = {"ip": 0, "sp": 0, "entry": 0}
+    LEFT_OUT: ClassVar = {"ip": 0, "sp": 0, "entry": 0, "_seen": {}}
 
     def __init__(
         self,
@@ -83,6 +84,9 @@ class Where:
         self.ip = 0
         self.sp = 0
         self.entry = 0
+        self._seen: dict[
+            tuple[int, int, bool], tuple[list[bytes], list[int], list[CallSite]]
+        ] = {}
 
     def provide(self) -> CompiledStack:
         """The call sites, innermost first, for `Program.stack_provider`."""
@@ -138,19 +142,35 @@ class Where:
     def _wide_stack(self) -> list[CallSite]:
         found: list[CallSite] = []
         ip, is_call = self.ip, False
-        registers = [self._engine.get(each) for each in GENERAL]
+        sp = self._top()
         if not ip or self._images.at(ip) is None:
             # In a stub, or in nothing: whoever called it goes on behind the call.
-            sp = self._top()
             ip, is_call = self._peek(sp), True
-            registers[Register.SP] = sp + 8
+            sp += 8
+        place = ip, sp, is_call
+        known = self._seen.get(place)
+        if known is not None and known[0] == self._returns(known[1]):
+            return known[2]
+        registers = [self._engine.get(each) for each in GENERAL]
+        registers[Register.SP] = sp
+        slots: list[int] = []
         for frame in self._unwinder.frames(ip, tuple(registers)):
+            if found:
+                slots.append(frame.registers[Register.SP] - 8)
             at = frame.ip - 1 if is_call else frame.ip
             found.append(frame.image.site_of(at, frame.ip))
             is_call = True
             if len(found) == _DEEPEST:
                 break
+        if len(self._seen) == _MOST_SEEN:
+            self._seen.clear()
+        self._seen[place] = self._returns(slots), slots, found
         return found
+
+    def _returns(self, slots: list[int]) -> list[bytes]:
+        """What lies at some places of the stack: who goes on where is who called."""
+        data, start = self._system.stack.data, self._system.stack.address
+        return [bytes(data[each - start : each - start + 8]) for each in slots]
 
     def mark(self, error: BaseException) -> None:
         """Have an error carry where it came up; the first to say so is right."""
