@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Final
 
@@ -12,6 +13,10 @@ MOST_LINES: Final = 400
 """Lines of a file that is there whole."""
 _AROUND: Final = 12
 """Lines kept around each line that a step came from, of a longer file."""
+_STARTERS: Final = frozenset(
+    {("script.py", "record_script_runs"), ("program.py", "run_program")}
+)
+"""Of this package's own: where a script and a lesson's program are run."""
 _HERE: Final = PurePath(__file__).parent.parent
 
 File = tuple[str, str, list[tuple[int, list[str]]]]
@@ -34,7 +39,7 @@ class Sources:
         """The number of a stack; a new one for a new stack."""
         sites = tuple(
             self.sites.setdefault((each.path, each.line, each.function), len(self.sites))
-            for each in stack
+            for each in takewhile(_is_behind_start, stack)
             if _is_program(each.path)
         )
         return self.stacks.setdefault(sites, len(self.stacks))
@@ -56,6 +61,11 @@ class Sources:
             (path, PurePath(path).name, _pieces(texts.get(path, "").splitlines(), lines, most))
             for path, lines in used.items()
         ]
+
+
+def _is_behind_start(site: Site) -> bool:
+    """Whether a line is not yet where a program was started: that is nobody's question."""
+    return (site.path, site.function) not in _STARTERS
 
 
 def _is_program(path: str) -> bool:

@@ -19,9 +19,6 @@ from lookaside_sim.machine.call_site import HELPER, CallSite, behind_helpers, is
 
 DEEPEST: Final = 8
 """Frames of a stack that are kept."""
-_STARTERS: Final = frozenset(
-    {"runpy", "lookaside_sim.run.script", "lookaside_sim.lessons.program"}
-)
 _MOST_TEXT: Final = 1 << 20
 """Characters of source texts that a run keeps."""
 
@@ -106,8 +103,6 @@ class Stacks:
     def _add(self, frame: FrameType | None) -> int:
         stack: list[int] = []
         while frame is not None and len(stack) < DEEPEST:
-            if frame.f_globals.get("__name__") in _STARTERS:
-                break  # how the program came to run is nobody's question
             code, line = frame.f_code, frame.f_lineno
             self._code[id(code)] = code  # its id stays its own
             place = id(code), line
