@@ -356,7 +356,9 @@ void free(void *block)
         if (!next)                                                \
             next = (void *(*) parameters)dlsym(RTLD_NEXT, #name); \
         outer = __builtin_return_address(0);                      \
-        return next arguments;                                    \
+        void *block = next arguments;                             \
+        outer = NULL; /* it may have asked another allocator */   \
+        return block;                                             \
     }
 #if SIZE_MAX > 0xFFFFFFFF
 OPERATOR(_Znwm, (size_t size), (size))
