@@ -253,6 +253,8 @@ static void end_with(char *at, void *block, int number)
 
 static void tell_allocation(size_t size, void *block, void *caller)
 {
+    if (!block)
+        outer = NULL; /* the operator new that asked will not come back */
     if (file >= 0 && block) {
         struct site site;
         find_site(&site, caller);
@@ -355,8 +357,11 @@ void free(void *block)
         static void *(*next) parameters;                          \
         if (!next)                                                \
             next = (void *(*) parameters)dlsym(RTLD_NEXT, #name); \
-        outer = __builtin_return_address(0);                      \
-        return next arguments;                                    \
+        if (!outer) /* one may call another */                    \
+            outer = __builtin_return_address(0);                  \
+        void *block = next arguments;                             \
+        outer = NULL; /* another allocator may have been asked */ \
+        return block;                                             \
     }
 #if SIZE_MAX > 0xFFFFFFFF
 OPERATOR(_Znwm, (size_t size), (size))
