@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookaside_sim.cli.at_rest import as_given, is_copy
 from lookaside_sim.errors import LookasideSimError, TraceError
 from lookaside_sim.nt.arguments import shown
 
@@ -32,6 +33,8 @@ def refuse_input(file: Path, output: Path) -> None:
 @contextmanager
 def of_file(options: argparse.Namespace) -> Iterator[None]:
     """Say of which file an error is that comes of its events, and that a check must not exit."""
+    name = options.file.name
+    told = as_given(str(options.file)) if is_copy(options.file) else name
     try:
         yield
     except SystemExit as error:
@@ -39,11 +42,11 @@ def of_file(options: argparse.Namespace) -> Iterator[None]:
             f"--check {options.check}: it exits; give a function that raises when it fails"
         ) from error
     except TraceError as error:
-        if error.file == options.file.name:
+        if error.file == told:
             raise
-        raise TraceError(options.file.name, error.line, error.field, error.problem) from error
+        raise TraceError(told, error.line, error.field, error.problem) from error
     except (LookasideSimError, ValueError) as error:
-        raise LookasideSimError(f"{options.file.name}: {error}") from error
+        raise LookasideSimError(f"{told}: {error}") from error
 
 
 def load_check(name: str) -> Check:

@@ -130,3 +130,7 @@ def test_messages_name_a_pipe_as_it_was_given(
     told = capsys.readouterr().err
     assert told.startswith(f"lookaside-sim: {source}, line 4, field 'op': 'none'")
     assert "lookaside-sim-" not in told
+    Path(source).unlink()
+    source = str(pipe(b"no trace"))
+    assert main(["pin", source]) == 2
+    assert capsys.readouterr().err.startswith(f"lookaside-sim: {source}, line 1: not a JSON")

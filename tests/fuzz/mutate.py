@@ -204,7 +204,13 @@ def stages(path: Path, *, near: bool) -> list[list[str]]:
     """The tests to run one after the other: the nearest, the folder's, the machine's."""
     folder, name = path.relative_to(_PACKAGE).parts[0], path.stem
     home = _TESTS / folder
-    nearest = sorted(map(str, home.glob(f"test_{name}*.py")))
+    nearest = sorted(
+        {
+            str(each)
+            for kind in (f"test_{name}*.py", f"test_*_{name}.py")
+            for each in home.glob(kind)
+        }
+    )
     if path.parent.name == "rules":
         nearest = sorted(map(str, home.glob(f"test_{name}_rules*.py"))) or nearest
     found = [nearest or [str(home)]]

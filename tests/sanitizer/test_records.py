@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lookaside_sim import Kernel
+from lookaside_sim import Kernel, SanitizerError
 from lookaside_sim.nt.layouts import PAGE_SIZE
 from lookaside_sim.sanitizer.records import EntryRecord, _ByPage, sanitizer_of
 from tests.helpers import new_list, take
@@ -134,3 +134,36 @@ def test_entries_of_a_list_are_its_own() -> None:
     lookaside = new_list(kernel)
     (entry,) = take(lookaside, 1)
     assert sanitizer_of(kernel.lists).owners[entry].owner.address == lookaside.address
+
+
+def test_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lookaside_sim.sanitizer.records._MOST_RETIRED", 2)
+    sanitizer, owner = sanitizer_of(Kernel(sanitizer=True).lists), Owner()
+    starts = [START + 16 * each for each in range(4)]
+    for start in starts:
+        sanitizer.adopt(start, owner)
+        sanitizer.retire(start, "flush")
+    assert list(sanitizer.retired) == starts[2:]
+    assert [each.entry for each in sanitizer.near_retired(START, START + 64)] == starts[2:]
+
+
+def test_an_entry_with_another_owner_covers_what_the_new_one_says() -> None:
+    sanitizer = sanitizer_of(Kernel(sanitizer=True).lists)
+    large, small = Owner(), Owner()
+    large.entry_size, small.entry_size = 2 * PAGE_SIZE, 8
+    sanitizer.adopt(START, large)
+    sanitizer.adopt(START, small)
+    assert sanitizer.near(START + PAGE_SIZE, START + PAGE_SIZE + 8) == []
+
+
+def test_a_report_has_the_history_of_its_entry() -> None:
+    sanitizer, owner = sanitizer_of(Kernel(sanitizer=True).lists), Owner()
+    sanitizer.adopt(START, owner)
+    record = sanitizer.owners[START]
+    for given, history in ((record, tuple(record.history)), (None, ())):
+        with pytest.raises(SanitizerError) as caught:
+            sanitizer.report("double-free", START, owner, "What", given)
+        error = caught.value
+        assert (error.kind, error.address, error.message) == ("double-free", START, "What")
+        assert (error.lookaside, error.history) == (owner, history)
+        assert error.__cause__ is None
