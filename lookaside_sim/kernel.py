@@ -413,13 +413,15 @@ class Kernel(Parts):
 
         Cost: of all blocks in all pools, and of all free entries.
 
-        Holds in correct use. Whoever writes over headers or links, frees an entry twice or
+        Holds in correct use. Whoever writes over headers or links, leaves a list behind that is
+        unloaded or freed, frees an entry twice or
         to a list with larger entries, or frees what no pool allocated, breaks some.
 
         Raises:
             InvariantError: the first invariant that does not hold.
         """
         self.pool.check()
+        self.registry.check()
         for lookaside in self.lookaside_lists:
             lookaside.check()
         if self.small_pool_lists is not None:

@@ -277,8 +277,8 @@ class _Counts:
         self._streams = Streams(name, apart)
         self._by_second = by_second
         self._policy = policy
-        self._lists: dict[Key, list[CountedList]] = {}
-        self._depths: dict[Key, Depths] | None = {} if depths else None
+        self._has_depths = depths
+        self._lists: dict[Key, tuple[list[CountedList], Depths | None]] = {}
         self.calls = 0
 
     @property
@@ -293,36 +293,35 @@ class _Counts:
 
     def _count(self, taken: Taken) -> None:
         second, found = taken
+        policy, known = self._policy, self._lists
         for key, stream in found.items():
-            lists = self._lists.get(key)
-            if lists is None:
-                lists = self._lists[key] = make_lists(
-                    self._policy, paged=key.paged, by_second=self._by_second
-                )
-                if self._depths is not None:
-                    self._depths[key] = Depths()
-            self.calls += len(stream)
-            if self._depths is not None:
-                self._depths[key].feed(stream)
-            call_lists(lists, second, stream, self._policy)
+            both = known.get(key)
+            if both is None:
+                lists = make_lists(policy, paged=key.paged, by_second=self._by_second)
+                both = known[key] = lists, Depths() if self._has_depths else None
+            lists, depths = both
+            if depths is not None:
+                depths.feed(stream)
+            call_lists(lists, second, stream, policy)
+        self.calls += sum(map(len, found.values()))
 
     def finish(self) -> None:
         """Count what is left, and let each list see the end."""
         self._count(self._streams.taken())
-        for lists in self._lists.values():
+        for lists, _ in self._lists.values():
             for each in lists:
                 each.pass_time(self.second)
                 each.end_second()
 
     def rows(self) -> tuple[Row, ...]:
         """What each list does."""
-        rows = [self._row(key, lists) for key, lists in self._lists.items()]
+        rows = [self._row(key, *both) for key, both in self._lists.items()]
         rows.sort(key=lambda row: (-row.pool_calls_saved, -row.calls, row.size, row.tag or 0))
         return tuple(rows)
 
-    def _row(self, key: Key, lists: list[CountedList]) -> Row:
-        depths = None if self._depths is None else self._depths[key].result()
-        return row_of(key, lists, self.second, self._sizes(key), depths)
+    def _row(self, key: Key, lists: list[CountedList], depths: Depths | None) -> Row:
+        counted = None if depths is None else depths.result()
+        return row_of(key, lists, self.second, self._sizes(key), counted)
 
     def _sizes(self, key: Key) -> tuple[int, ...]:
         return (key.size,)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lookaside_sim.advise.policy import NT, Policy
-from lookaside_sim.advise.words import Calls, pack, run
+from lookaside_sim.advise.words import ALLOCATE, Calls, pack, run, run_few
 from lookaside_sim.nt.types import ULONG_MASK
+
+_FEW: Final = 20
+"""Fewer calls are not worth packing."""
 
 
 class Second(NamedTuple):
@@ -49,7 +52,7 @@ class CountedList:
         "_done",
         "_last_allocates",
         "_last_misses",
-        "_paged",
+        "_next_scan",
         "_policy",
         "_second",
         "allocate_misses",
@@ -67,8 +70,8 @@ class CountedList:
         self, policy: Policy = NT, *, paged: bool = False, by_second: bool = False
     ) -> None:
         self._policy = policy
-        self._paged = paged
         self._second = 0
+        self._next_scan = policy.next_scan(0, paged=paged)
         self._last_allocates = self._last_misses = 0
         self.held = 0
         self.depth = policy.first_depth
@@ -91,6 +94,19 @@ class CountedList:
         self.allocate_misses += allocate_misses
         self.free_misses += free_misses
 
+    def call_few(self, second: int, stream: bytes) -> None:
+        """Make calls of one byte each; as `call`."""
+        if second != self._second:
+            self.pass_time(second)
+        self.held, allocate_misses, free_misses, self.most_held = run_few(
+            stream, self.held, self.depth, self.most_held
+        )
+        allocates = stream.count(ALLOCATE)
+        self.total_allocates += allocates
+        self.total_frees += len(stream) - allocates
+        self.allocate_misses += allocate_misses
+        self.free_misses += free_misses
+
     def end_second(self) -> None:
         """Write down the present second, if there were calls in it."""
         calls = self.total_allocates + self.total_frees
@@ -105,13 +121,17 @@ class CountedList:
         """Let time pass until so many seconds are over, with every scan that falls due."""
         if self.seconds is not None:
             self.end_second()
-        policy = self._policy
         self.held_seconds += self.held * (second - self._second)
-        scans = policy.scans(second, paged=self._paged)
-        left = scans - policy.scans(self._second, paged=self._paged)
         self._second = second
-        while left:
-            left -= 1
+        if second >= self._next_scan:
+            self._scan(second)
+
+    def _scan(self, second: int) -> None:
+        """Make every scan that is due."""
+        policy = self._policy
+        scans = (second - self._next_scan) // policy.period + 1
+        self._next_scan += scans * policy.period
+        for _ in range(scans):
             allocates = self.total_allocates - self._last_allocates
             misses = self.allocate_misses - self._last_misses
             depth = policy.next_depth(self.depth, allocates & ULONG_MASK, misses & ULONG_MASK)
@@ -175,7 +195,10 @@ def call_lists(lists: list[CountedList], second: int, stream: bytes, policy: Pol
         policy: that the lists were made for.
     """
     if len(lists) == 1:
-        lists[0].call(second, pack(stream))
+        if len(stream) < _FEW:
+            lists[0].call_few(second, stream)
+        else:
+            lists[0].call(second, pack(stream))
         return
     # Turns go on where those of all calls before ended.
     turn = policy.turn

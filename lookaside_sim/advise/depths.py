@@ -31,10 +31,13 @@ MOST_DEPTH: Final = EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT
 _A: Final = bytes([ALLOCATE])
 _F: Final = bytes([FREE])
 _AT_ONCE: Final = 1 << 14
-_CYCLES: Final = tuple(
-    (one * width + other * width + one * width, one * width, width)
-    for width in (1, 2, 3)
-    for one, other in ((_A, _F), (_F, _A))
+_CYCLES: Final = (
+    (_A + (_F + _A) * 8, _A, 1),  # a block that is taken and given back, again and again
+    *(
+        (one * width + other * width + one * width, one * width, width)
+        for width in (1, 2, 3)
+        for one, other in ((_A, _F), (_F, _A))
+    ),
 )
 """Short closed cycles, what remains of them, and their range."""
 _WORTH: Final = 5
@@ -107,7 +110,7 @@ class Depths:
         most: the largest depth that is told apart.
     """
 
-    __slots__ = ("_buffer", "_cycles", "_first", "_most", "_runs", "allocates", "frees")
+    __slots__ = ("_allocates", "_buffer", "_cycles", "_first", "_frees", "_most", "_runs")
 
     def __init__(self, most: int = MOST_DEPTH) -> None:
         self._most = most
@@ -118,22 +121,23 @@ class Depths:
         self._first = ALLOCATE
         # By range; those that no depth told apart can close are of the range most + 1.
         self._cycles: dict[int, int] = defaultdict(int)
-        self.allocates = 0
-        self.frees = 0
+        self._allocates = 0
+        self._frees = 0
 
     def feed(self, stream: bytes) -> None:
         """Count calls, `ALLOCATE` and `FREE`, a byte each."""
-        allocates = stream.count(ALLOCATE)
-        self.allocates += allocates
-        self.frees += len(stream) - allocates
-        self._buffer += stream
-        if len(self._buffer) >= _AT_ONCE:
+        buffer = self._buffer
+        buffer += stream
+        if len(buffer) >= _AT_ONCE:
             self._reduce()
 
     def _reduce(self) -> None:
         """Take closed cycles out of the calls not looked at yet."""
         calls = bytes(self._buffer)
         self._buffer.clear()
+        allocates = calls.count(ALLOCATE)
+        self._allocates += allocates
+        self._frees += len(calls) - allocates
         cycles, most = self._cycles, self._most
         for cycle, rest, width in _CYCLES:
             before = -1
@@ -162,7 +166,7 @@ class Depths:
             self._reduce()
         cycles = self._cycles
         # Nobody holds more than was freed.
-        most = min(self._most, self.frees)
+        most = min(self._most, self._frees)
         # A cycle of a range has every distance below it, once for either call.
         widest = max(cycles, default=0)
         wider = list(accumulate(cycles.get(width, 0) for width in range(widest, 0, -1)))
@@ -184,7 +188,7 @@ class Depths:
         while used and not allocate_hits[used - 1] and not free_hits[used - 1]:
             used -= 1
         return AllDepths(
-            self.allocates, self.frees, tuple(allocate_hits[:used]), tuple(free_hits[:used])
+            self._allocates, self._frees, tuple(allocate_hits[:used]), tuple(free_hits[:used])
         )
 
 

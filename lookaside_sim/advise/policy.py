@@ -14,6 +14,7 @@ from lookaside_sim.lookaside import tuning
 from lookaside_sim.nt.arguments import unsigned
 from lookaside_sim.nt.types import EX_MAXIMUM_LOOKASIDE_DEPTH_BASE, ULONG_MASK
 
+_NEVER: Final = 1 << 62
 _WORD_BITS: Final = 16
 """Depth and MaximumDepth are fields of 16 bits."""
 
@@ -77,9 +78,21 @@ class Policy:
         """
         if self.fixed_depth is not None:
             return 0
+        first = (2 if paged else 1) % self.period or self.period
+        return (second + self.period - first) // self.period
+
+    def next_scan(self, second: int, *, paged: bool) -> int:
+        """The second in which a list is scanned next.
+
+        Args:
+            second: seconds that have passed.
+            paged: whether it is a paged list.
+        """
+        if self.fixed_depth is not None:
+            return _NEVER
         # A nonpaged list is scanned in the first second, and every period from then on.
-        phase = 2 % self.period if paged else 1 % self.period
-        return (second + self.period - (phase or self.period)) // self.period
+        first = (2 if paged else 1) % self.period or self.period
+        return first + self.scans(second, paged=paged) * self.period
 
     def next_depth(self, depth: int, allocates: int, misses: int) -> int:
         """The depth a list gets from one scan; see `lookaside_sim.next_depth`.

@@ -18,7 +18,7 @@ from lookaside_sim.trace.packed import MICROSECONDS, RARE, Block
 
 _BATCH: Final = 1000
 _AT_ONCE: Final = 1 << 22
-"""Calls that are held back at most before a second is over."""
+"""Calls that are held back at most, about, before a second is over."""
 _SHARE: Final = 96
 """A kind with this part of a block's calls is taken out of it in one step, not call by call."""
 _FEW: Final = 40
@@ -96,6 +96,7 @@ class Streams:
         "_name",
         "_one_by_one",
         "_streams",
+        "_waiting",
         "second",
     )
 
@@ -112,6 +113,7 @@ class Streams:
         self._bad: set[int] = set()
         self._live: dict[int, Callable[[int], None]] = {}
         self._lists: dict[str, tuple[int, int, PoolTag]] = {}
+        self._waiting = 0
         self.second = 0
 
     def add(self, chunk: Columns | list[Event] | Block) -> Iterator[Taken]:
@@ -132,12 +134,14 @@ class Streams:
             yield from self._block(chunk)
         else:
             yield from self._events(chunk)
-        if sum(map(len, self._streams.values())) > _AT_ONCE:
+        self._waiting += _length(chunk)
+        if self._waiting > _AT_ONCE:
             yield self.taken()
 
     def taken(self) -> Taken:
         """The calls of the present second so far, which are forgotten."""
         found = {}
+        self._waiting = 0
         for key, stream in self._streams.items():
             if stream:
                 found[key] = bytes(stream)
@@ -317,6 +321,13 @@ class Streams:
     def _not_live(self, identity: int | None, line: int) -> TraceError:
         problem = f"{identity} is not live: allocate it before"
         return TraceError(self._name, line, "id", problem)
+
+
+def _length(chunk: Columns | list[Event] | Block) -> int:
+    if isinstance(chunk, Block):
+        count: int = chunk.count
+        return count
+    return len(chunk.ops if isinstance(chunk, Columns) else chunk)
 
 
 def as_events(chunk: Columns | list[Event] | Block) -> Iterable[Event]:

@@ -5,7 +5,9 @@ it holds one, a free when it holds fewer than its depth. Addresses and contents 
 a list is a counter that is clamped at 0 and at its depth, and each unit that a clamp takes is a miss.
 
 Eight calls make a *word*, one byte, the first call in the high bit, 1 for an allocate. What a word
-does is known beforehand: in a deep list by three numbers, in a shallow one by a table of its own.
+does is known beforehand: in a deep list by three numbers, in a shallow one by a table of its own. Programs
+repeat themselves: what four words do in a list that is deeper than they are long is kept from the first
+time on, as long as most of them were seen before.
 """
 
 from __future__ import annotations
@@ -23,6 +25,15 @@ WORD: Final = 8
 """Calls of a word."""
 _MANY: Final = 512
 """Words from which on two at a time pay for their table."""
+_FOUR: Final = 4
+"""Words of the longest unit."""
+_KNOWN: Final = 1 << 14
+"""Units that are worked out whatever comes; more only where most come again."""
+_MOST_KNOWN: Final = 1 << 17
+_SAMPLE: Final = 8
+"""One in so many units is asked whether it was seen before."""
+_NEW: Final = 12
+"""Where more than one in so many is new, two words at a time are faster than four."""
 _DIGITS: Final = bytes.maketrans(bytes([FREE, ALLOCATE]), b"01")
 _FREE_MISS: Final = 1 << 32
 """Both counts of misses in one number: those of frees above."""
@@ -86,6 +97,13 @@ def run(calls: Calls, held: int, depth: int, most: int = 0) -> tuple[int, int, i
     if held > depth:
         held, done, allocate_misses, free_misses = _run_down(words, held, depth)
         words = words[done:]
+    if depth >= _FOUR * WORD and len(words) >= _FOUR:
+        units = array("I", words[: len(words) & -_FOUR])
+        if _repeat(units):
+            held, allocate, free, most = _run_fours(units, held, depth, most)
+            allocate_misses += allocate
+            free_misses += free
+            words = words[len(units) * _FOUR :]
     if depth >= 2 * WORD and len(words) >= _MANY:
         odd = len(words) & 1
         held, allocate, free, most = _run_pairs(words[: len(words) - odd], held, depth, most)
@@ -120,7 +138,21 @@ def run(calls: Calls, held: int, depth: int, most: int = 0) -> tuple[int, int, i
         most = max(most, top)
         allocate_misses += misses % _FREE_MISS
         free_misses += misses // _FREE_MISS
-    for call in calls.tail:
+    held, allocate, free, most = run_few(calls.tail, held, depth, most)
+    return held, allocate_misses + allocate, free_misses + free, most
+
+
+def run_few(stream: bytes, held: int, depth: int, most: int) -> tuple[int, int, int, int]:
+    """Make calls one by one; as `run`.
+
+    Args:
+        stream: `ALLOCATE` and `FREE`, a byte a call.
+        held: entries on the list before them.
+        depth: its depth.
+        most: the most entries it held so far.
+    """
+    allocate_misses = free_misses = 0
+    for call in stream:
         if call:
             if held:
                 held -= 1
@@ -148,7 +180,7 @@ def _run_pairs(words: bytes, held: int, depth: int, most: int) -> tuple[int, int
         if held < need:
             allocate_misses += need - held
             if need + rise > most:  # it cannot hold more on the way
-                most = max(most, _pair_top(held, pair))
+                most = max(most, _top(held, pair.to_bytes(2, "big")))
             held = need
         elif top > depth:
             free_misses += top - depth
@@ -160,10 +192,45 @@ def _run_pairs(words: bytes, held: int, depth: int, most: int) -> tuple[int, int
     return held, allocate_misses, free_misses, most
 
 
-def _pair_top(held: int, pair: int) -> int:
-    """The most that a list holds in two words of no free miss."""
+def _repeat(units: array[int]) -> bool:
+    """Whether most units were seen before, or there is room for new ones."""
+    seen = _seen()
+    if len(seen) < _KNOWN:
+        return True
+    sample = units[::_SAMPLE]
+    if len(set(sample).difference(seen)) * _NEW > len(sample):
+        return False
+    if len(seen) > _MOST_KNOWN:
+        seen.clear()
+    return True
+
+
+def _run_fours(
+    units: array[int], held: int, depth: int, most: int
+) -> tuple[int, int, int, int]:
+    """Make calls on a list that is deeper than four words, four at a time; as `run`."""
+    allocate_misses = free_misses = 0
+    for need, rise, net, words in map(_seen().__getitem__, units):
+        top = held + rise
+        if held < need:
+            allocate_misses += need - held
+            if need + rise > most:  # it cannot hold more on the way
+                most = max(most, _top(held, words))
+            held = need
+        elif top > depth:
+            free_misses += top - depth
+            held = depth - rise
+            most = max(most, depth)
+        elif top > most:
+            most = top
+        held += net
+    return held, allocate_misses, free_misses, most
+
+
+def _top(held: int, words: bytes) -> int:
+    """The most that a list holds in words of no free miss."""
     most = held
-    for word in divmod(pair, 256):
+    for word in words:
         need, rise, net = _effects()[word]
         most = max(most, _tops()[held][word] if held < need else held + rise)
         held = max(held, need) + net
@@ -246,6 +313,29 @@ def _pair_effects() -> list[tuple[int, int, int]]:
             effect = (max(need, then_need - net), max(rise, net + then_rise), net + then_net)
             table.append(alike.setdefault(effect, effect))
     return table
+
+
+class _Units(dict[int, tuple[int, int, int, bytes]]):
+    """The same of four words each, worked out when they first come, with the words.
+
+    A unit is the number that lies where its words lie in memory.
+    """
+
+    def __missing__(self, unit: int) -> tuple[int, int, int, bytes]:
+        words = unit.to_bytes(_FOUR, sys.byteorder)
+        need = rise = net = 0
+        for word in words:
+            then_need, then_rise, then_net = _effects()[word]
+            need, rise = max(need, then_need - net), max(rise, net + then_rise)
+            net += then_net
+        self[unit] = effect = need, rise, net, words
+        return effect
+
+
+@cache
+def _seen() -> _Units:
+    """Those that came so far, in whatever trace: a unit always does the same."""
+    return _Units()
 
 
 @cache

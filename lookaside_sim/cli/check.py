@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments"]
 
 _KINDS: Final = ("pool", "slab", "malloc")
+_FUNCTIONS: Final = (
+    "allocate", "free", "create", "delete", "reallocate", "flush", "tick", "counters",
+)  # fmt: skip
 _PRELOADED: Final = "LOOKASIDE_SIM_PRELOADED"
 
 
@@ -37,10 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--delete", metavar="NAME", help="gives everything back")
     parser.add_argument(
+        "--reallocate", metavar="NAME", help="gives an entry another size, with realloc=True"
+    )
+    parser.add_argument("--flush", metavar="NAME", help="gives free entries back")
+    parser.add_argument("--tick", metavar="NAME", help="is told that seconds have passed")
+    parser.add_argument(
+        "--counters", metavar="NAME", help="fills in six uint32_t, as lookaside_sim.h says"
+    )
+    parser.add_argument(
         "--contract",
         metavar="SOURCE",
-        help="what it promises: pool(64), slab(), malloc(), Contract(order='lifo'); by default"
-        " safe memory, capacity that is not lost, and no growth",
+        help="what it promises: memory, fixed, lookaside, pool(64), slab(), malloc(),"
+        " Contract(order='lifo'); by default safe memory, capacity that is not lost, and no growth",
     )
     parser.add_argument(
         "--size", metavar="BYTES", type=int, help="of an entry, where no function is told"
@@ -64,9 +75,8 @@ def _check(options: argparse.Namespace) -> int:
     from lookaside_sim.testing.adapters.c_compiler import find_sanitizer
     from lookaside_sim.testing.adapters.c_source import CSource
 
-    source = CSource(
-        options.file, options.allocate, options.free, options.create, options.delete
-    )
+    names = [getattr(options, each) for each in _FUNCTIONS]
+    source = CSource(options.file, *names)
     contract = _contract(options.contract, source.default_contract(options.size))
     flags = [*options.option]
     if options.sanitize is not None:
@@ -87,6 +97,9 @@ def _check(options: argparse.Namespace) -> int:
         except AllocatorDifference as difference:
             print(f"{options.file.name}: {difference.report()}")
             return 1
+        except TypeError as error:
+            asked = ", ".join(f"--{name}" for name in _FUNCTIONS[4:])
+            raise ValueError(f"{error}; what it has is named with {asked}") from error
         wrong = (
             source.stress(folder, options.threads, options.size or 32, options.option)
             if options.threads > 1
@@ -101,11 +114,16 @@ def _check(options: argparse.Namespace) -> int:
 
 def _contract(text: str | None, default: Contract) -> Contract:
     """The contract that an argument says; what it leaves open is as the functions have it."""
-    from lookaside_sim.testing import Contract
+    from lookaside_sim.testing.conformance.contract import LEVELS, Contract
 
     if text is None:
         return default
-    problem = f"--contract {text}: give pool(...), slab(...), malloc(...) or Contract(...)"
+    if text in LEVELS:
+        text = repr(LEVELS[text])
+    problem = (
+        f"--contract {text}: give pool(...), slab(...), malloc(...), Contract(...) or one of"
+        f" {', '.join(LEVELS)}"
+    )
     try:
         call = ast.parse(text.strip(), mode="eval").body
         if isinstance(call, ast.Name):

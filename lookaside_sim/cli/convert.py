@@ -81,6 +81,10 @@ def _convert(options: argparse.Namespace) -> int:
     try:
         count = save(unfinished, trace, trace.header.source)
         unfinished.replace(output)
+    except OSError as error:
+        if error.filename in (unfinished, str(unfinished)):
+            error.filename = str(output)  # nobody else knows the other name
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
     warn_of_end(trace)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookaside_sim.cli.at_rest import input_file, is_copy
 from lookaside_sim.cli.failing import load_check, of_file, refuse_input
 from lookaside_sim.errors import LookasideSimError
-from lookaside_sim.trace import load, replay, save
+from lookaside_sim.trace import load, save
 
 if TYPE_CHECKING:
     from lookaside_sim.testing.reduce.traces import Check
@@ -39,11 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _shrink(options: argparse.Namespace) -> int:
+    from lookaside_sim.testing.reduce.misuse import replay_with_misuse
     from lookaside_sim.testing.reduce.traces import default_output, shrink_trace
 
     if options.output is None and is_copy(options.file):
         raise LookasideSimError("-o: give a file, since what a pipe gives has no name")
-    check: Check = replay if options.check is None else load_check(options.check)
+    check: Check = replay_with_misuse if options.check is None else load_check(options.check)
     output = options.output or default_output(options.file, ".min.jsonl")
     refuse_input(options.file, output)
     with of_file(options):

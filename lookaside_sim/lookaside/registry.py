@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn, Protocol
 
-from lookaside_sim.errors import LookasideSimError
+from lookaside_sim.errors import InvariantError, LookasideSimError
 from lookaside_sim.machine.machine import Machine
 from lookaside_sim.nt.bugchecks import FAST_FAIL_CORRUPT_LIST_ENTRY, BugCheckCode
 
@@ -209,6 +209,43 @@ class Registry:
             if next_entry is None:
                 return
             entry = next_entry
+
+    def check(self) -> None:
+        """Verify that the links lead through the active lists, forward and back; looks only.
+
+        Raises:
+            InvariantError: they do not.
+        """
+        found: set[int] = set()
+        for head in (self.nonpaged, self.paged):
+            found.update(self._checked(head))
+        lost = [each for entry, each in self._by_entry.items() if entry not in found]
+        if lost:
+            raise InvariantError(
+                f"the active lookaside list at {lost[0].address:#x} is on no system-wide list"
+            )
+
+    def _checked(self, head: ListHead) -> Iterator[int]:
+        """The entries of a sound system-wide list."""
+        peek = self._machine.memory.peek_pointer
+        size = self._machine.arch.pointer_size
+        last = (1 << self._machine.arch.address_bits) - 1
+        before, entry = head.address, head.flink
+        seen: set[int] = set()
+        while entry != head.address:
+            if entry in seen or peek(entry + size & last) != before:
+                raise InvariantError(
+                    f"the LIST_ENTRY at {entry:#x} does not point back at {before:#x}, which"
+                    f" points at it, on the system-wide list at {head.address:#x}"
+                )
+            seen.add(entry)
+            yield entry
+            before, entry = entry, peek(entry) or 0
+        if head.blink != before:
+            raise InvariantError(
+                f"the system-wide list at {head.address:#x} ends at {before:#x}, and its head"
+                f" points back at {head.blink:#x}"
+            )
 
     def embedded(self) -> Iterator[Registered]:
         """The active lists whose structure lies in a pool block."""

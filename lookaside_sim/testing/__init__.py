@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from lookaside_sim.testing.conformance.contract import Contract
     from lookaside_sim.testing.conformance.differences import AllocatorDifference
     from lookaside_sim.testing.conformance.for_pytest import AllocatorConformance
+    from lookaside_sim.testing.conformance.wanted import operations_from_bytes
     from lookaside_sim.testing.each_fault import fail_each_allocation, with_each_fault
     from lookaside_sim.testing.execution import Execution, run_operations
     from lookaside_sim.testing.faults import FaultInjector, Refusal
     from lookaside_sim.testing.leaks import Leak, LeakError, LeakTracker
-    from lookaside_sim.testing.programs.drawn import operations_from_bytes, reuse_from_bytes
+    from lookaside_sim.testing.programs.drawn import reuse_from_bytes
     from lookaside_sim.testing.programs.steps import (
         Allocate,
         AllocateEachSecond,
@@ -174,7 +175,7 @@ _ROOMS = {
     "minimize_number": "reduce.minimize",
     "minimize_sequence": "reduce.minimize",
     "operations": "strategies",
-    "operations_from_bytes": "programs.drawn",
+    "operations_from_bytes": "conformance.wanted",
     "pool_types": "strategies",
     "reuse_from_bytes": "programs.drawn",
     "run_operations": "execution",

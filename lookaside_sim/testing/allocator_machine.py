@@ -24,6 +24,7 @@ from lookaside_sim.testing.conformance.check import (  # noqa: E402
 from lookaside_sim.testing.conformance.comparison import Comparison  # noqa: E402
 from lookaside_sim.testing.conformance.contract import Contract, contract_of  # noqa: E402
 from lookaside_sim.testing.conformance.differences import TIME_LIMIT, Broken  # noqa: E402
+from lookaside_sim.testing.conformance.stating import check_threads  # noqa: E402
 from lookaside_sim.testing.programs.example import (  # noqa: E402
     BOUNDARY_COUNTS,
     BOUNDARY_ROUNDS,
@@ -45,12 +46,20 @@ from lookaside_sim.testing.programs.steps import (  # noqa: E402
     Reallocate,
     Step,
     Tick,
+    Together,
     split_program,
 )
 
 __all__ = ["AllocatorMachine"]
 
 _counts = st.one_of(st.integers(1, 6), st.sampled_from(BOUNDARY_COUNTS))
+_few = st.integers(1, 2)
+_of_a_thread = st.lists(
+    st.one_of(_few.map(Allocate), _few.map(Free), _few.map(AllocateFree)),
+    min_size=1,
+    max_size=4,
+)
+_turns = st.dictionaries(st.integers(0, 39), st.integers(0, 7), max_size=4)
 
 
 class AllocatorMachine(RuleBasedStateMachine):
@@ -75,7 +84,8 @@ class AllocatorMachine(RuleBasedStateMachine):
         sizes: the entry sizes it can be made for, if the contract does not say.
         alignment: what entries must be aligned to.
         flush_order: whether flush must give entries back newest first.
-        time_limit: seconds without any progress after which an isolated one hangs.
+        threads: how many threads use it at once; more than 1 is for allocators in Python.
+        time_limit: seconds without any progress after which it hangs.
         program: the steps so far.
     """
 
@@ -86,6 +96,7 @@ class AllocatorMachine(RuleBasedStateMachine):
     sizes: ClassVar[int | Iterable[int] | None] = None
     alignment: ClassVar[int | None] = None
     flush_order: ClassVar[bool] = False
+    threads: ClassVar[int] = 1
     time_limit: ClassVar[float] = TIME_LIMIT
 
     def __init__(self) -> None:
@@ -98,6 +109,7 @@ class AllocatorMachine(RuleBasedStateMachine):
             flush_order=kind.flush_order,
             sizes=kind.sizes,
         )
+        check_threads(kind.threads, sized=self.promised.sized)
         self.program: Program = []
         self._reuse = False
         self._comparison: Comparison | None = None
@@ -163,6 +175,15 @@ class AllocatorMachine(RuleBasedStateMachine):
     def tick(self, seconds: int) -> None:
         """Let time pass."""
         self.run(Tick(seconds))
+
+    @precondition(lambda self: type(self).threads > 1)
+    @rule(data=st.data(), turns=_turns)
+    def run_together(self, data: st.DataObject, turns: dict[int, int]) -> None:
+        """Let several threads use it, in turns."""
+        count = type(self).threads
+        bodies = st.lists(_of_a_thread, min_size=count, max_size=count)
+        schedule = [(at, to % count) for at, to in sorted(turns.items())]
+        self.run(Together(data.draw(bodies, "threads"), schedule))
 
     @precondition(lambda self: self.promised.sized)
     @rule(data=st.data(), count=st.integers(1, 4))

@@ -188,7 +188,7 @@ class Block:
             for place, number in enumerate(self.frequent)
             if kinds[number].event.op != "alloc" and 2 * place + 1 in self.codes
         }
-        if freed or not self._no_frees.isdisjoint(self.rare):
+        if freed or (self._no_frees and not self._no_frees.isdisjoint(self.rare)):
             self._section.refuse("a free of what is no allocation")
 
     def _decoded_times(self) -> list[int]:
@@ -325,17 +325,17 @@ def names_lists(path: Path, name: str) -> bool:
         name: what errors call it.
 
     Returns:
-        Whether any is found before its end, or before damage.
+        Whether any is found, or may be, before its end or before damage.
     """
-    kinds: list[Kind] = []
     with path.open("rb") as file:
         try:
             for section in sections(file, name, without=EVENTS):
-                if section.kind == KINDS:
-                    _add_kinds(section, kinds)
+                # A text of that very name may be something else: then nothing is lost but time.
+                if section.kind == KINDS and b'"list"' in section.part():
+                    return True
         except TraceError:
             pass  # told by who reads the events
-    return any(kind.event.list is not None for kind in kinds)
+    return False
 
 
 def _header(found: Iterator[Section]) -> Header:

@@ -49,6 +49,10 @@ def test_scans_come_once_a_period(period: int) -> None:
         at = [second for second, step in enumerate(steps, 1) if step]
         assert at[0] == (2 if paged and period > 1 else 1)
         assert {after - before for before, after in pairwise(at)} == {period}
+        for second in range(40):
+            found = Policy(period=period).next_scan(second, paged=paged)
+            assert found == min(each for each in at if each > second)
+    assert Policy(fixed_depth=3, period=period).next_scan(9, paged=False) > 1 << 60
 
 
 def test_constants_can_be_others() -> None:

@@ -40,14 +40,36 @@ def test_any_calls_on_any_list(stream: bytes, held: int, depth: int, most: int) 
             assert run(pack(stream), held, depth, most) == (*counts, max(most, highest))
 
 
-@pytest.mark.parametrize("depth", [16, 17, 20, 33])
+@pytest.mark.parametrize("depth", [16, 17, 20, 32, 33, 41])
 @pytest.mark.parametrize("held", [0, 1, 5, 12, 16])
-def test_two_words_at_a_time(held: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_together(held: int, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_MANY", 1)
     draw = random.Random(held * 100 + depth)
-    for _ in range(300):
+    for _ in range(200):
         stream = bytes(draw.choices((0, 1), [draw.random(), draw.random()], k=100))
         assert run(pack(stream), held, depth) == fixed(stream, held, depth)
+
+
+def test_four_words_that_come_again_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_KNOWN", 0)
+    monkeypatch.setattr(words, "_MOST_KNOWN", 40)
+    seen = words._Units()
+    monkeypatch.setattr(words, "_seen", lambda: seen)
+    draw = random.Random(3)
+    alike, others = bytes([1, 0] * 800), bytes(draw.choices((0, 1), k=1600))
+    for stream, kept in ((others, 0), (alike, 0)):
+        assert run(pack(stream), 20, 50) == fixed(stream, 20, 50)
+        assert len(seen) == kept  # nobody knows yet whether they will come again
+    monkeypatch.setattr(words, "_KNOWN", 1)
+    for stream, kept in ((alike, 1), (others, 1), (alike, 1)):
+        assert run(pack(stream), 20, 50) == fixed(stream, 20, 50)
+        assert len(seen) == kept
+    monkeypatch.setattr(words, "_KNOWN", 60)
+    assert run(pack(others), 20, 50) == fixed(others, 20, 50)
+    assert len(seen) == 51
+    monkeypatch.setattr(words, "_KNOWN", 0)
+    assert run(pack(others), 20, 50) == fixed(others, 20, 50)
+    assert len(seen) == 50  # there were more than may be kept: forgotten, and learned again
 
 
 @pytest.mark.parametrize("depth", [0, 1, 4, 7, 8, 9])

@@ -2,8 +2,8 @@
 
 Run ``python -m tests.benchmarks.large [MILLIONS [WORKERS...]]``. A recording of redis, its last blocks freed and its end put
 on a whole second, is repeated until there are so many million events; in a packed trace that takes new heads
-for the same columns, and no time. With numbers of workers a Dask cluster of each tries eight policies on the calls of
-the twelve largest lists.
+for the same columns, and no time. Counted is without numpy, and in the end once more with it. With numbers of
+workers a Dask cluster of each tries eight policies on the calls of the twelve largest lists instead.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from lookaside_sim.advise import advise, policies, sweep
+from lookaside_sim.advise import advise, policies, sorting, sweep
 from lookaside_sim.trace import Event, load, save
 from lookaside_sim.trace.packed import MICROSECONDS
 from lookaside_sim.trace.sections import (
@@ -95,11 +97,42 @@ def measured(what: str, events: int, work: Callable[[], Any]) -> Any:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{what:34} {wall:8.1f} s {cpu:8.1f} s CPU {cpu / events * 1e9:6.1f} ns an event"
-        f" {events / cpu / 1e6:6.1f} M/s {peak:6.0f} MB",
+        f"{what:34} {wall:8.1f} s {events / wall / 1e6:6.1f} M/s {cpu:8.1f} s CPU"
+        f" {cpu / events * 1e9:6.1f} ns an event {events / cpu / 1e6:6.1f} M/s {peak:6.0f} MB",
         flush=True,
     )
     return result
+
+
+def count(many: Path, events: int, largest: list[int]) -> None:
+    """Measure what one process takes to count."""
+    measured("read", events, lambda: sum(1 for _ in load(many).stored()))
+    with patch.object(sorting, "_import", lambda: None):
+        for some, of in ((largest, f"{LARGEST} lists"), (None, "all lists")):
+            for depths, what in ((False, "counters"), (True, "and all depths")):
+                work = partial(advise, many, sizes=some, depths=depths)
+                measured(f"{what} of {of}", events, work)
+    if find_spec("numpy") is not None:
+        measured("the same with numpy", events, partial(advise, many))
+
+
+def spread(many: Path, events: int, largest: list[int], workers: int) -> None:
+    """Measure what a Dask cluster takes to try policies."""
+    from dask.distributed import Client, LocalCluster
+
+    tried = policies(minimum_depth=[4, 8, 16, 32], period=[1, 3])
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        work = partial(
+            sweep, many, tried, client.get_executor(), sizes=largest, folder=many.parent
+        )
+        what = f"{len(tried)} policies, {workers} workers"
+        outcomes = measured(what, events * len(tried), work)
+        assert not any(outcome.error for outcome in outcomes)
+        for seconds, peak in client.run(_used).values():
+            print(f"  a worker: {seconds:.1f} s CPU, {peak:.0f} MB", flush=True)
 
 
 def main(millions: int = 10, *workers: int) -> None:
@@ -108,32 +141,12 @@ def main(millions: int = 10, *workers: int) -> None:
         once, many = Path(folder) / "once.lkt", Path(folder) / "many.lkt"
         events = save(once, closed(iter(load(REDIS))))
         events = repeat(once, many, max(1, millions * 1_000_000 // events))
-        print(f"{events:,} events, {many.stat().st_size / events:.2f} bytes each")
+        print(f"{events:,} events, {many.stat().st_size / events:.2f} bytes each", flush=True)
         largest = [row.size for row in advise(once, depths=False).rows[:LARGEST]]
-        measured("read", events, lambda: sum(1 for _ in load(many).stored()))
-        measured(
-            f"counters of {LARGEST} lists",
-            events,
-            lambda: advise(many, sizes=largest, depths=False),
-        )
-        measured("counters of all lists", events, lambda: advise(many, depths=False))
-        measured("and all depths", events, lambda: advise(many))
-        tried = policies(minimum_depth=[4, 8, 16, 32], period=[1, 3])
-        for count in workers:
-            from dask.distributed import Client, LocalCluster
-
-            with (
-                LocalCluster(n_workers=count, threads_per_worker=1, processes=True) as cluster,  # type: ignore[no-untyped-call]
-                Client(cluster) as client,  # type: ignore[no-untyped-call]
-            ):
-                executor = client.get_executor()
-                measured(
-                    f"sweep, {len(tried)} policies, {count} workers",
-                    events * len(tried),
-                    partial(sweep, many, tried, executor, sizes=largest, folder=folder),
-                )
-                for seconds, peak in client.run(_used).values():
-                    print(f"  a worker: {seconds:.1f} s CPU, {peak:.0f} MB")
+        if not workers:
+            count(many, events, largest)
+        for number in workers:
+            spread(many, events, largest, number)
 
 
 def _used() -> tuple[float, float]:

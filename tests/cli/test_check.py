@@ -51,6 +51,25 @@ void heap_put(struct heap *heap, void *entry)
     heap->live--;
 }
 void heap_end(struct heap *heap) { free(heap); }
+void *heap_resize(struct heap *heap, void *entry, size_t size) { return realloc(entry, size); }
+"""
+
+LIST = """
+#include <stdint.h>
+#include <stdlib.h>
+static uint32_t allocates, frees, late;
+void *get(size_t size) { allocates++; return malloc(size < 8 ? 8 : size); }
+void put(void *entry) { frees++; free(entry); }
+void end(void) {}
+void flush(void) {}
+void tick(unsigned seconds) { late += seconds; }
+void count(uint32_t *six)
+{
+    six[0] = six[1] = allocates;
+    six[2] = six[3] = frees;
+    six[4] = 4;
+    six[5] = 0;
+}
 """
 
 
@@ -79,6 +98,30 @@ def test_a_malloc_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "sized=True" in capsys.readouterr().out
     assert check(tmp_path, HEAP, *HEAPS, "--option=-DLATE") == 1
     assert "after it gave it back, in byte 0" in capsys.readouterr().out
+
+
+def test_a_malloc_with_realloc_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (*HEAPS, "--contract", "malloc(realloc=True)")
+    assert check(tmp_path, HEAP, *asked, "--reallocate", "heap_resize") == 0
+    assert "realloc=True" in capsys.readouterr().out
+    assert check(tmp_path, HEAP, *asked) == 2
+    assert "asks for reallocate, which NativeAllocator lacks" in capsys.readouterr().err
+
+
+def test_levels_are_contracts_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    functions = ("--allocate", "get", "--free", "put", "--size", "40", "--delete", "end")
+    more = ("--flush", "flush", "--tick", "tick", "--counters", "count")
+    text = LIST.replace("size_t size", "void").replace("size < 8 ? 8 : size", "40")
+    assert check(tmp_path, text, *functions, "--contract", "memory", "--examples", "40") == 0
+    assert "checked Contract(capacity=True, grows=False" in capsys.readouterr().out
+    assert check(tmp_path, text, *functions, *more, "--contract", "lookaside") == 1
+    printed = capsys.readouterr().out
+    assert "did not keep the entry: the list is not full" in printed
+    assert "depth" in printed
+    assert check(tmp_path, text, *functions, "--contract", "fixed") == 2
+    assert "asks for allocate_layout, grow, shrink" in capsys.readouterr().err
 
 
 def test_threads_are_tried_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

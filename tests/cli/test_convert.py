@@ -93,3 +93,12 @@ def test_what_another_tool_recorded(path: Path, command: Command) -> None:
         code, output, errors = command(name, SAMPLES / "windows.csv")
         assert (code, errors.count("left out")) == (0, 1)
         assert output
+
+
+def test_a_place_that_is_none(path: Path, command: Command) -> None:
+    for output in (path.parent / "none" / "out.lkt", path.parent):
+        code, _, errors = command("convert", SAMPLES / "windows.csv", output)
+        assert code == 2
+        assert errors.startswith(f"lookaside-sim: {output}: ")
+        assert errors.count("\n") == 1
+    assert list(path.parent.iterdir()) == []

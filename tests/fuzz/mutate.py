@@ -44,7 +44,7 @@ WIDER: Final = (
 """Folders of tests that know the machine."""
 OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "--assert=plain")
 """How the tests run: pytest itself would load what it rewrites, and so never the mutant."""
-SECONDS: Final = 120
+SECONDS: Final = 40
 """What runs longer has noticed: the mutant hangs."""
 
 _TESTS: Final = Path(__file__).parents[1]

@@ -9,12 +9,21 @@ import pytest
 from lookaside_sim import (
     BugCheck,
     BugCheckCode,
+    InvariantError,
     Kernel,
     LookasideList,
     LookasideSimError,
     PoolType,
 )
-from tests.helpers import allocated, new_list, nowhere, read_pointer, where, write_pointer
+from tests.helpers import (
+    allocated,
+    both_machines,
+    new_list,
+    nowhere,
+    read_pointer,
+    where,
+    write_pointer,
+)
 
 
 def entry_of(lookaside: LookasideList) -> int:
@@ -316,3 +325,51 @@ def test_looking_never_stops_the_machine(kernel: Kernel, link: int) -> None:
         kernel.tick()
     assert kernel.lookaside_lists == [first, second]
     assert third.is_active
+
+
+@both_machines
+@pytest.mark.parametrize("paged", [False, True])
+def test_a_check_follows_the_links_both_ways(arch: str, paged: bool) -> None:
+    kernel = Kernel(arch)
+    lists = [new_list(kernel, f"list {n}", pool_type=int(paged)) for n in range(3)]
+    kernel.check()
+    size, entries = (
+        kernel.arch.pointer_size,
+        [each.address + kernel.arch.list_entry_offset for each in lists],
+    )
+    links = kernel.read(entries[1], 2 * size)
+    for at, value in (
+        (entries[1], 0),  # Flink
+        (entries[1], entries[0]),
+        (entries[1], entries[1]),
+        (entries[1], entries[2] + 8),
+        (entries[1] + size, 0x10),  # Blink
+        (entries[1] + size, entries[2]),
+    ):
+        kernel.write(at, value.to_bytes(size, "little"))
+        with pytest.raises(
+            InvariantError, match=r"does not point back|is on no system-wide list"
+        ):
+            kernel.check()
+        kernel.write(entries[1], links)
+        kernel.check()
+    head = kernel.registry.paged if paged else kernel.registry.nonpaged
+    blink, head.blink = head.blink, entries[0]
+    with pytest.raises(InvariantError, match="its head points back at"):
+        kernel.check()
+    head.blink = blink
+    head.flink = head.blink = head.address
+    with pytest.raises(InvariantError, match=f"list at {lists[0].address:#x} is on no system"):
+        kernel.check()
+    assert kernel.bugcheck is None
+
+
+def test_a_check_finds_a_list_left_behind() -> None:
+    kernel = Kernel()
+    driver = kernel.load_driver("left.sys")
+    with driver:
+        new_list(kernel)
+    driver.unload()
+    with pytest.raises(InvariantError, match="does not point back"):
+        kernel.check()
+    assert kernel.bugcheck is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 
 import pytest
@@ -13,10 +14,12 @@ from lookaside_sim.testing import (
     Contract,
     Create,
     Fail,
+    check_allocator,
 )
 from tests.testing.allocators import LinkedList, Passthrough
 from tests.testing.conformance.test_misuse import Hardened
 from tests.testing.conformance.test_sides import LosesLastByte, Sized
+from tests.testing.conformance.test_together import CompareAndExchange, NotAtomic
 from tests.testing.mutants import Fifo
 
 QUICK = settings(
@@ -54,12 +57,22 @@ class Apart(AllocatorMachine):
     isolate = hasattr(os, "fork")
 
 
-@pytest.mark.parametrize("machine", [Lookaside, Malloc, Misused])
+class Threads(AllocatorMachine):
+    factory = CompareAndExchange
+    level = "memory"
+    threads = 2
+
+
+class LostUpdates(Threads):
+    factory = NotAtomic
+
+
+@pytest.mark.parametrize("machine", [Lookaside, Malloc, Misused, Threads])
 def test_a_correct_allocator_is_not_reported(machine: type[AllocatorMachine]) -> None:
     run_state_machine_as_test(machine, settings=QUICK)
 
 
-@pytest.mark.parametrize("machine", [Broken, BrokenMalloc])
+@pytest.mark.parametrize("machine", [Broken, BrokenMalloc, LostUpdates])
 def test_a_broken_allocator_is_reported_with_its_program(
     machine: type[AllocatorMachine],
 ) -> None:
@@ -94,3 +107,18 @@ def test_the_settings_are_those_of_check_allocator() -> None:
     run_state_machine_as_test(EverySetting, settings=SHORT)
     with pytest.raises(AllocatorDifference, match="not aligned to 64 bytes"):
         run_state_machine_as_test(AlignedTooMuch, settings=SHORT)
+
+
+def test_the_settings_have_the_names_of_check_allocator() -> None:
+    given = set(inspect.signature(check_allocator).parameters)
+    # How many programs, and which, is said to Hypothesis.
+    given -= {"factory", "max_examples", "seed"}
+    assert given <= vars(AllocatorMachine).keys()
+
+
+def test_threads_need_one_size() -> None:
+    class Both(Malloc):
+        threads = 2
+
+    with pytest.raises(ValueError, match="threads=2: give 1 or more, and 1 with sized=True"):
+        Both()

@@ -173,7 +173,7 @@ def test_programs_have_refused_initializations() -> None:
 def test_misuse_is_only_drawn_on_request_and_then_found() -> None:
     stopped: list[Program] = []
 
-    @settings(few, max_examples=150)
+    @few
     @given(operations(misuse=True))
     def run(program: Program) -> None:
         try:
@@ -209,7 +209,9 @@ def test_allocator_programs_find_a_broken_list_and_shrink() -> None:
             return True
         return False
 
-    program = find(allocator_operations(), broken, settings=settings(few, max_examples=500))
+    program = find(
+        allocator_operations(max_steps=12), broken, settings=settings(few, max_examples=300)
+    )
     assert len(program) <= 5
 
 

@@ -87,6 +87,7 @@ def test_it_knows_the_parts_of_its_machine() -> None:
     assert verification.threads is kernel.threads
     assert verification.references is kernel.references
     assert verification.ledger is kernel.drivers.ledger
+    assert verification.ledger.is_open
     assert (verification.use_of, verification.slack) == ({}, {})
     assert verification.trimmed is False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["REDIRECTED", "STRESS", "glue", "own_name"]
+__all__ = ["OPTIONAL", "REDIRECTED", "STRESS", "glue", "own_name"]
 
 REDIRECTED: Final = (
     "malloc",
@@ -147,7 +147,15 @@ void *check_create(size_t size, lookaside_allocate allocate, lookaside_release r
 void *check_allocate(void *self%(size)s) { (void)self; return %(allocate)s; }
 void check_free(void *self, void *entry) { (void)self; %(free)s; }
 void check_delete(void *self) { (void)self; %(delete)s }
-"""
+%(optional)s"""
+OPTIONAL: Final = {
+    "reallocate": "void *check_reallocate(void *self, void *entry, size_t size)"
+    " { (void)self; return %s; }\n",
+    "flush": "void check_flush(void *self) { (void)self; %s; }\n",
+    "tick": "void check_tick(void *self, unsigned seconds) { (void)self; %s; }\n",
+    "counters": "void check_counters(void *self, uint32_t *counters) { (void)self; %s; }\n",
+}
+"""What is exported where the file has it, with the call of that."""
 STRESS: Final = """
 #include <pthread.h>
 #include <stdatomic.h>

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from lookaside_sim.testing.adapters.c_compiler import BuildError, compile_c
-from lookaside_sim.testing.adapters.c_glue import REDIRECTED, STRESS, glue, own_name
+from lookaside_sim.testing.adapters.c_glue import OPTIONAL, REDIRECTED, STRESS, glue, own_name
 from lookaside_sim.testing.adapters.c_stress import Raced, Stress
 from lookaside_sim.testing.adapters.native import HEADER, NativeLibrary
 from lookaside_sim.testing.conformance.contract import Contract
@@ -20,6 +20,12 @@ __all__ = ["CSource"]
 _POINTER_ALIGNMENT: Final = 8
 """What every C allocator owes, in bytes: more is asked for by a contract."""
 _MOST_THREADS: Final = 64
+_TAKEN: Final[dict[str, list[str]]] = {
+    "reallocate": ["entry", "size"],
+    "flush": [],
+    "tick": ["seconds"],
+    "counters": ["counters"],
+}
 
 
 @attrs.frozen
@@ -38,6 +44,11 @@ class CSource:
         free: name of the one that takes an entry back, alone or after the allocator.
         create: name of the one that makes an allocator, of nothing or of a size.
         delete: name of the one that gives everything back.
+        reallocate: name of the one that takes an entry and its new size.
+        flush: name of the one that gives free entries back.
+        tick: name of the one that takes the seconds that have passed.
+        counters: name of the one that fills six ``uint32_t``, as the header says. Each of these
+            four has the allocator before what it takes, or not.
     """
 
     path: Path = attrs.field(converter=Path)
@@ -45,9 +56,13 @@ class CSource:
     free: str
     create: str | None = None
     delete: str | None = None
+    reallocate: str | None = None
+    flush: str | None = None
+    tick: str | None = None
+    counters: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name in (self.allocate, self.free, self.create, self.delete):
+        for name in attrs.astuple(self)[1:]:
             if name is not None:
                 self._parameters(name)
 
@@ -155,6 +170,12 @@ class CSource:
         if self.delete is not None:
             takes = self._parameters(self.delete)
             delete = f"{called(self.delete, [itself] if takes else [])};"
+        optional = ""
+        for each, taken in _TAKEN.items():
+            name = getattr(self, each)
+            if name is not None:
+                more = len(self._parameters(name)) > len(taken)
+                optional += OPTIONAL[each] % called(name, [itself, *taken] if more else taken)
         values = {
             "path": str(self.path.resolve()).replace("\\", "/"),
             "create": create,
@@ -162,6 +183,7 @@ class CSource:
             "allocate": called(self.allocate, allocate),
             "free": called(self.free, free),
             "delete": delete,
+            "optional": optional,
         }
         return glue(values, own, redirect=redirect)
 

@@ -8,6 +8,7 @@ import queue
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from typing import IO, Any, Final, Self
 
@@ -16,6 +17,11 @@ from lookaside_sim.testing.conformance.backend import Backend
 __all__ = ["ProcessAllocator", "ProcessFactory"]
 
 _TIME_LIMIT: Final = 10.0
+_SHORT: Final = 0.1
+_PATIENCE: Final = 3
+"""How many times the slowest answer until now, and seconds more, are enough in a hurry."""
+_MOST_REQUESTS: Final = 10_000
+"""Blocks asked for in one call after which it is taken to go on for ever."""
 _LAST_WORDS: Final = 500
 """Characters of what it wrote on its standard error that are told when it ends."""
 
@@ -52,6 +58,8 @@ class ProcessFactory:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._errors: IO[bytes] | None = None
+        self._quick = self._hung = False
+        self._slowest = 0.0
         self._start()
 
     def __call__(self, backend: Backend, size: int) -> ProcessAllocator:
@@ -107,19 +115,42 @@ class ProcessFactory:
         Raises:
             RuntimeError: the process answered with an error, ended, or did not answer in time.
         """
+        try:
+            answer = self._answer(backend, request)
+        except BaseException:
+            self._kill()  # what it says from now on would be taken for answers to others
+            raise
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def be_quick(self, quick: bool) -> None:
+        """Wait for as long as it ever took to answer, and a little, or for all of the limit again.
+
+        Args:
+            quick: whether a program that hangs is being made small.
+        """
+        self._quick = quick
+
+    def _answer(self, backend: Backend, request: dict[str, object]) -> dict[str, Any]:
         self._send(request)
+        requests = 0
         while True:
             answer = self._receive()
             need = answer.get("need")
             if need == "allocate":
+                requests += 1
+                if requests > _MOST_REQUESTS:
+                    self._hung = True
+                    raise RuntimeError(
+                        f"the process asked for {_MOST_REQUESTS} blocks in one call"
+                    )
                 self._send({"address": backend.allocate(answer["size"])})
             elif need == "free":
                 backend.free(answer["address"])
                 self._send({})
-            elif "error" in answer:
-                raise RuntimeError(answer["error"])
             else:
-                return answer["result"]
+                return answer
 
     def _start(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -147,23 +178,34 @@ class ProcessFactory:
             raise RuntimeError(self._end()) from None
 
     def _receive(self) -> dict[str, Any]:
+        limit = self.time_limit
+        if self._quick and self._hung:
+            limit = min(limit, _SHORT + _PATIENCE * self._slowest)
+        began = time.monotonic()
         while True:
+            left = began + limit - time.monotonic()
             try:
-                line = self._lines.get(timeout=self.time_limit)
+                line = self._lines.get(timeout=max(left, 0)) if left > 0 else ""
             except queue.Empty:
-                assert self._process is not None
-                self._process.kill()
-                self.close()
+                line = ""
+            if line == "":
+                self._hung = True
                 raise RuntimeError(
                     f"the process did not answer within {self.time_limit:g} seconds"
-                ) from None
+                )
             if line is None:
                 raise RuntimeError(self._end())
             with contextlib.suppress(ValueError):
                 answer = json.loads(line)
                 if isinstance(answer, dict) and answer.keys() & {"result", "need", "error"}:
+                    self._slowest = max(self._slowest, time.monotonic() - began)
                     return answer
             # Anything else is a message to somebody else.
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self.close()
 
     def _end(self) -> str:
         """Say how the process ended."""

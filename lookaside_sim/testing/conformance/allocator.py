@@ -74,4 +74,6 @@ def check_methods(made: object, names: Sequence[str], contract: str) -> None:
     """
     missing = [name for name in names if not callable(getattr(made, name, None))]
     if missing:
-        raise TypeError(f"{contract} asks for {', '.join(missing)}, which {made!r} lacks")
+        raise TypeError(
+            f"{contract} asks for {', '.join(missing)}, which {type(made).__name__} lacks"
+        )

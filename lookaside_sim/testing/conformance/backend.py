@@ -46,6 +46,7 @@ class Backend:
         requests: calls of `allocate` so far.
         refusals: those that were refused.
         refuse: which of the next requests will be.
+        uses: of it, since the harness last began a call.
         on_switch: called where another thread could come in between.
         violation: the first wrong thing the allocator did with its memory, or None.
         given_back: the addresses freed since the harness last cleared it, in order.
@@ -58,6 +59,7 @@ class Backend:
         self.requests = 0
         self.refusals = 0
         self.refuse = Refusals()
+        self.uses = 0
         self.on_switch: Callable[[], None] | None = None
         self.violation: str | None = None
         self.given_back: list[int] = []
@@ -170,6 +172,7 @@ class Backend:
         Every call of the backend is one. An allocator for threads calls this where its own
         steps end, as between the load of a list's head and the exchange of it.
         """
+        self.uses += 1
         if self.on_switch is not None:
             self.on_switch()
         if self.violation is not None:

@@ -18,12 +18,22 @@ class Calls:
 
     Args:
         backend: the allocator's memory.
+
+    Attributes:
+        calls: how many were begun.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self.calls = 0
+
+    def begin(self) -> None:
+        """Note that a call begins."""
+        self.calls += 1
+        self.backend.uses = 0
 
     def _call(self, name: str, routine: Callable[..., Any], *arguments: object) -> Any:
+        self.begin()
         try:
             result = routine(*arguments)
         except (Exception, Overtime) as error:
@@ -36,7 +46,9 @@ class Calls:
         if self.backend.violation is not None:
             self._fail_violation(name)  # it came first
         if isinstance(error, Overtime):
-            raise Broken(f"{name} does not return", {name: "a result"}, {name: "none in time"})
+            raise Broken(
+                f"{name} does not return", {name: "a result"}, {name: "none in time"}
+            ) from error  # it tells where it was
         raise Broken(
             f"{name} raised {type(error).__name__}: {error}",
             {name: "no exception"},

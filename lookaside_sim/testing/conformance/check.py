@@ -18,8 +18,10 @@ from lookaside_sim.testing.conformance.isolated import IsolatedTrials
 from lookaside_sim.testing.conformance.regression import run_regression
 from lookaside_sim.testing.conformance.settings import examples_to_run, seed_to_use
 from lookaside_sim.testing.conformance.shrinker import Shrinker
+from lookaside_sim.testing.conformance.stating import check_threads
 from lookaside_sim.testing.conformance.trials import Trials
-from lookaside_sim.testing.programs.directed import Wants, battery
+from lookaside_sim.testing.conformance.wanted import wants_of
+from lookaside_sim.testing.programs.directed import battery
 from lookaside_sim.testing.programs.drawn import random_examples
 from lookaside_sim.testing.programs.example import Example
 from lookaside_sim.testing.programs.steps import Program, split_program
@@ -66,7 +68,8 @@ def check_allocator(
         flush_order: also check that flush gives entries back newest first.
         threads: how many threads use it at once, one at a time, changing at every call of the
             backend and at ``backend.switch()``. For allocators in Python.
-        time_limit: seconds without any progress after which an isolated allocator hangs.
+        time_limit: seconds without any progress after which it hangs: of processor time, or of
+            any for an isolated allocator.
 
     Raises:
         AllocatorDifference: the first difference, as a program from which no step and no
@@ -79,8 +82,7 @@ def check_allocator(
         level, contract, alignment=alignment, flush_order=flush_order, sizes=sizes
     )
     count = examples_to_run(max_examples)
-    if threads < 1 or (threads > 1 and promised.sized):
-        raise ValueError(f"threads={threads}: give 1 or more, and 1 with sized=True")
+    check_threads(threads, sized=promised.sized)
     wants = wants_of(promised)
     drawn = random_examples(seed_to_use(seed), wants, threads)
     directed: Iterable[Example] = battery(wants)
@@ -181,28 +183,6 @@ def run_program(
         raise difference from difference.__cause__
 
 
-def wants_of(contract: Contract) -> Wants:
-    """What programs for an allocator should have.
-
-    Args:
-        contract: what it promises.
-    """
-    return Wants(
-        lists=contract.depth == "policy",
-        sizes=contract.sizes,
-        sized=contract.sized,
-        aligned=contract.aligned,
-        realloc=contract.realloc,
-        misuse=tuple(
-            name
-            for name in ("double_free", "foreign_free", "interior_free")
-            if getattr(contract, name) is not None
-        ),
-        depth=contract.depth if isinstance(contract.depth, int) else None,
-        capacity=contract.capacity if contract.capacity is not True else None,
-    )
-
-
 def _example(program: Program, reuse: bool) -> Example:
     refused, size, steps = split_program(program)
     return Example(tuple(steps), size, reuse, refused)
@@ -235,7 +215,11 @@ def _reduced(
     trials: Trials | IsolatedTrials, example: Example, difference: AllocatorDifference
 ) -> AllocatorDifference:
     """The smallest program, or the one found if it cannot be relied on."""
+    trials.be_quick(True)
     again = trials.difference(example)
+    if again is None:
+        trials.be_quick(False)
+        again = trials.difference(example)
     if again is None:
         difference.flaky = True
         return difference

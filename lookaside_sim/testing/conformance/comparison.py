@@ -62,6 +62,7 @@ class Comparison:
         reuse: whether the backend hands out addresses again at once.
         refused: which requests are refused while the allocator is made.
         progress: gets how many steps were begun, and whether a step may end the process.
+        patience: seconds in which all threads sleep, after which they wait for each other.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Comparison:
         reuse: bool = False,
         refused: Fail | None = None,
         progress: MutableSequence[int] | None = None,
+        patience: float = 1.0,
     ) -> None:
         self._setting = Setting(factory, contract, reuse)
         self._subject = Subject(factory, size, contract, reuse=reuse)
@@ -83,7 +85,13 @@ class Comparison:
         self._model = model or model_of(contract)
         self._sides = Sides(self._subject, contract, self._model)
         self._progress = [0, 0] if progress is None else progress
+        self._patience = patience
         self._deleted = False
+
+    @property
+    def calls(self) -> int:
+        """How many calls of the allocator were begun."""
+        return self._subject.calls
 
     # --- the whole program -----------------------------------------------------------------
 
@@ -257,7 +265,7 @@ class Comparison:
             case FreeTwice() | FreeForeign() | FreeInside():
                 misuse(sides, step, self._progress)
             case Together():
-                run_together(sides, step)
+                run_together(sides, step, self._patience)
             case Delete():
                 self._delete()
             case _:

@@ -95,6 +95,8 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         setting: see above.
         level: the name of the contract, or its source.
         reuse: whether the backend handed out addresses again.
+        minimal: no step and no count can be taken away; false where making a program of many
+            thousands of steps small took too many calls.
         flaky: the program, run again, showed no difference: the allocator depends on what ran
             before, or on chance.
     """
@@ -119,6 +121,7 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
         self.level = setting.level
         self.reuse = setting.reuse
         self.flaky = False
+        self.minimal = True
         self._regression: str | None = None
 
     @property
@@ -154,6 +157,8 @@ class AllocatorDifference(AssertionError):  # noqa: N818 - its public name
             if self.flaky
             else ""
         )
+        if not self.minimal:
+            warning += "\n\nNot known to be the shortest program: it is too long to try all."
         return "\n".join(
             (
                 self.what + warning,

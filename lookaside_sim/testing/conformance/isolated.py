@@ -30,7 +30,7 @@ __all__ = ["IsolatedTrials"]
 
 _BATCH: Final = 64
 """Examples that a worker gets at a time."""
-_SMALL_WAIT: Final = 0.1
+_SMALL_WAIT: Final = 0.05
 """Part of the time limit that is enough while a program that hangs is made small."""
 
 
@@ -44,7 +44,7 @@ class IsolatedTrials:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self._limit = setting.time_limit
-        self._quick = False
+        self._quick = self._hung = False
         handle, self._errors = tempfile.mkstemp(prefix="lookaside-", suffix=".err")
         os.close(handle)
         self._worker: Worker | None = None
@@ -63,10 +63,10 @@ class IsolatedTrials:
         return None if found is None else found[1]
 
     def be_quick(self, quick: bool) -> None:
-        """Wait only for a part of the time limit, or for all of it again.
+        """Wait only for a part of the time limit, or for all of it again; see `Trials`.
 
         Args:
-            quick: whether a program that hangs is being made small.
+            quick: whether a program is being made small.
         """
         self._quick = quick
 
@@ -84,7 +84,7 @@ class IsolatedTrials:
     def _run(self, examples: Sequence[Example]) -> tuple[Example, AllocatorDifference] | None:
         while examples:
             worker = self._worker = self._worker or Worker(self.setting, self._errors)
-            limit = self._limit * (_SMALL_WAIT if self._quick else 1)
+            limit = self._limit * (_SMALL_WAIT if self._quick and self._hung else 1)
             with contextlib.suppress(ConnectionError):
                 worker.link.send(examples)
             kind, answer = worker.answer(limit)
@@ -137,6 +137,7 @@ class IsolatedTrials:
         if report is not None:
             return f"was reported by a sanitizer: {report}"
         if kind == "hang":
+            self._hung = True
             return f"stood still for {self._limit:g} seconds"
         if isinstance(code, int) and code < 0:
             with contextlib.suppress(ValueError):

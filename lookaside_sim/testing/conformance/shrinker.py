@@ -24,10 +24,18 @@ from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequ
 
 __all__ = ["Shrinker"]
 
-_SHRINKING_CALLS: Final = 300_000
-"""Calls of the allocator to spend on shrinking: seconds at the very most. Calls and not
-seconds, so that the report is the same on a slow machine. A program of thousands of calls is
-made one-minimal with that, one of tens of thousands nearly so."""
+_LEAST_CALLS: Final = 300_000
+_MOST_RUNS: Final = 400
+"""Calls of the allocator to spend on shrinking: so many, and for a long program as many as its
+first form makes in so many runs. Calls and not seconds, so that the report is the same on a
+slow machine. In steps that make many calls each, as in all that `check_allocator` tries, that
+is more than enough; a program of ten thousand steps of which each counts may not come to its end,
+and the report says so."""
+_MANY_STEPS: Final = 100
+_MANY_CALLS: Final = 5000
+"""What makes a program long: it is put together first."""
+_LAST: Final = 3
+"""Steps at the end of a long program that are tried as they are, behind others in bulk."""
 _NUMBERS: Final = (
     ("seconds", 1), ("bursts", 1), ("count", 1), ("entries", 1), ("after", 0), ("index", 0),
 )  # fmt: skip
@@ -53,7 +61,8 @@ class Shrinker:
     ) -> None:
         self._plain_size = 32 if sizes is None or 32 in sizes else min(sizes)
         self._difference_of = difference_of
-        self._calls_left = _SHRINKING_CALLS
+        self._calls_left = max(_LEAST_CALLS, _MOST_RUNS * cost(difference.steps))
+        self._passed: set[Example] = set()
         self._keep(example, difference)
 
     def _keep(self, example: Example, difference: AllocatorDifference) -> None:
@@ -67,9 +76,12 @@ class Shrinker:
         Returns:
             The difference of the smallest example found, with its program: no step, no number
             and no pair of steps can be made smaller, and none can be left out if its neighbor
-            does a little more.
+            does a little more. If the calls ran out, ``minimal`` is false.
         """
         before: Example | None = None
+        program = self._example.program
+        if len(program) > _MANY_STEPS or cost(program) > _MANY_CALLS:
+            self._put_together()
         while self._example != before and self._calls_left > 0:
             before = self._example
             minimize_sequence(self._example.program, lambda steps: self._try(tuple(steps)))
@@ -79,7 +91,24 @@ class Shrinker:
             self._simplify_setting()
             if self._example == before:
                 self._take_out_and_change()
+        self._best.minimal = self._example == before and self._calls_left > 0
         return self._best
+
+    def _put_together(self) -> None:
+        """Make a few bulk steps of many small ones: the same calls, in an order that may do."""
+        program = self._example.program
+        allocations, frees = (
+            sum(cost((step,)) - cost(()) for step in program if isinstance(step, kinds))
+            for kinds in ((Allocate, AllocateFree), (Free, FreeAt, AllocateFree))
+        )
+        bulk: list[list[Step]] = []
+        if allocations:
+            bulk = [[AllocateFree(allocations)], [Allocate(allocations)]]
+            bulk += [[Allocate(allocations), Free(max(frees, 1))]]
+        for steps in bulk:
+            if self._try(tuple(steps)) or self._try((*steps, *program[-_LAST:])):
+                return
+        self._try(tuple(_runs_joined(program)))
 
     def _take_out_and_change(self) -> None:
         """Leave one step out where another, doing a little more or less, makes up for it."""
@@ -96,11 +125,13 @@ class Shrinker:
         return self._try_example(attrs.evolve(self._example, program=program))
 
     def _try_example(self, candidate: Example) -> bool:
-        if self._calls_left <= 0:
+        if self._calls_left <= 0 or candidate in self._passed:
             return False
         difference = self._difference_of(candidate)
         self._calls_left -= cost(candidate.program)
         if difference is None:
+            if len(candidate.program) <= _MANY_STEPS:
+                self._passed.add(candidate)
             return False
         self._keep(candidate, difference)
         return True
@@ -217,6 +248,20 @@ def _smaller_threads(step: Together) -> Iterator[Together]:
 
 def _sooner(step: Together, points: int) -> tuple[tuple[int, int], ...]:
     return tuple((max(at - points, 0), to) for at, to in step.schedule)
+
+
+def _runs_joined(program: Sequence[Step]) -> list[Step]:
+    """A program with each run of steps of one kind as one step."""
+    done: list[Step] = []
+    for step in program:
+        joined = None
+        if done and type(done[-1]) is type(step):
+            joined = _joined(done[-1], step)
+        if joined is None:
+            done.append(step)
+        else:
+            done[-1] = joined
+    return done
 
 
 def _joined(first: Step, second: Step) -> Step | None:

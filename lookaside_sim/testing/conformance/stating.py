@@ -11,6 +11,7 @@ __all__ = [
     "check_alignment",
     "check_capacity",
     "check_depth",
+    "check_threads",
     "one_of",
 ]
 
@@ -69,3 +70,17 @@ def as_sizes(value: int | Iterable[int] | None) -> Sequence[int] | None:
     if not sizes or min(sizes) < 1:
         raise ValueError(f"sizes={value!r}: give one or more sizes, each 1 byte or more")
     return sizes
+
+
+def check_threads(threads: int, *, sized: bool) -> None:
+    """See that so many threads can use an allocator.
+
+    Args:
+        threads: how many.
+        sized: whether a size comes with each request.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if threads < 1 or (threads > 1 and sized):
+        raise ValueError(f"threads={threads}: give 1 or more, and 1 with sized=True")

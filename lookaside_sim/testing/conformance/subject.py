@@ -126,6 +126,7 @@ class Subject(Calls):
             Broken: the call failed, or what it returned is no address.
         """
         entry: object
+        self.begin()
         try:
             if not self._sized:
                 entry = self._allocator.allocate()
@@ -213,6 +214,7 @@ class Subject(Calls):
         if self._read is not None:
             self.check_contents(entry, size)
         self.backend.take_back(block, entry)
+        self.begin()
         try:
             self._allocator.free(entry)
         except (Exception, Overtime) as error:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from lookaside_sim.testing.conformance.blocks import Block
 from lookaside_sim.testing.conformance.differences import Broken
 from lookaside_sim.testing.conformance.linearize import Call, find_order
-from lookaside_sim.testing.conformance.scheduler import run_in_turns
+from lookaside_sim.testing.conformance.overtime import Overtime
+from lookaside_sim.testing.conformance.scheduler import Deadlock, run_in_turns
 from lookaside_sim.testing.conformance.sides import Held, Sides
 from lookaside_sim.testing.programs.steps import (
     Allocate,
@@ -48,6 +49,8 @@ class _Threads:
                     self._run_step(step, own)
             except Broken as broken:
                 self.broken = self.broken or broken
+            except Overtime as error:
+                self.broken = self.broken or _endless(error)
             except Exception as error:  # a mistake of the program, told by the main thread
                 self.broken = self.broken or Broken(f"{error}", {}, {})
 
@@ -119,12 +122,19 @@ class _Threads:
         self.calls.append(call)
 
 
-def run_together(sides: Sides, step: Together) -> None:
+def _endless(error: Overtime) -> Broken:
+    broken = Broken("a thread does not end", {"threads": "end"}, {"threads": "do not end"})
+    broken.__cause__ = error
+    return broken
+
+
+def run_together(sides: Sides, step: Together, patience: float = 1.0) -> None:
     """Run the threads of a step.
 
     Args:
         sides: the allocator and its model.
         step: threads and schedule.
+        patience: seconds in which all threads sleep, after which they wait for each other.
 
     Raises:
         Broken: memory was not safe, or the results fit no order of the calls.
@@ -136,8 +146,20 @@ def run_together(sides: Sides, step: Together) -> None:
     free = sides.free_entries()
     try:
         run_in_turns(
-            [threads.body(each) for each in step.threads], step.schedule, threads.install
+            [threads.body(each) for each in step.threads],
+            step.schedule,
+            threads.install,
+            patience,
         )
+    except Deadlock as error:
+        threads.broken = Broken(
+            "the threads wait for each other, or for a lock that nobody gives back",
+            {"threads": "end"},
+            {"threads": "wait"},
+        )
+        threads.broken.__cause__ = error
+    except Overtime as error:
+        threads.broken = threads.broken or _endless(error)
     finally:
         sides.backend.on_switch = None
     if threads.broken is not None:

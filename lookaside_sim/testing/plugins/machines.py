@@ -20,6 +20,8 @@ import pytest
 from lookaside_sim import windbg
 from lookaside_sim.errors import RunError
 from lookaside_sim.kernel import Kernel
+from lookaside_sim.lookaside.calls import FreeEntry
+from lookaside_sim.lookaside.on_memory import ListOnMemory
 from lookaside_sim.machine.call_site import HELPER
 from lookaside_sim.page.failure import last_steps
 from lookaside_sim.page.render import render
@@ -27,11 +29,13 @@ from lookaside_sim.run import Run, record
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.testing.plugins.modes import mode_of
 from lookaside_sim.testing.plugins.settings import SETTINGS
-from lookaside_sim.trace import Recording
+from lookaside_sim.trace import Event, Recording
 from lookaside_sim.verifier.settings import Verifier
 
 __all__ = ["LEAKS", "Watched", "kernel_maker", "setting_of", "watched_machine"]
 
+_LEFT_OUT: Final = 3
+"""Calls that are told of those that a trace left out, the last ones."""
 _MOST_STEPS: Final = 100_000
 """Steps of a run that a failing test is given time to make a page of."""
 LEAKS: Final = ("error", "warn", "ignore")
@@ -135,7 +139,8 @@ class TestRecording(Recording):
         run: the run.
 
     Attributes:
-        run: as given. It has what a trace cannot say, such as an entry that is freed twice.
+        run: as given. It has what a trace cannot say, such as an entry that is freed to a list
+            it does not come from.
     """
 
     __test__ = False  # no test of pytest's, whatever it is called
@@ -143,6 +148,16 @@ class TestRecording(Recording):
     def __init__(self, kernel: Kernel, run: Run) -> None:
         super().__init__(kernel)
         self.run = run
+        self._dead: dict[int, tuple[int, ListOnMemory | None]] = {}
+
+    def _freed(self, address: int, owner: ListOnMemory | None) -> None:
+        """Record a free; one of what was freed before has the same id again."""
+        identity, came_from = self._live.get(address) or self._dead.get(address, (0, None))
+        if address not in self._live and identity and came_from is owner:
+            self._add(Event(FreeEntry.word, self._time, identity))
+            return
+        self._dead[address] = identity, came_from
+        super()._freed(address, owner)
 
 
 class Watched:
@@ -223,14 +238,15 @@ class Watched:
                 lines.append(known)
         return "\n".join(lines)
 
-    def save_trace(self, item: pytest.Item) -> Path | None:
+    def save_trace(self, item: pytest.Item) -> str | None:
         """Save what was recorded, once.
 
         Args:
             item: the test, whose name the file gets.
 
         Returns:
-            The file; None if nothing was recorded, or the file is written already.
+            Where it is, and what of it a trace cannot say; None if nothing was recorded, or the
+            file is written already.
         """
         if self._recording is None or self._saved is not None:
             return None
@@ -239,7 +255,10 @@ class Watched:
         # Of a machine that the test had used before it asked for a trace there is no run.
         with suppress(RunError):
             self._recording.run.save(self._saved.with_suffix(".lkrun"))
-        return self._saved
+        said = f"What the test did was saved as {self._saved}"
+        for each in dict.fromkeys(self._recording.left_out[-_LEFT_OUT:]):
+            said += f"\nA trace has no event for a {each}; the run beside it has it"
+        return said
 
     def show(self, item: pytest.Item, *, failed: bool) -> str | None:
         """Write the page of the test's run, once, and say what is to be seen on it.

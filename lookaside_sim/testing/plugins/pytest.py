@@ -315,9 +315,7 @@ def pytest_runtest_makereport(
             report.sections.append(("lookaside lists", watched.state(error)))
         saved = watched.save_trace(item)
         if saved is not None:
-            report.sections.append(
-                ("lookaside trace", f"What the test did was saved as {saved}")
-            )
+            report.sections.append(("lookaside trace", saved))
     return report
 
 

@@ -14,7 +14,6 @@ from lookaside_sim.testing.programs.example import (
     BOUNDARY_COUNTS,
     BOUNDARY_ROUNDS,
     BOUNDARY_SECONDS,
-    BOUNDARY_SIZES,
     Example,
 )
 from lookaside_sim.testing.programs.steps import (
@@ -42,7 +41,7 @@ __all__ = [
     "Choices",
     "RandomChoices",
     "draw_program",
-    "operations_from_bytes",
+    "program_from_bytes",
     "random_examples",
     "reuse_from_bytes",
 ]
@@ -179,31 +178,36 @@ def _pick(choices: Choices, among: Sequence[int]) -> int:
     return among[choices.below(len(among))]
 
 
-def operations_from_bytes(data: bytes, most_steps: int = 50) -> Program:
-    """Decode a program from bytes, for coverage-guided fuzzers.
-
-    Every byte string is a program, nearby strings are similar programs, and longer ones have
-    longer programs. The size of the entries is drawn too; `reuse_from_bytes` draws reuse.
+def program_from_bytes(
+    data: bytes, most_steps: int, wants: Wants | None = None, threads: int = 1
+) -> Program:
+    """Decode a program from bytes; see `operations_from_bytes`.
 
     Args:
         data: any bytes.
         most_steps: the most steps it may have, besides the creation.
-
-    Returns:
-        A program for `run_program`.
+        wants: what it is for; None is one list of any size.
+        threads: how many threads use the allocator at once.
     """
     if not data:
         return []
+    wants = wants or Wants()
     # The setting comes from the last byte, so that the steps depend on those in front alone.
-    size = BOUNDARY_SIZES[(data[-1] >> 1) % len(BOUNDARY_SIZES)]
-    return [Create(size), *draw_program(ByteChoices(data[:-1]), most_steps)]
+    sizes = wants.sizes_to_try()
+    size = sizes[(data[-1] >> 1) % len(sizes)]
+    choices = ByteChoices(data[:-1])
+    together: Program = [_draw_threads(choices, threads)] if threads > 1 else []
+    # What was free before the threads begin, and what they left behind, is used too.
+    before = draw_program(choices, choices.below(4), wants) if together else []
+    rest = draw_program(choices, most_steps - len(before) - len(together), wants)
+    return [Create(size), *before, *together, *rest]
 
 
 def reuse_from_bytes(data: bytes) -> bool:
     """Whether the backend hands out addresses again in the program of some bytes.
 
     Args:
-        data: what `operations_from_bytes` decodes.
+        data: any bytes.
     """
     return bool(data) and bool(data[-1] & 1)
 

@@ -78,6 +78,13 @@ def minimize_number(
             value = candidate
             break
         low = max(low, candidate + 1)
+    else:
+        # Nothing small does. Where not even one less does, a search would be in vain.
+        if low < value and attempts > 0:
+            attempts -= 1
+            if not fails(value - 1):
+                return value
+            value -= 1
     while low < value and attempts > 0:
         attempts -= 1
         middle = (low + value) // 2

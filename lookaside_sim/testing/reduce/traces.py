@@ -9,6 +9,7 @@ from typing import TypeAlias
 from lookaside_sim.errors import BugCheck, TraceError
 from lookaside_sim.nt.types import PoolTag, PoolType
 from lookaside_sim.testing.reduce.minimize import minimize_number, minimize_sequence
+from lookaside_sim.testing.reduce.misuse import replay_with_misuse
 from lookaside_sim.trace import Event, replay
 from lookaside_sim.trace.replay import MICROSECONDS
 
@@ -38,7 +39,7 @@ def shrink_trace(events: Iterable[Event], check: Check) -> list[Event]:
     if kind is None:
         raise ValueError("the check raises nothing for this trace: there is nothing to shrink")
 
-    replays = check is not replay and _replays(current)
+    replays = check not in (replay, replay_with_misuse) and _replays(current)
 
     def fails(candidate: list[Event]) -> bool:
         return _failure(candidate, check) is kind and (not replays or _replays(candidate))
@@ -77,18 +78,18 @@ def pin_trace(events: Sequence[Event], name: str, check: str | None = None) -> s
         imports.append(f"from {module} import {function}")
         test = f"    {function}(EVENTS)\n"
     else:
-        uses.add("replay")
+        run = replay if _replays(list(events)) else replay_with_misuse
         try:
-            done = replay(events)
+            done = run(events)
         except BugCheck as stop:
             imports += ["import pytest", "", "from lookaside_sim import BugCheck, BugCheckCode"]
             test = (
                 "    with pytest.raises(BugCheck) as stop:\n"
-                "        replay(EVENTS)\n"
+                f"        {run.__name__}(EVENTS)\n"
                 f"    assert stop.value.code == BugCheckCode.{stop.code.name}\n"
             )
         else:
-            test = "    done = replay(EVENTS)\n"
+            test = f"    done = {run.__name__}(EVENTS)\n"
             test += f"    assert (done.failed, len(done.live)) == ({done.failed}, {len(done.live)})\n"
             for each, lookaside in done.lists.items():
                 counters = (
@@ -111,6 +112,10 @@ def pin_trace(events: Sequence[Event], name: str, check: str | None = None) -> s
     ]
     if types:
         imports.append(f"from lookaside_sim import {', '.join(types)}")
+    if f" {replay_with_misuse.__name__}(" in test:
+        imports.append(f"from {replay_with_misuse.__module__} import replay_with_misuse")
+    elif " replay(" in test:
+        uses.add("replay")
     imports.append(f"from lookaside_sim.trace import {', '.join(sorted(uses))}")
     lines = "\n".join(imports)
     return f"{lines}\n\nEVENTS = [\n{body}]\n\n\ndef test_{name}() -> None:\n{test}"

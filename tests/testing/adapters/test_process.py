@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from lookaside_sim.testing import (
     Free,
     check_allocator,
     run_program,
+    shrink_program,
 )
 from lookaside_sim.testing.adapters import ProcessFactory
+from lookaside_sim.testing.adapters import process as process_module
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,6 +68,28 @@ def test_a_process_that_hangs_is_reported() -> None:
         run_program(factory, [Allocate(), Free()], level="memory")
 
 
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("hang", r"answer within 0\.2 seconds"),
+        ("chatter", "answer within"),
+        ("greed", "100 blocks in one call"),
+    ],
+)
+def test_what_a_hang_needs_is_found_in_a_hurry(
+    mode: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "_MOST_REQUESTS", 100)
+    with scripted(mode, time_limit=0.2) as factory:
+        program = [Allocate(), Free(), Allocate(2)]
+        found = shrink_program(factory, program, level="memory")
+        assert found is not None
+        assert re.search(said, found.what)
+        assert found.program == [Create(), Allocate(2)]
+        assert not found.flaky
+        run_program(factory, [Allocate(), Free()], level="memory")
+
+
 def test_a_process_may_say_other_things() -> None:
     with scripted("talk") as factory:
         check_allocator(factory, level="memory", max_examples=20)
@@ -96,6 +121,10 @@ for line in sys.stdin:
             os.abort()
         if live == 2 and mode == "hang":
             time.sleep(60)
+        while live == 2 and mode == "chatter":
+            print("still here")
+        while live == 2 and mode == "greed":
+            ask({"need": "allocate", "size": size})
         result = ask({"need": "allocate", "size": size})["address"]
     elif request["call"] == "free":
         live -= 1

@@ -16,6 +16,7 @@ from lookaside_sim.testing import (
     check_allocator,
     run_program,
 )
+from lookaside_sim.testing.conformance import shrinker
 from tests.testing.allocators import FixedSlab, LinkedList, Passthrough, ReferenceList, Slab
 from tests.testing.helpers import difference
 from tests.testing.mutants import FIXED, LOOKASIDE, MEMORY, Fifo, LeakOnDelete
@@ -91,7 +92,11 @@ def test_every_number_of_the_tuning_rule_shows_within_the_battery() -> None:
         assert len(difference(broken).program) <= MOST_STEPS
 
 
-def test_sixteen_bit_counters_are_found_without_help() -> None:
+def test_sixteen_bit_counters_are_found_without_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    # How small a program of so many calls gets is shown in test_shrinker.py.
+    monkeypatch.setattr(shrinker, "_LEAST_CALLS", 100_000)
+    monkeypatch.setattr(shrinker, "_MOST_RUNS", 1)
+
     class Short(ReferenceList):
         counter_mask = 0xFFFF
         set_counters = None  # type: ignore[assignment]

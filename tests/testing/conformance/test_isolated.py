@@ -79,6 +79,18 @@ def test_the_end_of_a_process_is_a_difference_with_a_small_program(
 
 
 @needs_fork
+def test_use_of_the_backend_without_end_is_no_sign_of_life() -> None:
+    class Greedy(Third):
+        def end(self) -> None:
+            while True:
+                self.backend.allocate(1)
+
+    with pytest.raises(AllocatorDifference, match="stood still") as caught:
+        run_program(Greedy, [Allocate(3)], level="memory", isolate=True, time_limit=0.1)
+    assert caught.value.program == [Create(), Allocate(3)]
+
+
+@needs_fork
 def test_ordinary_differences_come_across() -> None:
     found = shrink_program(Fifo, [Allocate(5), Free(5), Allocate(2)], isolate=True)
     assert found is not None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from lookaside_sim.testing import (
     Allocate,
     AllocateEachSecond,
@@ -13,6 +15,7 @@ from lookaside_sim.testing import (
     Tick,
     shrink_program,
 )
+from lookaside_sim.testing.conformance import shrinker
 from tests.testing.allocators import Passthrough, ReferenceList, Slab
 from tests.testing.mutants import LOOKASIDE, Fifo, Misaligned
 
@@ -46,6 +49,62 @@ def test_steps_of_many_calls_are_merged_too() -> None:
     found = shrink_program(EndsAtThreeThousand, program, level="memory")
     assert found is not None
     assert found.program == [Create(), AllocateFree(1500, entries=2)]
+
+
+class Wraps(Passthrough):
+    """Counts its allocations in too few bits."""
+
+    count = 0
+    most = 4000
+
+    def allocate(self) -> int | None:
+        self.count += 1
+        return 1 if self.count == self.most else super().allocate()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        [AllocateFree(3000), Allocate(600), Free(600), AllocateFree(1900)],
+        [step for _ in range(2200) for step in (Allocate(2), FreeAt(1), Free())],
+    ],
+    ids=["of many calls", "of many steps"],
+)
+def test_a_long_program_is_made_one_minimal(program: list[Step]) -> None:
+    found = shrink_program(Wraps, program, level="memory")
+    assert found is not None
+    assert found.program == [Create(), AllocateFree(4000)]
+    assert found.minimal
+    assert "Not known" not in found.report()
+
+
+def test_a_program_too_long_to_try_all_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Alternates(Passthrough):
+        """Goes wrong when two entries lived often, and none of them was freed beside the other."""
+
+        live = often = 0
+        last = ""
+
+        def allocate(self) -> int | None:
+            self.live += 1
+            self.often += self.live == 2 and self.last == "free"
+            self.last = "allocate"
+            return 1 if self.often == 60 else super().allocate()
+
+        def free(self, address: int) -> None:
+            self.live -= 1
+            self.last = "free"
+            super().free(address)
+
+    monkeypatch.setattr(shrinker, "_LEAST_CALLS", 3000)
+    monkeypatch.setattr(shrinker, "_MOST_RUNS", 4)
+    program: list[Step] = [Allocate(), *[Allocate(), Free()] * 80]
+    found = shrink_program(Alternates, program, level="memory")
+    assert found is not None
+    assert not found.minimal
+    assert "Not known to be the shortest program" in found.report()
 
 
 def test_steps_beside_each_other_become_one() -> None:

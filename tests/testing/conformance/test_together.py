@@ -14,6 +14,7 @@ from lookaside_sim.testing import (
     Together,
     check_allocator,
     run_program,
+    shrink_program,
 )
 from lookaside_sim.testing.conformance.linearize import Call, find_order
 from tests.testing.allocators import Passthrough
@@ -128,6 +129,55 @@ def test_results_that_fit_no_order_are_told() -> None:
     with pytest.raises(AllocatorDifference, match="fit no order of their calls") as caught:
         check_allocator(Stale, contract=contract, threads=2)
     assert len(caught.value.program) <= 6
+
+
+class TwoLocks(Passthrough):
+    """Takes them in one order to allocate, and in the other to free."""
+
+    def __init__(self, backend: Backend, size: int) -> None:
+        super().__init__(backend, size)
+        self.first, self.second = threading.Lock(), threading.Lock()
+
+    def allocate(self) -> int | None:
+        with self.first:
+            self.backend.switch()
+            with self.second:
+                return super().allocate()
+
+    def free(self, address: int) -> None:
+        with self.second:
+            self.backend.switch()
+            with self.first:
+                super().free(address)
+
+
+def test_threads_that_wait_for_each_other_are_a_difference() -> None:
+    step = Together([[Allocate()], [Free(2)]], [(1, 1)])
+    found = shrink_program(TwoLocks, [Allocate(3), step], level="memory", time_limit=0.1)
+    assert found is not None
+    assert found.what.startswith("the threads wait for each other")
+    smaller = Together([[Allocate()], [Free()]], [(1, 1)])
+    assert found.program == [Create(), Allocate(), smaller]
+    assert not found.flaky
+
+
+def test_a_thread_that_loops_for_ever_is_told_and_ended() -> None:
+    class Spins(Passthrough):
+        busy = False
+
+        def allocate(self) -> int | None:
+            while self.busy:
+                pass  # the other one never goes on
+            self.busy = True
+            entry = super().allocate()
+            self.busy = False
+            return entry
+
+    before = threading.active_count()
+    with pytest.raises(AllocatorDifference, match="does not return") as caught:
+        check_allocator(Spins, level="memory", threads=2, time_limit=0.1)
+    assert len(caught.value.program) == 2
+    assert threading.active_count() == before
 
 
 def test_a_thread_that_waits_for_another_is_passed_over() -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from lookaside_sim import Kernel
+from lookaside_sim.cli import main
+from lookaside_sim.errors import TraceError
 from lookaside_sim.run import Run
 from lookaside_sim.testing.leaks import LeakTracker
 from lookaside_sim.testing.plugins import machines
 from lookaside_sim.testing.plugins.settings import SETTINGS
 from lookaside_sim.trace import load, replay
+from tests.testing.helpers import run_source
 
 LEAKY = """
 def test_leaky(lookaside_kernel, lookaside_list):
@@ -178,6 +181,40 @@ def test_a_failing_test_leaves_its_trace(pytester: pytest.Pytester) -> None:
     assert [event.op for event in trace] == ["init", "alloc", "free"]
     assert trace.header.source.endswith("::test_fails")
     assert replay(trace).lists["mine"].total_frees == 1
+
+
+@pytest.mark.parametrize("kind", ["pool", "list"])
+def test_the_misuse_that_failed_a_test_is_in_its_trace_and_can_be_shrunk(
+    pytester: pytest.Pytester, kind: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_twice(lookaside_trace, lookaside_kernel, lookaside_list):
+            mine = lookaside_list(32, name="mine")
+            for entry in [mine.allocate() for _ in range(7)]:
+                mine.free(entry)
+            other = lookaside_list(32)
+            other.free(mine.allocate())
+            block = lookaside_kernel.pool.allocate(0, 32, b"Mine")
+            lookaside_kernel.tick(3)
+            if {kind == "list"}:
+                mine.free(entry)
+            lookaside_kernel.pool.free(block)
+            lookaside_kernel.pool.free(block)
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["A trace has no event for a free of 0x*, which was not*"])
+    (path,) = Path(pytester.path, "lookaside-traces").glob("*.jsonl")
+    with pytest.raises(TraceError, match="is not live"):
+        replay(load(path))
+    assert main(["shrink", str(path), "-o", "small.jsonl"]) == 0
+    reduced = list(load("small.jsonl"))
+    assert [event.op for event in reduced][-3:] == ["alloc", "free", "free"]
+    assert len(reduced) <= 4
+    assert main(["pin", "small.jsonl", "-o", "test_pinned.py"]) == 0
+    run_source(Path("test_pinned.py").read_text("utf-8"))
 
 
 def test_each_failing_test_has_a_trace_of_its_own(pytester: pytest.Pytester) -> None:
@@ -386,7 +423,8 @@ if find_spec("xdist") is not None:  # the extra does not bring it, the group "te
 
     def test_it_works_with_xdist(pytester: pytest.Pytester) -> None:
         pytester.makepyfile(LEAKY + "\ndef test_clean(lookaside_kernel):\n    pass\n")
-        result = pytester.runpytest_subprocess("-n", "2")
+        # One worker: it is told what to do, and tells what became of it, as each of more is.
+        result = pytester.runpytest_subprocess("-n", "1", "-p", "no:hypothesispytest")
         result.assert_outcomes(passed=2, errors=1)
         result.stdout.fnmatch_lines(["*mine!Entries*was not freed*"])
 
