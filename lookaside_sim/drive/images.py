@@ -82,6 +82,16 @@ class LoadedImage:
         return frozenset(each.name for each in imports(self.pe))
 
     @cached_property
+    def import_slots(self) -> frozenset[int]:
+        """Where in the image the addresses of what it imports go."""
+        return frozenset(each.slot for each in imports(self.pe))
+
+    def function_start(self, address: int) -> int:
+        """Where the function begins that holds an address, by the symbols; 0 where they do not say."""
+        at = bisect_right(self._order, address - self.base) - 1
+        return self.base + self._order[at] if at >= 0 else 0
+
+    @cached_property
     def functions(self) -> list[Function]:
         """Its functions, as it describes them for unwinding."""
         return functions(self.pe)

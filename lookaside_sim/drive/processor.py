@@ -16,6 +16,7 @@ from typing import ClassVar, Final, NoReturn
 
 from lookaside_sim.drive.engine import GENERAL, Engine, Fault, Register, StoppedEarlyError
 from lookaside_sim.drive.images import Images
+from lookaside_sim.drive.narrow_stack import Entered
 from lookaside_sim.drive.page_tables import PageTables, TouchedWhatIsServed
 from lookaside_sim.drive.raised import (
     BREAKPOINT,
@@ -317,6 +318,7 @@ class Processor:
     def _call(self, address: int, arguments: tuple[int, ...], sp: int) -> int:
         """Put the arguments where they belong, and run."""
         engine, size = self.engine, self._pointer_size
+        outer = self._where.top()
         if self._is_wide:
             for register, value in zip(_ARGUMENT_REGISTERS, arguments, strict=False):
                 engine.put(register, value & self._mask)
@@ -335,12 +337,13 @@ class Processor:
         engine.put(Register.SP, sp)
         self.system.tell_who_runs()
         self.depth += 1
-        before, self._where.entry = self._where.entry, address
+        before = self._where.entered
+        self._where.entered = (*before, Entered(address, sp, outer))
         try:
             self.run(address)
         finally:
             self.depth -= 1
-            self._where.entry = before
+            self._where.entered = before
             self.stores.settle(0)
         return engine.get(Register.AX) & self._mask
 

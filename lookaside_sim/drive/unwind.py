@@ -15,7 +15,6 @@ import attrs
 from lookaside_sim.drive.engine import Register
 from lookaside_sim.drive.images import Images, LoadedImage
 from lookaside_sim.memory.address_space import Memory
-from lookaside_sim.memory.regions import Region
 
 _HAS_HANDLER, _IS_CHAINED = 3, 4  # flags: EHANDLER or UHANDLER; CHAININFO
 (
@@ -172,33 +171,3 @@ class Unwinder:
             registers[info] = self._number(sp + 8 * self._number(more, 2), 8)
         elif operation == _SAVE_FAR:
             registers[info] = self._number(sp + self._number(more, 4), 8)
-
-
-def looks_like_returns(images: Images, stack: Region, sp: int) -> Iterator[int]:
-    """What looks like a return address on a stack of x86 code, innermost first.
-
-    Args:
-        images: what is loaded.
-        stack: the stack.
-        sp: where its top is.
-    """
-    if sp >= stack.end:
-        return
-    at = max(sp - stack.address, 0) & -4  # a stack that is used up has its top below
-    words = memoryview(stack.data).cast("I")[at // 4 :]
-    for word in words:
-        image = images.at(word)
-        if image is not None and image.holds_code(word) and _follows_call(image, word):
-            yield word
-
-
-def _follows_call(image: LoadedImage, address: int) -> bool:
-    """Whether the instruction in front of an address looks like a call."""
-    rva = address - image.base
-    before = bytes(image.pe.image[max(rva - 7, 0) : rva])
-    if len(before) >= 5 and before[-5] == 0xE8:
-        return True
-    return any(
-        len(before) >= size and before[-size] == 0xFF and before[-size + 1] >> 3 & 7 == 2
-        for size in (2, 3, 4, 6, 7)
-    )

@@ -7,9 +7,10 @@ from typing import ClassVar, Final, overload
 
 from lookaside_sim.drive.engine import GENERAL, Engine, Register
 from lookaside_sim.drive.images import Images
+from lookaside_sim.drive.narrow_stack import Entered, returns
 from lookaside_sim.drive.raised import StatusRaised
 from lookaside_sim.drive.system_memory import SystemMemory
-from lookaside_sim.drive.unwind import Unwinder, looks_like_returns
+from lookaside_sim.drive.unwind import Unwinder
 from lookaside_sim.errors import NtStatusError
 from lookaside_sim.kernel import Kernel
 from lookaside_sim.machine.call_site import CallSite
@@ -61,10 +62,10 @@ class Where:
     Attributes:
         ip: the instruction that does something; 0 while an import runs.
         sp: where the return address of the import lies that runs.
-        entry: the routine that the innermost call runs.
+        entered: the calls from outside that are under way, innermost last.
     """
 
-    LEFT_OUT: ClassVar = {"ip": 0, "sp": 0, "entry": 0, "_seen": {}}
+    LEFT_OUT: ClassVar = {"ip": 0, "sp": 0, "entered": (), "_seen": {}}
 
     def __init__(
         self,
@@ -83,16 +84,16 @@ class Where:
         self._mask = (1 << kernel.arch.address_bits) - 1
         self.ip = 0
         self.sp = 0
-        self.entry = 0
         self._seen: dict[
             tuple[int, int, bool], tuple[list[bytes], list[int], list[CallSite]]
         ] = {}
+        self.entered: tuple[Entered, ...] = ()
 
     def provide(self) -> CompiledStack:
         """The call sites, innermost first, for `Program.stack_provider`."""
         return CompiledStack(self)
 
-    def _top(self) -> int:
+    def top(self) -> int:
         """Where the top of the stack is, or was when an import was called."""
         return self._engine.get(Register.SP) if self.ip else self.sp
 
@@ -104,16 +105,17 @@ class Where:
         image = self._images.at(self.ip) if self.ip else None
         if image is not None:
             return image.site_of(self.ip)
-        back = self._peek(self._top())
+        back = self._peek(self.top())
         image = self._images.at(back)
         if image is not None:
             return image.site_of(back - 1, back)
         for each in self.stack():
             return each
         # The driver's routine ended by jumping here; who called it is ours.
-        image = self._images.at(self.entry)
+        entry = self.entered[-1].routine if self.entered else 0
+        image = self._images.at(entry)
         if image is not None:
-            return image.site_of(self.entry)
+            return image.site_of(entry)
         return CallSite("", 0, f"{self.ip or back:#x}", self.ip or back)
 
     def stack_at(self, ip: int) -> tuple[CallSite, ...]:
@@ -133,7 +135,9 @@ class Where:
         image = self._images.at(self.ip) if self.ip else None
         if image is not None:
             found.append(image.site_of(self.ip))
-        for back in looks_like_returns(self._images, self._system.stack, self._top()):
+        ip = 0 if image is None else self.ip
+        stack = self._system.stack
+        for back in returns(self._images, stack, self.top(), ip, self.entered):
             caller = self._images.at(back)
             if caller is not None:
                 found.append(caller.site_of(back - 1, back))
@@ -142,7 +146,7 @@ class Where:
     def _wide_stack(self) -> list[CallSite]:
         found: list[CallSite] = []
         ip, is_call = self.ip, False
-        sp = self._top()
+        sp = self.top()
         if not ip or self._images.at(ip) is None:
             # In a stub, or in nothing: whoever called it goes on behind the call.
             ip, is_call = self._peek(sp), True
