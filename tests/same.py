@@ -20,13 +20,24 @@ from lookaside_sim.machine.call_site import CallSite
 from lookaside_sim.memory.arena import RETURNED
 from lookaside_sim.nt.layouts import PAGE_SHIFT, PAGE_SIZE
 from lookaside_sim.pool.ledger import BlockRecord
+from lookaside_sim.sanitizer.records import NotedEntries
 from lookaside_sim.system.drivers import OwnedRoutine
+
+
+class _InOrder(_Writer):
+    """Writes the entries of sets of a class of their own in order; see also `_operations`."""
+
+    def reducer_override(self, each: Any) -> Any:
+        if isinstance(each, NotedEntries):
+            kind, (entries,), state = each.__reduce__()
+            return kind, (sorted(entries),), state
+        return super().reducer_override(each)
 
 
 def written(kernel: Kernel) -> tuple[bytes, list[object]]:
     """All objects of a machine, written down in order, and those that are not written out."""
     stream = io.BytesIO()
-    writer = _Writer(stream, kernel, {**vars(kernel), "_tokens": []})
+    writer = _InOrder(stream, kernel, {**vars(kernel), "_tokens": []})
     writer.dump(kernel)
     return stream.getvalue(), [_plain(each) for each in writer.kept]
 
