@@ -29,7 +29,8 @@ class _InOrder(_Writer):
 
     def reducer_override(self, each: Any) -> Any:
         if isinstance(each, NotedEntries):
-            kind, (entries,), state = each.__reduce__()
+            reduced: Any = each.__reduce__()
+            kind, (entries,), state = reduced
             return kind, (sorted(entries),), state
         return super().reducer_override(each)
 
