@@ -4,5 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-EQUIVALENT: Final[dict[str, dict[tuple[str, str], str]]] = {}
+_TWO_WAYS: Final = "the pages of the range, or those that hold anything: both find the same"
+
+EQUIVALENT: Final[dict[str, dict[tuple[str, str], str]]] = {
+    "sanitizer/records": {
+        (
+            "_ByPage.near",
+            "'end - start >> PAGE_SHIFT > len(self._pages)' -> 'end - start >> PAGE_SHIFT >= len(self._pages)'",
+        ): _TWO_WAYS,
+        (
+            "_ByPage.near",
+            "'end - start >> PAGE_SHIFT' -> 'end - start << PAGE_SHIFT'",
+        ): _TWO_WAYS,
+        ("_ByPage.near", "'end - start' -> 'end + start'"): _TWO_WAYS,
+    },
+}
 """By module, the place and the change of each, and the reason."""

@@ -49,6 +49,13 @@ OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "--assert=plain")
 """How the tests run: pytest itself would load what it rewrites, and so never the mutant."""
 BESIDE: Final = {"sanitizer": ("test_reports.py",)}
 """Test files near to every module of a folder."""
+RULES: Final = {
+    "mdls": ("ddi/test_mdls.py",),
+    "objects": ("system/test_objects.py",),
+    "synchronization": ("ddi/test_mutexes.py", "ddi/test_handles.py", "ddi/test_threads.py"),
+    "unload": ("system/test_drivers.py", "system/test_objects.py"),
+}
+"""Test files near to rules of the verifier that are those of another part's routines."""
 SECONDS: Final = 40
 """What runs longer has noticed: the mutant hangs."""
 
@@ -232,7 +239,14 @@ def stages(path: Path, *, near: bool) -> list[list[str]]:
         | {str(home / each) for each in BESIDE.get(folder, ())}
     )
     if path.parent.name == "rules":
-        nearest = sorted(map(str, home.glob(f"test_{name}_rules*.py"))) or nearest
+        nearest = sorted(
+            str(each)
+            for kind in (
+                f"verifier/test_{name.removesuffix('s')}_rules.py",
+                *RULES.get(name, ()),
+            )
+            for each in _TESTS.glob(kind)
+        )
     found = [nearest or [str(home)]]
     if not near:
         found.append([str(home)])
