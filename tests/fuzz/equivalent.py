@@ -17,6 +17,7 @@ EQUIVALENT: Final[dict[str, dict[tuple[str, str], str]]] = {
             "'end - start >> PAGE_SHIFT' -> 'end - start << PAGE_SHIFT'",
         ): _TWO_WAYS,
         ("_ByPage.near", "'end - start' -> 'end + start'"): _TWO_WAYS,
+        ("Sanitizer.list_ends", "'1' -> '2'"): "nothing starts there on the next page",
     },
 }
 """By module, the place and the change of each, and the reason."""
