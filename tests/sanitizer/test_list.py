@@ -17,7 +17,7 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.helpers import allocated, new_list, nowhere, take
+from tests.helpers import allocated, both_machines, new_list, nowhere, take
 
 
 def report(call: object) -> SanitizerError:
@@ -521,3 +521,22 @@ def test_a_list_that_is_initialized_at_too_high_an_irql(kernel: Kernel) -> None:
         blank = kernel.lookaside_list("high")
         assert report(lambda: blank.initialize(size=32, tag=b"Item")).kind == "irql"
     assert not paged.is_active
+
+
+@both_machines
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("custom", [False, True])
+def test_a_structure_holds_what_a_plain_lists_does(
+    arch: str, older: bool, custom: bool
+) -> None:
+    held = []
+    for sanitizer in (False, True):
+        lookaside = LookasideList(Kernel(arch, sanitizer=sanitizer), older=older)
+        if older:
+            lookaside.initialize_older(pool_type=0, size=32, tag=1)
+        elif custom:
+            lookaside.initialize(size=32, tag=1, allocate=lambda *_: None, free=lambda *_: None)
+        else:
+            lookaside.initialize(size=32, tag=1)
+        held.append(bytes(lookaside))
+    assert held[0] == held[1]
