@@ -109,3 +109,56 @@ def test_what_the_verifier_asks_for(
     with Kernel(arch, verifier=Verifier.standard()) as kernel, pytest.raises(BugCheck) as stop:
         do(kernel)
     assert stop.value.parameters[0] == violation
+
+
+@pytest.mark.parametrize(
+    ("irql", "offset", "size"), [(0, 0, 9), (2, 0x20, 9), (0, 0xFF0, 0x20), (0, 7, 1)]
+)
+def test_what_the_verifier_finds_nothing_wrong_with(
+    arch: str, irql: int, offset: int, size: int
+) -> None:
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mdl = ddi.IoAllocateMdl(memory(kernel, 0x2000) + offset, size)
+        with kernel.raise_irql(irql):
+            ddi.MmProbeAndLockPages(mdl, 0, 1)
+            ddi.MmUnlockPages(mdl)
+        ddi.MmBuildMdlForNonPagedPool(mdl)
+
+
+@pytest.mark.parametrize("offset", [0, 0xFF0, 7])
+def test_a_buffer_anywhere_in_paged_pool(arch: str, offset: int) -> None:
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        buffer = ddi.ExAllocatePoolWithTag(1, 0x2000, b"Page")
+        mdl = ddi.IoAllocateMdl(buffer + offset, 0x20)
+        flags = ddi.MDL(mdl).MdlFlags
+        with kernel.raise_irql(1), pytest.raises(BugCheck) as stop:
+            ddi.MmBuildMdlForNonPagedPool(mdl)
+    assert stop.value.parameters == (0x7F, 1, mdl, flags)
+
+
+def test_what_a_violation_with_an_mdl_says(arch: str) -> None:
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mdl = ddi.IoAllocateMdl(memory(kernel), 9)
+        flags = ddi.MDL(mdl).MdlFlags
+        with pytest.raises(BugCheck) as stop:
+            ddi.MmUnlockPages(mdl)
+    assert stop.value.parameters == (0x7C, mdl, flags, 0)
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mdl = ddi.IoAllocateMdl(memory(kernel), 9)
+        with kernel.raise_irql(3), pytest.raises(BugCheck) as stop:
+            ddi.MmProbeAndLockPages(mdl, 1, 0)
+    assert stop.value.parameters == (0x70, 3, mdl, 1)
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mdl = ddi.IoAllocateMdl(memory(kernel), 9)
+        ddi.MmProbeAndLockPages(mdl, 0, 0)
+        flags = ddi.MDL(mdl).MdlFlags
+        with pytest.raises(BugCheck) as stop:
+            ddi.MmProbeAndLockPages(mdl, 0, 0)
+    assert stop.value.parameters == (0xB0, mdl, flags, 2)
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mdl = ddi.IoAllocateMdl(memory(kernel), 9)
+        ddi.MmBuildMdlForNonPagedPool(mdl)
+        flags = ddi.MDL(mdl).MdlFlags
+        with pytest.raises(BugCheck) as stop:
+            ddi.MmUnlockPages(mdl)
+    assert stop.value.parameters == (0x7D, mdl, flags, 0)

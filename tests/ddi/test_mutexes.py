@@ -107,3 +107,43 @@ def test_what_the_verifier_asks_for(arch: str, irql: int, do: object, violation:
             do(mutex)  # type: ignore[operator]
     assert stop.value.code is BugCheckCode.DRIVER_VERIFIER_DETECTED_VIOLATION
     assert stop.value.parameters[0] == violation
+
+
+def test_what_the_verifier_finds_nothing_wrong_with(arch: str) -> None:
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mutex, event = memory(kernel), memory(kernel)
+        ddi.ExInitializeFastMutex(mutex)
+        with kernel.raise_irql(1):
+            for acquire in (ddi.ExAcquireFastMutex, ddi.ExTryToAcquireFastMutex):
+                acquire(mutex)
+                ddi.ExReleaseFastMutex(mutex)
+            ddi.ExAcquireFastMutexUnsafe(mutex)  # APCs are disabled by the IRQL
+            ddi.ExReleaseFastMutexUnsafe(mutex)
+        ddi.KeEnterCriticalRegion()
+        ddi.ExAcquireFastMutexUnsafe(mutex)  # and here by the region
+        ddi.ExReleaseFastMutexUnsafe(mutex)
+        ddi.KeLeaveCriticalRegion()
+        ddi.KeInitializeEvent(event, 0, False)
+        with kernel.raise_irql(2):
+            ddi.KeSetEvent(event, 0, False)
+        assert kernel.bugcheck is None
+
+
+def test_what_a_violation_of_a_mutex_says(arch: str) -> None:
+    for irql, do, parameters, words in (
+        (2, ddi.ExAcquireFastMutex, (0x33, 2), "was acquired at IRQL 2"),
+        (2, ddi.ExTryToAcquireFastMutex, (0x33, 2), "was acquired at IRQL 2"),
+        (2, ddi.ExReleaseFastMutex, (0x34, 2), "was released at IRQL 2"),
+    ):
+        with Kernel(arch, verifier=Verifier.standard()) as kernel:
+            mutex = memory(kernel)
+            ddi.ExInitializeFastMutex(mutex)
+            with kernel.raise_irql(irql), pytest.raises(BugCheck) as stop:
+                do(mutex)
+        assert stop.value.parameters == (*parameters, mutex, 0)
+        assert f"the fast mutex at {mutex:#x} {words}" in str(stop.value)
+    with Kernel(arch, verifier=Verifier.standard()) as kernel:
+        mutex = memory(kernel)
+        with pytest.raises(BugCheck) as stop:
+            ddi.ExAcquireFastMutexUnsafe(mutex)
+    assert stop.value.parameters == (0x39, 0, 0, mutex)

@@ -5,7 +5,8 @@
 A module is given as ``verifier/verification`` or ``lookaside_sim.verifier.verification``. For each
 mutant, or COUNT of them drawn by SEED, the test files nearest to the module run first, then the tests of
 its folder, then those of `WIDER`; with ``--near`` the nearest alone. Printed are the mutants that
-nobody noticed, and how many were. It needs a system that can fork, and one processor, and takes seconds a mutant.
+nobody noticed, and how many were; those that `tests.fuzz.equivalent` names do what the module does,
+and are left out. It needs a system that can fork, and one processor, and takes seconds a mutant.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ import attrs
 import hypothesis.stateful  # noqa: F401 - once, and not by every child
 import pytest
 
+from tests.fuzz.equivalent import EQUIVALENT
+
 WIDER: Final = (
     "machine",
     "memory",
@@ -44,6 +47,15 @@ WIDER: Final = (
 """Folders of tests that know the machine."""
 OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", "--assert=plain")
 """How the tests run: pytest itself would load what it rewrites, and so never the mutant."""
+BESIDE: Final = {"sanitizer": ("test_reports.py",)}
+"""Test files near to every module of a folder."""
+RULES: Final = {
+    "mdls": ("ddi/test_mdls.py",),
+    "objects": ("system/test_objects.py",),
+    "synchronization": ("ddi/test_mutexes.py", "ddi/test_handles.py", "ddi/test_threads.py"),
+    "unload": ("system/test_drivers.py", "system/test_objects.py"),
+}
+"""Test files near to rules of the verifier that are those of another part's routines."""
 SECONDS: Final = 40
 """What runs longer has noticed: the mutant hangs."""
 
@@ -81,11 +93,13 @@ class Mutant:
 
     Attributes:
         line: where it is changed.
+        place: the class and function it is changed in.
         change: what was there, and what is.
         tree: the module.
     """
 
     line: int
+    place: str
     change: str
     tree: ast.Module
 
@@ -106,7 +120,19 @@ def mutants_of(source: str) -> Iterator[Mutant]:
             if before != after:
                 line = getattr(there, "lineno", 0)
                 change = f"{before[:60]!r} -> {after[:60]!r}"
-                yield Mutant(line, change, ast.fix_missing_locations(changed))
+                place = _place(changed, there)
+                yield Mutant(line, place, change, ast.fix_missing_locations(changed))
+
+
+def _place(tree: ast.Module, node: ast.AST) -> str:
+    """The names of the classes and functions around a node, or its own."""
+    names = [
+        each.name
+        for each in ast.walk(tree)
+        if isinstance(each, (ast.ClassDef, ast.FunctionDef))
+        and any(node is inner for inner in ast.walk(each))
+    ]
+    return ".".join(names)
 
 
 def _ways(node: ast.AST) -> int:
@@ -210,9 +236,17 @@ def stages(path: Path, *, near: bool) -> list[list[str]]:
             for kind in (f"test_{name}*.py", f"test_*_{name}.py")
             for each in home.glob(kind)
         }
+        | {str(home / each) for each in BESIDE.get(folder, ())}
     )
     if path.parent.name == "rules":
-        nearest = sorted(map(str, home.glob(f"test_{name}_rules*.py"))) or nearest
+        nearest = sorted(
+            str(each)
+            for kind in (
+                f"verifier/test_{name.removesuffix('s')}_rules.py",
+                *RULES.get(name, ()),
+            )
+            for each in _TESTS.glob(kind)
+        )
     found = [nearest or [str(home)]]
     if not near:
         found.append([str(home)])
@@ -233,10 +267,14 @@ def main() -> None:
         parts = given.removeprefix("lookaside_sim.").removesuffix(".py").replace("/", ".")
         path = _PACKAGE.joinpath(*parts.split(".")).with_suffix(".py")
         module = f"lookaside_sim.{parts}"
-        control = Mutant(0, "nothing", ast.parse(path.read_text("utf-8")))
+        control = Mutant(0, "", "nothing", ast.parse(path.read_text("utf-8")))
         if is_noticed(module, control, stages(path, near=True)[0]):
             sys.exit(f"{module}: the tests fail without a change")
         everyone = list(mutants_of(path.read_text("utf-8")))
+        same = EQUIVALENT.get(parts.replace(".", "/"), {})
+        for gone in set(same) - {(each.place, each.change) for each in everyone}:
+            print(f"{parts}: no such mutant any more: {gone}", flush=True)
+        everyone = [each for each in everyone if (each.place, each.change) not in same]
         drawn = everyone
         if options.each is not None and options.each < len(everyone):
             drawn = random.Random(options.seed).sample(everyone, options.each)
@@ -250,11 +288,13 @@ def main() -> None:
                     break
                 if not number:
                     print(
-                        f"{parts}:{mutant.line}: not by the nearest: {mutant.change}",
+                        f"{parts}:{mutant.line} {mutant.place}: not by the nearest: {mutant.change}",
                         flush=True,
                     )
             else:
-                print(f"{parts}:{mutant.line}: LIVES: {mutant.change}", flush=True)
+                print(
+                    f"{parts}:{mutant.line} {mutant.place}: LIVES: {mutant.change}", flush=True
+                )
         here = [now - then for now, then in zip((total, near, noticed), before, strict=True)]
         seconds = time.monotonic() - begun
         print(

@@ -139,3 +139,12 @@ def test_kasan_is_off_unless_asked_for_and_x64s_alone() -> None:
         Kernel("x86", kasan=True)
     with pytest.raises(TypeError, match="kasan"):
         Kernel(kasan="yes")  # type: ignore[arg-type]
+
+
+def test_pool_that_never_was_is_an_ordinary_fault(kasan: Kernel) -> None:
+    allocated(kasan, 64)
+    where = kasan.pool.nonpaged.base + (kasan.arch.pool_region_size >> 1)
+    assert kasan.pool.ordinary_at(where) is not None
+    stop = stop_of(lambda: kasan.read(where, 1))
+    assert stop.code is BugCheckCode.PAGE_FAULT_IN_NONPAGED_AREA
+    assert stop.parameters[0] == where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ from lookaside_sim import (
     SanitizerError,
 )
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.helpers import allocated, new_list, nowhere, take
+from lookaside_sim.sanitizer.records import sanitizer_of
+from tests.helpers import allocated, both_machines, new_list, nowhere, take
 
 
 def report(call: object) -> SanitizerError:
@@ -521,3 +523,101 @@ def test_a_list_that_is_initialized_at_too_high_an_irql(kernel: Kernel) -> None:
         blank = kernel.lookaside_list("high")
         assert report(lambda: blank.initialize(size=32, tag=b"Item")).kind == "irql"
     assert not paged.is_active
+
+
+@both_machines
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("custom", [False, True])
+def test_a_structure_holds_what_a_plain_lists_does(
+    arch: str, older: bool, custom: bool
+) -> None:
+    held = []
+    for sanitizer in (False, True):
+        lookaside = LookasideList(Kernel(arch, sanitizer=sanitizer), older=older)
+        if older:
+            lookaside.initialize_older(pool_type=0, size=32, tag=1)
+        elif custom:
+            lookaside.initialize(size=32, tag=1, allocate=lambda *_: None, free=lambda *_: None)
+        else:
+            lookaside.initialize(size=32, tag=1)
+        held.append(bytes(lookaside))
+    assert held[0] == held[1]
+
+
+def test_links_that_were_written_are_followed(kernel: Kernel) -> None:
+    lookaside = new_list(kernel)
+    entries = take(lookaside, 3)
+    for entry in entries:
+        lookaside.free(entry)
+    kernel.memory.write_pointer(entries[2], entries[0])  # jumps over the second
+    assert [lookaside.allocate() for _ in range(2)] == [entries[2], entries[0]]
+    assert lookaside.allocate() not in entries[:1] + entries[2:]
+    assert lookaside.allocate_misses == 4
+
+
+class _Address(int):
+    """An integer of somebody else's."""
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_numbers_that_equal_an_entry_are_none_of_it(kernel: Kernel, settled: bool) -> None:
+    lookaside = new_list(kernel)
+    assert isinstance(lookaside, SanitizedList)
+    (entry,) = take(lookaside, 1)
+    if settled:  # the list has handed it out before
+        lookaside.free(entry)
+        assert lookaside.allocate() == entry
+    before = bytes(lookaside)
+    with pytest.raises(TypeError, match="entry"):
+        lookaside.free(Decimal(entry))  # type: ignore[arg-type]
+    assert [type(each) for each in lookaside.live_entries] == [int]
+    assert bytes(lookaside) == before
+    lookaside.free(_Address(entry))
+    assert not lookaside.live_entries
+    assert type(lookaside.allocate()) is int
+
+
+def test_an_entry_that_a_written_link_leads_to_is_adopted_once() -> None:
+    kernel = Kernel(sanitizer=True, track_pool=True)
+    lookaside, block = new_list(kernel), allocated(kernel, 64)
+    owners = sanitizer_of(kernel.lists).owners
+    entries = take(lookaside, 2)
+    for entry in entries:
+        lookaside.free(entry)
+    for where, link in ((entries[1], entries[0]), (entries[0], block)):
+        kernel.memory.write_pointer(where, link)
+    assert take(lookaside, 3) == [entries[1], entries[0], block]
+    told = [[each.partition(" in ")[0] for each in owners[at].told()] for at in entries]
+    assert told == [["first allocated", "last allocated"]] * 2
+    assert owners[block].owner.address == lookaside.address
+    assert len(owners[block].told()) == 1
+
+
+def test_a_free_of_what_only_equals_an_entry_is_not_told_as_one() -> None:
+    kernel = Kernel(sanitizer=True, track_pool=True)
+    lookaside = new_list(kernel)
+    (entry,) = take(lookaside, 1)
+    with pytest.raises(TypeError):
+        lookaside.free(Decimal(entry))  # type: ignore[arg-type]
+    assert "freed to its list" not in str(report(lambda: kernel.pool.free(entry)))
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_an_entry_is_out_until_its_free_was_counted(
+    kernel: Kernel, counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookaside = new_list(kernel)
+    assert isinstance(lookaside, SanitizedList)
+    entries = take(lookaside, 5)
+    for entry in entries[:4]:
+        lookaside.free(entry)
+
+    def fails(lookaside: LookasideList, entry: int | None) -> None:
+        if counted:
+            lookaside._missed_frees += 1
+        raise RuntimeError
+
+    monkeypatch.setattr(LookasideList, "free", fails)
+    with pytest.raises(RuntimeError):
+        lookaside.free(entries[4])
+    assert lookaside.holds_out(entries[4]) is not counted

@@ -8,7 +8,14 @@ import pytest
 
 from lookaside_sim import Kernel, SanitizerError
 from lookaside_sim.nt.layouts import PAGE_SIZE
-from lookaside_sim.sanitizer.records import EntryRecord, _ByPage, sanitizer_of
+from lookaside_sim.sanitizer.records import (
+    TO_FULL_LIST,
+    EntryRecord,
+    NotedEntries,
+    Sanitizer,
+    _ByPage,
+    sanitizer_of,
+)
 from tests.helpers import new_list, take
 
 START = 0x8000_0000
@@ -167,3 +174,62 @@ def test_a_report_has_the_history_of_its_entry() -> None:
         assert (error.kind, error.address, error.message) == ("double-free", START, "What")
         assert (error.lookaside, error.history) == (owner, history)
         assert error.__cause__ is None
+
+
+def lately(sanitizer: Sanitizer) -> list[str]:
+    """What is told of the entry at START after its first allocation, without the lines."""
+    return [each.partition(" (")[0] for each in sanitizer.owners[START].told()[1:]]
+
+
+def taken_and_given(sanitizer: Sanitizer) -> NotedEntries:
+    """Have the entry at START adopted, given and taken, with nobody holding it afterwards."""
+    held = NotedEntries((), sanitizer)
+    sanitizer.adopt(START, Owner())
+    held.add(START)
+    held.remove(START)
+    return held
+
+
+def test_where_an_entry_was_taken_and_given_last() -> None:
+    sanitizer = sanitizer_of(Kernel(sanitizer=True).lists)
+    held = taken_and_given(sanitizer)
+    expected = ["last allocated in taken_and_given", "freed to its list in taken_and_given"]
+    assert lately(sanitizer) == expected
+    assert held == set()
+
+    def again() -> None:
+        held.add(START)
+
+    again()
+    assert held == {START}
+    (taken,) = lately(sanitizer)  # it does not lie on its list
+    assert taken.endswith("again")
+
+
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [("a flush", ["last allocated", "freed to its list"]), (TO_FULL_LIST, ["last allocated"])],
+)
+def test_what_is_known_of_an_entry_that_was_given_back(how: str, kept: list[str]) -> None:
+    sanitizer = sanitizer_of(Kernel(sanitizer=True).lists)
+    taken_and_given(sanitizer)
+    sanitizer.retire(START, how)
+    record = sanitizer.retired[START]
+    assert [each.partition(" in ")[0] for each in record.told()] == [
+        "first allocated",
+        *kept,
+        f"given back to the free routine by {how}",
+    ]
+    assert (record.taken, record.given) == (None, None)
+
+
+def test_notes_are_taken_of_owned_entries_and_with_a_sanitizer_only() -> None:
+    sanitizer = sanitizer_of(Kernel(sanitizer=True).lists)
+    for held in (NotedEntries([START], sanitizer), NotedEntries([START])):
+        assert held == {START}
+        with pytest.raises(KeyError):
+            held.remove(START + 8)
+        held.remove(START)
+        held.add(START + 8)
+        assert held == {START + 8}
+    assert not sanitizer.owners

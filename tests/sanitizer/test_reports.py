@@ -9,7 +9,7 @@ import pytest
 from lookaside_sim import Kernel, LookasideList, SanitizerError
 from lookaside_sim.memory.touch import EXECUTE
 from lookaside_sim.sanitizer.list import SanitizedList
-from tests.helpers import allocated, new_list, take
+from tests.helpers import allocated, new_list, stop_of, take
 
 
 def told(call: object) -> tuple[str, int, str]:
@@ -171,3 +171,27 @@ def test_entries_of_several_lists_are_each_its_own(kernel: Kernel) -> None:
         frozenset(),
         frozenset(),
     ]
+
+
+def test_a_leak_names_the_first_eight_entries(kernel: Kernel) -> None:
+    lookaside = new_list(kernel, "mine")
+    entries = sorted(take(lookaside, 10))
+    kind, address, message = told(lookaside.delete)
+    assert (kind, address) == ("entry-leaked", entries[0])
+    shown = ", ".join(map(hex, entries[:8]))
+    assert message.endswith(f" with 10 entries still out: {shown}")
+
+
+def test_a_list_that_was_never_initialized_holds_nothing(kernel: Kernel) -> None:
+    fresh = kernel.lookaside_list("fresh")
+    assert isinstance(fresh, SanitizedList)
+    assert (fresh.live_entries, fresh.entry_size) == (frozenset(), 0)
+    assert not fresh.holds_out(0)
+
+
+def test_wrong_frees_with_a_list_in_a_block_are_left_to_the_pool() -> None:
+    for offset in (16, 0x1000):
+        kernel = Kernel(sanitizer=True)
+        block = allocated(kernel, 0x100)
+        new_list(kernel, address=block + 0xA0)
+        stop_of(lambda: kernel.pool.free(block + offset))  # noqa: B023

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from lookaside_sim import (
     BugCheckCode,
     Kernel,
@@ -113,3 +115,63 @@ def test_a_timer_that_is_due_expires_at_once() -> None:
 def test_a_timer_in_memory_that_is_not_there() -> None:
     kernel = Kernel()
     assert violation_of(lambda: kernel.objects.initialize_timer(0x1000)) == (1, 0x1000)
+
+
+@pytest.mark.parametrize("what", ["timer", "resource"])
+@pytest.mark.parametrize(("at", "inside"), [(0, True), (199, True), (-1, False), (200, False)])
+def test_where_a_timer_or_resource_lies_in_a_block(what: str, at: int, inside: bool) -> None:
+    kernel = Kernel(verifier=AUTOMATIC)
+    with kernel:
+        address = allocated(kernel, 200)
+        if what == "timer":
+            kernel.objects.timers[address + at] = 5
+        else:
+            kernel.objects.resources[address + at] = None
+        if not inside:
+            kernel.pool.free(address)
+            return
+        stop = stop_of(lambda: kernel.pool.free(address))
+    assert f"was freed with an active {'timer' if what == 'timer' else 'ERESOURCE'}" in str(
+        stop
+    )
+
+
+def test_code_that_is_not_verified_may_free_timers() -> None:
+    kernel = Kernel(verifier=Verifier.standard(drivers=["my.sys"]))
+    driver = kernel.load_driver("my.sys")
+    address = driver.allocate(NONPAGED, 64, b"Test")
+    assert address is not None
+    kernel.objects.set_timer(address, 5)
+    kernel.pool.free(address)
+    assert kernel.bugcheck is None
+
+
+@pytest.mark.parametrize("paged", [0, 1])
+def test_a_stop_for_a_timer_tells_the_pool(paged: int) -> None:
+    kernel = Kernel(verifier=AUTOMATIC)
+    address = allocated(kernel, 64, pool_type=paged)
+    kernel.objects.set_timer(address, 5)
+    assert stop_of(lambda: kernel.pool.free(address)).parameters == (
+        0x15,
+        address,
+        paged,
+        address,
+    )
+
+
+@pytest.mark.parametrize(("beyond", "stops"), [(-1, True), (0, False)])
+def test_a_timer_at_the_end_of_an_image(beyond: int, stops: bool) -> None:
+    kernel = Kernel(verifier=Verifier.standard())
+    driver = kernel.load_driver("my.sys")
+    kernel.objects.timers[driver.image_end + beyond] = 5
+    if stops:
+        assert stop_of(driver.unload).code is BugCheckCode.TIMER_OR_DPC_INVALID
+    else:
+        driver.unload()
+    other = Kernel(verifier=Verifier.standard())
+    driver = other.load_driver("my.sys")
+    other.objects.timers[driver.image_base - (not stops)] = 5
+    if stops:
+        assert stop_of(driver.unload).parameters[0] == 0
+    else:
+        driver.unload()

@@ -120,3 +120,21 @@ def test_lists_are_flushed_and_deleted_at_a_low_irql(
         VIOLATION,
         (code, irql, pool_type, lookaside.address),
     )
+
+
+@pytest.mark.parametrize("arch", ["x64", "x86"])
+def test_the_smallest_entry_has_room_for_a_link(arch: str) -> None:
+    kernel = Kernel(arch, verifier=MISCELLANEOUS)
+    smallest = kernel.arch.minimum_entry_size
+    new_list(kernel, size=smallest)
+    lookaside = kernel.lookaside_list("small")
+    stop = stop_of(lambda: lookaside.initialize(size=smallest - 1, tag=b"List"))
+    assert stop.parameters == (0xCD, lookaside.address, smallest - 1, smallest)
+    assert f"'small' at {lookaside.address:#x} is to have entries of" in stop.message
+
+
+def test_an_initialization_that_is_refused_is_no_second_one() -> None:
+    kernel = Kernel(verifier=MISCELLANEOUS)
+    lookaside = new_list(kernel)
+    assert not lookaside.initialize(size=32, tag=b"List", flags=3).is_success
+    assert kernel.bugcheck is None

@@ -15,7 +15,7 @@ from lookaside_sim.verifier.verification import Verification
 
 @rule(InitializeResource)
 def resource_initialized_twice(verification: Verification, call: InitializeResource) -> None:
-    """A resource is initialized once (0xD1)."""
+    """A resource is initialized once (0xD0)."""
     if call.resource in verification.objects.resources:
         verification.stop(
             Violation.RESOURCE_INITIALIZED_TWICE,
@@ -26,7 +26,7 @@ def resource_initialized_twice(verification: Verification, call: InitializeResou
 
 @rule(DeleteResource)
 def resource_deleted_uninitialized(verification: Verification, call: DeleteResource) -> None:
-    """Only an initialized resource is deleted (0xD0)."""
+    """Only an initialized resource is deleted (0xD1)."""
     if call.resource not in verification.objects.resources:
         verification.stop(
             Violation.DELETE_OF_UNINITIALIZED_RESOURCE,
