@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Without NAME, list the lessons. With NAME, take one: a program runs call by"
         " call, and asks what comes next. `lesson grade FILE` grades answers. A seed gives other"
-        " numbers and other answers."
+        " numbers and, mostly, other answers."
     )
     parser.set_defaults(command=_lesson)
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Lessons: small programs to predict, step by step; see docs/teaching.md.
 
 The answers are never stored: each is read off the run of the program, so that another seed has
-other numbers and other answers.
+other numbers and, mostly, other answers.
 """
 
 from lookaside_sim.lessons.contents import LESSONS, lesson_named

@@ -115,7 +115,8 @@ def _field(name: str, called: str) -> Ask:
                 continue
             value = each.fields[name]
             was = before[address].fields[name] if address in before else 0
-            why = f"it was {was}, and is {value}; {_limits(each)}"
+            change = f"it stays {value}" if was == value else f"it was {was}, and is {value}"
+            why = f"{change}; {_limits(each)}"
             return _made(
                 scene, step, name, f"what is {called} afterwards?", (), str(value), why
             )

@@ -42,27 +42,34 @@ class Prediction:
         Args:
             given: as somebody typed it.
         """
-        given = given.strip().lower()
         if self.choices:
-            return given in (self.letter, self.answer.lower())
+            return self._chosen(given) == self.letter
         try:
-            return int(given.replace(",", "").removesuffix(" bytes"), 0) == int(self.answer)
+            return int(_typed(given).removesuffix(" bytes"), 0) == int(self.answer)
         except ValueError:
             return False
 
     def is_answer(self, given: str) -> bool:
         """Whether a text is an answer at all, right or wrong."""
-        given = given.strip().lower()
         if self.choices:
-            letters = LETTERS[: len(self.choices)]
-            return (len(given) == 1 and given in letters) or given in map(
-                str.lower, self.choices
-            )
+            return bool(self._chosen(given))
         try:
-            int(given.replace(",", "").removesuffix(" bytes"), 0)
+            int(_typed(given).removesuffix(" bytes"), 0)
         except ValueError:
             return False
         return True
+
+    def _chosen(self, given: str) -> str:
+        """The letter of the choice that an answer means; "" for none.
+
+        A letter, as it is or with a bracket, a choice in words, or both.
+        """
+        typed = _typed(given)
+        for letter, choice in zip(LETTERS, self.choices, strict=False):
+            words = _typed(choice)
+            if typed in (letter, words, f"{letter}) {words}"):
+                return letter
+        return ""
 
     def options(self) -> list[str]:
         """The choices with their letters."""
@@ -75,3 +82,8 @@ class Prediction:
         if self.choices:
             return f"a to {LETTERS[len(self.choices) - 1]}"
         return "a number"
+
+
+def _typed(given: str) -> str:
+    """An answer without what does not count: case, and brackets and stops at its ends."""
+    return given.strip().lower().strip("().").strip().replace(",", "")

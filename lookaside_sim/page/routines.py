@@ -129,7 +129,7 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
     "list init returned": (
         "INIT",
         "plain",
-        "An empty list. It may hold {Depth'} entries for now; the ceiling is {MaximumDepth'}.",
+        "An empty list. It may hold Depth {Depth'} entries for now; MaximumDepth is {MaximumDepth'}.",
     ),
     "list init refused": ("REFUSED", "miss", "The arguments are refused: {result}."),
     "list alloc hit": (

@@ -57,6 +57,11 @@ def test_every_question_has_one_right_answer(lesson: Lesson) -> None:
         for each in taken(lesson.name, seed).predictions:
             assert each.is_right(each.answer)
             assert each.is_right(f" {each.letter.upper()} ")
+            if each.choices:
+                assert each.is_right(f"{each.letter.upper()})")
+                assert each.is_right(f"({each.letter})")
+                assert each.is_right(f"{each.letter}) {each.answer}.")
+                assert not each.is_right(f"{each.letter}) something else")
             assert each.is_answer(each.letter)
             assert not each.is_answer("")
             assert not each.is_answer("perhaps")

@@ -181,6 +181,20 @@ def test_predict_mode_asks_before_it_shows(open_page: Open) -> None:
     assert page.is_hidden("#quiz")
 
 
+def test_who_predicts_does_not_see_what_a_block_meets_later(open_page: Open) -> None:
+    page = open_page(link="#step=5")
+    page.click("#picture [data-from]")
+
+    def last() -> int:
+        said = page.locator("#block-lines li button").all_inner_texts()
+        return max(int(each.removeprefix("step ")) for each in said)
+
+    assert last() > 6
+    press(page, "p")
+    press(page, "ArrowLeft")
+    assert last() <= step_of(page)
+
+
 def test_a_lesson_is_taken_with_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("lesson")
     assert page.is_hidden("#hit")

@@ -121,8 +121,9 @@ DEPTHS: Final = Lesson(
     misconception="Max Depth is MaximumDepth",
     text=(
         "Three numbers of a list are called depth. ListHead.Depth counts the entries it holds, Depth"
-        " is how many it may hold now, MaximumDepth is where Depth may go. !lookaside shows two of"
-        " them, under other names: Current Depth and Max Depth."
+        " is how many it may hold now, MaximumDepth is where Depth may go. A list that was just"
+        " initialized has 0, 4 and 256. The debugger's command !lookaside shows the first two, under"
+        " other names: Current Depth and Max Depth."
     ),
     program=_DEPTHS,
     numbers=_depths_numbers,
@@ -178,8 +179,8 @@ def _load_answer(scenes: list[Scene]) -> str:
     return (
         f"No: Depth went {', '.join(map(str, depths))}. It grows when 5 of 1000 allocations or more"
         " missed since the last scan. When fewer did it shrinks by 1, however good that is: a list"
-        " that always hits has more room than it needs. When there were fewer than 25 allocations"
-        " a second it shrinks by 10. It never falls below 4."
+        " that always hits has more room than it needs. When there were fewer than 75 allocations"
+        " in the three seconds it shrinks by 10. It never falls below 4."
     )
 
 
@@ -189,10 +190,12 @@ LOAD: Final = Lesson(
     learns="compute a scan",
     misconception="100 % hits make it grow",
     text=(
-        "Every third second the balance set manager looks at a list. With 75 allocations or more since"
-        " the last time, and 5 of 1000 or more of them misses, Depth grows: by the misses in a thousand"
-        " times what is left to MaximumDepth, divided by 2000, and 5 more, at most 30. With fewer"
-        " misses it shrinks by 1, with fewer allocations by 10, never below 4."
+        "Every third second the balance set manager looks at a list. Depth begins at 4, and"
+        " MaximumDepth is 256. With 75 allocations or more since the last time, and 5 of 1000 or more"
+        " of them misses, Depth grows: take the misses in a thousand allocations, times what is left"
+        " from Depth to MaximumDepth, divided by 2000, and add 5; it grows by that, and never by more"
+        " than 30 at once. With fewer misses it shrinks by 1, with fewer allocations by 10, never"
+        " below 4."
     ),
     program=_LOAD,
     numbers=_load_numbers,

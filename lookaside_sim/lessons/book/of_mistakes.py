@@ -73,7 +73,8 @@ IRQL: Final = Lesson(
     text=(
         "Paged pool may be on the disk. At DISPATCH_LEVEL (2) and above, as under a spin lock, a"
         " page cannot be brought in, so only nonpaged pool may be touched there. The same driver"
-        " runs twice: with nothing on, then with Driver Verifier."
+        " runs twice: on machine 1 with nothing on, on machine 2 with Driver Verifier, Windows' own"
+        " checker, which looks at the IRQL of each call and lets lists hold nothing."
     ),
     program=_IRQL,
     numbers=_irql_numbers,
@@ -124,8 +125,9 @@ def _link_answer(scenes: list[Scene]) -> str:
         f"It stops at {scene.line(step)}, {between} calls after the mistake at {scene.line(write)}."
         " The write put an address of its own into a free entry's link. The next allocation took"
         " that entry, the one after it got the victim's memory, which belongs to somebody else,"
-        " and only the following ones met an address where nothing is. Step back from the stop"
-        " (g-, with ba on the word) to find the write."
+        " and only the following ones met an address where nothing is. To find the write, go back"
+        " in time: in `lookaside-sim kd`, break on access to the word (ba w8 and its address) and run"
+        " backwards (g-)."
     )
 
 
@@ -136,7 +138,8 @@ LINK: Final = Lesson(
     misconception="the crash is where the bug is",
     text=(
         "A free entry's first word is the list's link, and the list trusts it. Whoever writes to an"
-        " entry that was freed chooses where the list goes on."
+        " entry that was freed chooses where the list goes on. The victim's block is somebody else's,"
+        " straight from the pool; as the first that is allocated it is called A."
     ),
     program=_LINK,
     numbers=_link_numbers,
@@ -201,8 +204,9 @@ TWICE: Final = Lesson(
     learns="tell a double free from an overrun",
     misconception="allocators check",
     text=(
-        "Two mistakes that damage what lies between the blocks' owners. One frees an entry twice, the"
-        " other writes a few bytes too many. Neither list nor pool looks when it happens."
+        "Two mistakes that damage what ties blocks together: the links of a list, the headers of"
+        " the pool. One, on machine 1, frees an entry twice; the other, on machine 2, writes a few"
+        " bytes too many. Neither list nor pool looks when it happens."
     ),
     program=_TWICE,
     numbers=_twice_numbers,

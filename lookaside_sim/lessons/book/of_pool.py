@@ -68,12 +68,12 @@ def _page_answer(scenes: list[Scene]) -> str:
 PAGE: Final = Lesson(
     name="page",
     title="A page of pool",
-    learns="read !pool, and compute a block's size",
+    learns="compute a block's size, and say what freeing it leaves",
     misconception="the size asked for is the size used; freeing clears",
     text=(
-        "Small requests are served from pages of 4096 bytes. Each block has a header that says how"
-        " large it is and how large the one before it is; sizes are multiples of 16. A block that is"
-        " freed merges with free neighbors."
+        "Small requests are served from pages of 4096 bytes. Each block begins with a header of 16"
+        " bytes that says how large it is and how large the one before it is; with the header, sizes"
+        " are multiples of 16. A block that is freed merges with free neighbors."
     ),
     program=_PAGE,
     numbers=_page_numbers,
@@ -143,8 +143,9 @@ TAGS: Final = Lesson(
     misconception="one snapshot shows a leak",
     text=(
         "Every request for pool names a tag of four characters, and the pool counts for each tag how"
-        " many blocks were allocated and freed (!poolused). Three kinds of users: one that keeps"
-        " what it has, one that is busy, and one that leaks."
+        " many blocks were allocated and freed; the debugger's command !poolused shows the counts."
+        " kernel.tick() lets a second pass. Three kinds of users: one that keeps what it has, one that"
+        " is busy, and one that leaks."
     ),
     program=_TAGS,
     numbers=_tags_numbers,

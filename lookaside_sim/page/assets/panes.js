@@ -108,7 +108,8 @@ export class Panes {
       const [, fresh, count] = run.meta.writes[written];
       lines.push(h("p", {class: "bytes"}, "last written: ", h("code", {}, look.bytesText(fresh, count))));
     }
-    const history = this.history(selected);
+    // What is still to come would be the answer to what is asked.
+    const history = this.history(selected).filter(at => !this.app.quiz?.on || at < fold.at);
     const now = history.findLastIndex?.(at => at < fold.at) ?? -1;
     const from = Math.max(0, Math.min(now - 4, history.length - 9)), shown = history.slice(from, from + 9);
     lines.push(h("p", {class: "faint"}, `${history.length} ${history.length === 1 ? "step" : "steps"} in all `, h("kbd", {}, "["), " ", h("kbd", {}, "]")));

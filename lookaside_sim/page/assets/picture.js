@@ -40,7 +40,7 @@ export class Picture {
     const {chain, ring} = this.#withoutRing(fold.chains[list]), n = chain.length;
     const depth = fold.value(list, "Depth") ?? 0, held = fold.held(list);
     const middle = y0 + bh / 2;
-    const said = `${held} held · limit ${depth} · ceiling ${fold.value(list, "MaximumDepth")}`;
+    const said = `${held} held · Depth ${depth} · MaximumDepth ${fold.value(list, "MaximumDepth")}`;
     const gauge = Math.max(depth, held, 1), inner = head - 24;
     parts.push(s("g", {class: "head", transform: `translate(.75 ${top})`},
       s("rect", {width: head - 1.5, height: 68, rx: 10}),

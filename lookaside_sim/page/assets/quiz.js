@@ -51,7 +51,7 @@ export class Quiz {
       const choices = ["onto the list", "back to the pool"], held = fold.chains[obj].length;
       const name = call.arguments.find(([each]) => each === "Entry" || each === "entry");
       return {kind: `free ${obj}`, way: call.branch, ask: [h("b", {}, `${run.meta.lists[obj].name}.free(${name ? look.operand(step, name[1]) : ""})`), ": where does the block go?"],
-        choices, answer: choices[call.branch === "hit" ? 0 : 1], because: `${held} held, the limit is ${fold.value(obj, "Depth")}`};
+        choices, answer: choices[call.branch === "hit" ? 0 : 1], because: `${held} held, Depth is ${fold.value(obj, "Depth")}`};
     }
     const scan = (run.meta.scans[step] ?? [])[0];
     if (call.word === "tick" && scan) {

@@ -22,6 +22,8 @@ _PATIENCE: Final = 3
 """How many times the slowest answer until now, and seconds more, are enough in a hurry."""
 _MOST_REQUESTS: Final = 10_000
 """Blocks asked for in one call after which it is taken to go on for ever."""
+_START: Final = 5.0
+"""Seconds more for the first answer of a process, which has to be started."""
 _LAST_WORDS: Final = 500
 """Characters of what it wrote on its standard error that are told when it ends."""
 
@@ -49,7 +51,8 @@ class ProcessFactory:
 
     Args:
         command: the program and its arguments.
-        time_limit: seconds within which it answers or asks.
+        time_limit: seconds within which it answers or asks; 5 more for its first answer, as
+            starting a program takes its time on a busy machine.
     """
 
     def __init__(self, command: Sequence[str], *, time_limit: float = _TIME_LIMIT) -> None:
@@ -58,7 +61,7 @@ class ProcessFactory:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._errors: IO[bytes] | None = None
-        self._quick = self._hung = False
+        self._quick = self._hung = self._answered = False
         self._slowest = 0.0
         self._start()
 
@@ -153,6 +156,7 @@ class ProcessFactory:
                 return answer
 
     def _start(self) -> None:
+        self._answered = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
@@ -178,7 +182,7 @@ class ProcessFactory:
             raise RuntimeError(self._end()) from None
 
     def _receive(self) -> dict[str, Any]:
-        limit = self.time_limit
+        limit = self.time_limit + (0 if self._answered else _START)
         if self._quick and self._hung:
             limit = min(limit, _SHORT + _PATIENCE * self._slowest)
         began = time.monotonic()
@@ -199,6 +203,7 @@ class ProcessFactory:
                 answer = json.loads(line)
                 if isinstance(answer, dict) and answer.keys() & {"result", "need", "error"}:
                     self._slowest = max(self._slowest, time.monotonic() - began)
+                    self._answered = True
                     return answer
             # Anything else is a message to somebody else.
 

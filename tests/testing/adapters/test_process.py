@@ -68,6 +68,11 @@ def test_a_process_that_hangs_is_reported() -> None:
         run_program(factory, [Allocate(), Free()], level="memory")
 
 
+def test_a_process_may_take_its_time_to_start() -> None:
+    with scripted("slow start", time_limit=0.5) as factory:
+        run_program(factory, [Allocate(), Free()], level="memory")
+
+
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
@@ -102,6 +107,8 @@ def scripted(mode: str, **options: float) -> ProcessFactory:
 SCRIPT = """
 import json, os, sys, time
 mode, live = sys.argv[1], 0
+if mode == "slow start":
+    time.sleep(0.7)
 def ask(message):
     print(json.dumps(message), flush=True)
     return json.loads(sys.stdin.readline())
