@@ -23,6 +23,14 @@ EQUIVALENT: Final[dict[str, dict[tuple[str, str], str]]] = {
     "sanitizer/list": {
         ("", "'1' -> '2'"): "any IRQL below 0 is none",
         (
+            "SanitizedList.__exit__",
+            "'0' -> '1'",
+        ): "an exception has both a type and a value, or neither",
+        (
+            "SanitizedList._report_entry",
+            "'each.entry < address < each.entry + each.owner.entry_size' -> 'each.entry <= address < each.entry + each.owner.entry_size'",
+        ): "an entry that starts there was found before",
+        (
             "SanitizedList.allocate",
             "'if held:\\n    slot = self._head\\n    link = slot.flink\\n    if ' -> 'nothing'",
         ): _SLOWER,
