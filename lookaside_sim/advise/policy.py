@@ -78,8 +78,7 @@ class Policy:
         """
         if self.fixed_depth is not None:
             return 0
-        first = (2 if paged else 1) % self.period or self.period
-        return (second + self.period - first) // self.period
+        return (second + self.period - self._first_scan(paged)) // self.period
 
     def next_scan(self, second: int, *, paged: bool) -> int:
         """The second in which a list is scanned next.
@@ -90,9 +89,11 @@ class Policy:
         """
         if self.fixed_depth is not None:
             return _NEVER
+        return self._first_scan(paged) + self.scans(second, paged=paged) * self.period
+
+    def _first_scan(self, paged: bool) -> int:
         # A nonpaged list is scanned in the first second, and every period from then on.
-        first = (2 if paged else 1) % self.period or self.period
-        return first + self.scans(second, paged=paged) * self.period
+        return (2 if paged else 1) % self.period or self.period
 
     def next_depth(self, depth: int, allocates: int, misses: int) -> int:
         """The depth a list gets from one scan; see `lookaside_sim.next_depth`.

@@ -101,8 +101,9 @@ def _timers(progress: Callable[[], int]) -> Iterator[tuple[int, int, _Look]]:
         seen = now
         if looks >= _LOOKS:
             # Again and again: the first may be swallowed, as by a weak reference's callback.
-            looks = _LOOKS - 1 if _is_deaf(frame) else 0
+            looks = 0
             _raise(signal.ITIMER_VIRTUAL, frame)
+            looks = _LOOKS - 1  # it was not raised, and is tried again with the next look
 
     def look_for_sleep(_signal: int, frame: FrameType | None) -> None:
         nonlocal last, asleep, sleeps, used
